@@ -1,0 +1,204 @@
+package forebay
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/forebay-cache/forebay/internal/memlimit"
+)
+
+// Options configure a [Cache]. The zero Options work: near tier only, every class by its defaults.
+// They are copied; changing them later does nothing.
+type Options struct {
+	// Classes declares the kinds of data. A name that is not declared is then an error; if none is
+	// declared, every name is a class with the defaults.
+	Classes []Class
+
+	// NearBytes bounds the near tier. Default: a quarter of the memory that the process may use
+	// (cgroup, else physical), at most 512 MiB.
+	NearBytes int64
+
+	// LedgerSize bounds the invalidated targets that are remembered one by one. Default 100,000,
+	// about 150 B each; beyond it keys are remembered by their class.
+	LedgerSize int
+
+	// Secret keys the hashes that stand for callers in the keys of private classes. Nodes that
+	// share a tier need the same. Default: random, good for this process.
+	Secret []byte
+
+	// Caller names who is asking, for private classes. Default: nobody, so private classes bypass.
+	Caller func(context.Context) string
+
+	// IsNotFound recognises the origin's own "not found", such as sql.ErrNoRows. What it recognises
+	// also matches [ErrNotFound].
+	IsNotFound func(error) bool
+
+	// Logger gets what the cache swallows: failed loads behind an answer. Default slog.Default().
+	Logger *slog.Logger
+
+	// Observer is told what happens. Default nobody.
+	Observer Observer
+}
+
+// A Cache keeps answers ready. It is safe for concurrent use. [Open] opens it; [Cache.Close] ends it.
+type Cache struct {
+	options Options
+	opened  time.Time
+	ledger  *ledger
+	log     Log
+	near    *near
+	flights *flights
+	logger  *slog.Logger
+
+	mu       sync.RWMutex // guards what follows
+	classes  map[string]*class
+	order    []string
+	names    map[string]bool
+	declared bool
+
+	closed  atomic.Bool
+	stop    chan struct{}
+	sweep   chan struct{} // one pending request to sweep the near tier
+	workers sync.WaitGroup
+}
+
+// minNearBytes is what a near tier needs to hold anything at all.
+const minNearBytes = 64 << 10
+
+// Open opens a cache. Its error names every mistake in the options with its place.
+func Open(ctx context.Context, o Options) (*Cache, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	o.Classes = append([]Class(nil), o.Classes...)
+	if o.NearBytes == 0 {
+		o.NearBytes = memlimit.NearDefault()
+	}
+	if o.LedgerSize == 0 {
+		o.LedgerSize = ledgerSize
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if len(o.Secret) == 0 {
+		o.Secret = []byte(rand.Text())
+	}
+	c := &Cache{
+		options: o, opened: time.Now(), log: NewMemory(), logger: o.Logger,
+		classes: map[string]*class{}, names: map[string]bool{}, declared: len(o.Classes) > 0,
+		stop: make(chan struct{}), sweep: make(chan struct{}, 1),
+	}
+	for _, k := range o.Classes {
+		c.classes[k.Name] = newClass(k)
+		c.order = append(c.order, k.Name)
+	}
+	c.ledger = newLedger(o.LedgerSize, retention(c.classes))
+	c.flights = &flights{cache: c, byKey: map[string]*flight{}}
+	var err error
+	if c.near, err = newNear(uint64(o.NearBytes), c.ledger, c.evicted); err != nil {
+		return nil, fmt.Errorf("forebay: near tier: %w", err)
+	}
+	if _, err := c.append(ctx, nil, 0); err != nil {
+		return nil, err
+	}
+	c.workers.Go(c.sweeper)
+	return c, nil
+}
+
+func (o Options) check() error {
+	var mistakes []error
+	seen := map[string]bool{}
+	for i, k := range o.Classes {
+		path := fmt.Sprintf("Classes[%d]", i)
+		mistakes = append(mistakes, k.mistakes(path)...)
+		if seen[k.Name] && k.Name != "" {
+			mistakes = append(mistakes, fmt.Errorf("%s.Name: %q is declared twice", path, k.Name))
+		}
+		seen[k.Name] = true
+	}
+	if o.NearBytes != 0 && o.NearBytes < minNearBytes {
+		mistakes = append(mistakes, fmt.Errorf("NearBytes: %d is less than %d", o.NearBytes, minNearBytes))
+	}
+	if o.LedgerSize < 0 {
+		mistakes = append(mistakes, errors.New("LedgerSize: is negative"))
+	}
+	return configError("Options", mistakes)
+}
+
+// minRetention is how long the ledger remembers at least.
+const minRetention = 24 * time.Hour
+
+// retention is the longest that an entry can be of use.
+func retention(classes map[string]*class) time.Duration {
+	longest := minRetention
+	for _, k := range classes {
+		longest = max(longest, k.life())
+	}
+	return longest
+}
+
+// now is nanoseconds since the cache was opened, on the monotonic clock.
+func (c *Cache) now() int64 { return int64(time.Since(c.opened)) }
+
+// store puts an entry into the tiers, unless it is to be dropped or was invalidated since its load
+// began. An older load may still overwrite the entry of a newer one, harmlessly:
+//
+//  1. The old load's entry is judged valid.
+//  2. An invalidation comes, and a new load stores its entry.
+//  3. The old entry is put over it. Its number is older than the mark: the next read is a miss.
+func (c *Cache) store(e *entry) bool {
+	if c.closed.Load() || e.dead <= e.created {
+		return false
+	}
+	if v, _ := c.ledger.judge(e.key, e.space.class.Name, e.tags, e.number.Load()); v != valid {
+		return false
+	}
+	c.near.put(e)
+	return true
+}
+
+func (c *Cache) evicted(e *entry) {
+	e.space.class.evictions.Add(1)
+	c.tell(Event{Kind: EventEvict, Class: e.space.class.Name, Key: e.key})
+}
+
+// tell tells the observer. It may run under locks of the cache.
+func (c *Cache) tell(e Event) {
+	if c.options.Observer == nil {
+		return
+	}
+	e.Time = time.Now()
+	c.options.Observer.Observe(e)
+}
+
+// sweeper owns the removal of what invalidations left in the near tier.
+func (c *Cache) sweeper() {
+	for {
+		select {
+		case <-c.stop:
+			return
+		case <-c.sweep:
+			c.near.sweep(c.stop)
+		}
+	}
+}
+
+// Close ends the cache: loads that nobody waits for are cancelled, the others are waited for, each
+// at most its LoadTimeout. Afterwards every call loads without a cache. Close is safe to call twice.
+func (c *Cache) Close() error {
+	if c.closed.Swap(true) {
+		c.workers.Wait()
+		return nil
+	}
+	close(c.stop)
+	c.flights.close()
+	c.workers.Wait()
+	c.near.close()
+	return nil
+}

@@ -1,0 +1,154 @@
+package forebay
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// A Class is a kind of data and how long it lives. It is plain data: a file can overlay it. For
+// every number and duration, 0 means the default and a negative value means off.
+type Class struct {
+	// Name is the first part of the keys of the class: lower-case letters, digits, '_' and '-'.
+	Name string `yaml:"name" json:"name"`
+
+	// TTL is how long an entry is fresh. Default 5 minutes; off: nothing is kept, but callers of
+	// the same key still share one load.
+	TTL time.Duration `yaml:"ttl" json:"ttl"`
+
+	// Stale is how long after TTL an entry is still served at once, while one load runs behind
+	// (RFC 5861, stale-while-revalidate). Default off.
+	Stale time.Duration `yaml:"stale" json:"stale"`
+
+	// StaleIfError is how long after TTL an entry is served when the load fails or is not allowed
+	// (RFC 5861, stale-if-error). Default 1 hour.
+	StaleIfError time.Duration `yaml:"stale_if_error" json:"stale_if_error"`
+
+	// NotFound is how long "not found" is kept. Default 10 seconds.
+	NotFound time.Duration `yaml:"not_found" json:"not_found"`
+
+	// Wait is how long a caller with something stale at hand waits for a load before it is served
+	// that. Default: until the load ends; off: not at all.
+	Wait time.Duration `yaml:"wait" json:"wait"`
+
+	// LoadTimeout is when a load is cancelled and its key is free again. Default 30 seconds.
+	LoadTimeout time.Duration `yaml:"load_timeout" json:"load_timeout"`
+
+	// MaxLoads bounds the loads of the class that run at once on this node. Beyond it callers get
+	// something stale, else wait, else a [BusyError]. Default 64.
+	MaxLoads int `yaml:"max_loads" json:"max_loads"`
+
+	// RefreshAhead is XFetch's beta: how eagerly an entry is loaded anew before it expires,
+	// weighed by how long its load takes (Vattani et al., VLDB 2015). Default 1.0.
+	RefreshAhead float64 `yaml:"refresh_ahead" json:"refresh_ahead"`
+
+	// Strict: a read sees every invalidation acknowledged before it began, on any node. Nothing
+	// stale is served, by time or by error.
+	Strict bool `yaml:"strict" json:"strict"`
+
+	// Private: the key holds the caller ([Options.Caller]); an empty caller bypasses the cache.
+	Private bool `yaml:"private" json:"private"`
+
+	// Schema is the version of the stored form. Change it when the meaning of the value changes.
+	Schema int `yaml:"schema" json:"schema"`
+}
+
+// defaultClass holds the defaults of every field but the name.
+var defaultClass = Class{
+	TTL:          5 * time.Minute,
+	StaleIfError: time.Hour,
+	NotFound:     10 * time.Second,
+	LoadTimeout:  30 * time.Second,
+	MaxLoads:     64,
+	RefreshAhead: 1.0,
+}
+
+// withDefaults returns the class with every 0 replaced by its default and every negative value, off,
+// by 0. What is off stays off; Wait keeps its sign, because its 0 means "until the load ends".
+func (c Class) withDefaults() Class {
+	d := defaultClass
+	c.TTL = orDefault(c.TTL, d.TTL)
+	c.Stale = orDefault(c.Stale, d.Stale)
+	c.StaleIfError = orDefault(c.StaleIfError, d.StaleIfError)
+	c.NotFound = orDefault(c.NotFound, d.NotFound)
+	c.LoadTimeout = orDefault(c.LoadTimeout, d.LoadTimeout)
+	c.MaxLoads = orDefault(c.MaxLoads, d.MaxLoads)
+	c.RefreshAhead = orDefault(c.RefreshAhead, d.RefreshAhead)
+	if c.Strict {
+		c.Stale, c.StaleIfError = 0, 0
+	}
+	return c
+}
+
+func orDefault[T int | float64 | time.Duration](v, d T) T {
+	switch {
+	case v == 0:
+		return d
+	case v < 0:
+		return 0
+	}
+	return v
+}
+
+// maxLife bounds every duration of a class, so that sums of them never overflow.
+const maxLife = 10 * 365 * 24 * time.Hour
+
+func (c Class) mistakes(path string) []error {
+	var out []error
+	wrong := func(field, format string, args ...any) {
+		out = append(out, fmt.Errorf("%s.%s: %s", path, field, fmt.Sprintf(format, args...)))
+	}
+	if err := checkName(c.Name); err != nil {
+		wrong("Name", "%v", err)
+	}
+	for _, f := range []struct {
+		name string
+		d    time.Duration
+	}{{"TTL", c.TTL}, {"Stale", c.Stale}, {"StaleIfError", c.StaleIfError}, {"NotFound", c.NotFound}, {"Wait", c.Wait}, {"LoadTimeout", c.LoadTimeout}} {
+		if f.d > maxLife {
+			wrong(f.name, "%s is longer than ten years", f.d)
+		}
+	}
+	if c.Strict && (c.Stale > 0 || c.StaleIfError > 0) {
+		wrong("Strict", "a strict class serves nothing stale: leave Stale and StaleIfError out")
+	}
+	return out
+}
+
+// maxName bounds the names of classes, functions and key parts: they stand in every key.
+const maxName = 64
+
+func checkName(name string) error {
+	if name == "" {
+		return errors.New("is empty")
+	}
+	if len(name) > maxName {
+		return fmt.Errorf("%q is longer than %d bytes", name, maxName)
+	}
+	if bad := strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789_-"); bad != "" {
+		return fmt.Errorf("%q: use lower-case letters, digits, '_' and '-'", name)
+	}
+	return nil
+}
+
+// life is how long an entry of the class can be of use at all.
+func (c Class) life() time.Duration {
+	return max(c.TTL+max(c.Stale, c.StaleIfError), c.NotFound)
+}
+
+// A class is a Class in use: its defaults filled in, its counters, and the slots of its loads.
+type class struct {
+	Class
+	slots chan struct{} // nil: unlimited
+	counters
+}
+
+func newClass(c Class) *class {
+	k := &class{Class: c.withDefaults()}
+	k.counters.init()
+	if k.MaxLoads > 0 {
+		k.slots = make(chan struct{}, k.MaxLoads)
+	}
+	return k
+}

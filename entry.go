@@ -1,0 +1,109 @@
+package forebay
+
+import (
+	"math"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+)
+
+// An entry is a stored answer with its times. Times are nanoseconds since the cache was opened, on
+// the monotonic clock. Everything but number is written before the entry is shared.
+type entry struct {
+	value any
+	err   error // "not found", as the load said it; nil otherwise
+	key   string
+	tags  []string
+	space *space
+	stamp Stamp
+
+	// number is the ledger's, as it was before the load began or when the entry was last found valid.
+	number atomic.Uint64
+
+	created int64
+	refresh int64 // from here on XFetch may ask for a load
+	fresh   int64 // until
+	stale   int64 // until: served while a load runs behind
+	dead    int64 // until: served when a load fails
+	took    time.Duration
+	weight  uint32
+}
+
+// refreshSpan is how many (beta × load time) before its end an entry may first be refreshed:
+// the chance at 16 of them is e^-16, so a hit before it need not draw a number.
+const refreshSpan = 16
+
+// A Keep says how an answer is kept where the class does not say it: the result of [KeepBy], and
+// what [Fill.Commit] is given. The zero Keep is the class as it is.
+type Keep struct {
+	TTL          time.Duration // 0: the class's; negative: do not store
+	Stale        time.Duration // 0: the class's; negative: off
+	StaleIfError time.Duration // 0: the class's; negative: off
+	Tags         []string
+}
+
+// times sets an entry's times from its class and its Keep.
+func (e *entry) times(now int64, k Keep) {
+	c := e.space.class
+	ttl, stale, onError := orClass(k.TTL, c.TTL), orClass(k.Stale, c.Stale), orClass(k.StaleIfError, c.StaleIfError)
+	if c.Strict {
+		stale, onError = 0, 0
+	}
+	if e.err != nil {
+		ttl, stale, onError = c.NotFound, 0, 0
+	}
+	e.created = now
+	e.fresh = now + int64(ttl)
+	e.stale = e.fresh + int64(stale)
+	e.dead = e.fresh + int64(max(stale, onError))
+	e.refresh = math.MaxInt64
+	if c.RefreshAhead > 0 && e.err == nil {
+		e.refresh = e.fresh - int64(refreshSpan*c.RefreshAhead*float64(e.took))
+	}
+}
+
+func orClass(k, class time.Duration) time.Duration {
+	switch {
+	case k == 0:
+		return class
+	case k < 0:
+		return 0
+	}
+	return min(k, maxLife)
+}
+
+// refreshAhead decides by XFetch whether this caller should load before the entry expires:
+// with probability exp(-(time left)/(beta × load time)).
+func (e *entry) refreshAhead(now int64) bool {
+	gap := -math.Log(1-rand.Float64()) * e.space.class.RefreshAhead * float64(e.took)
+	return float64(now)+gap >= float64(e.fresh)
+}
+
+// A state is what may be done with an entry: by time and by the log.
+type state uint8
+
+const (
+	isFresh   state = iota
+	isAhead         // fresh, and in the span in which XFetch may ask for a load
+	isStale         // served while a load runs behind
+	isOnError       // served only when a load fails
+	isDead
+)
+
+func (e *entry) stateAt(now int64, v verdict) state {
+	switch {
+	case v == removed || now >= e.dead:
+		return isDead
+	case v == valid && now < min(e.refresh, e.fresh):
+		return isFresh
+	case v == valid && now < e.fresh:
+		return isAhead
+	case e.err != nil: // "not found" is never served stale
+		return isDead
+	case v == expired && e.space.class.Strict:
+		return isDead
+	case now < e.stale && e.stale > e.fresh:
+		return isStale
+	}
+	return isOnError
+}

@@ -1,0 +1,187 @@
+package forebay
+
+import (
+	"context"
+	"errors"
+	"runtime/debug"
+	"time"
+)
+
+// A Fill is one caller's part in the load of a key. Every fill that was begun must be waited for
+// or left; one that leads must also be ended, by Commit or Abandon.
+type Fill[V any] struct {
+	space  *Space[V]
+	flight *flight // nil: answered at once by found
+	found  *entry
+	leads  bool
+	joined uint64
+	slot   bool
+}
+
+// Begin joins the load of a full key that is under way, or leads a new one: then the place in the
+// log is taken, before anything is loaded. The load gets ctx's values without its cancellation,
+// and the class's LoadTimeout.
+func (s *Space[V]) Begin(ctx context.Context, key string) *Fill[V] {
+	return s.begin(ctx, key, beginning{})
+}
+
+func (s *Space[V]) begin(ctx context.Context, key string, how beginning) *Fill[V] {
+	f := &Fill[V]{space: s, joined: s.cache.ledger.number.Load()}
+	f.flight, f.leads, f.found = s.cache.flights.begin(ctx, s.space, key, how)
+	return f
+}
+
+// Leads reports whether this caller has to load.
+func (f *Fill[V]) Leads() bool { return f.leads }
+
+// Context is the load's: cancelled at its timeout, or when nobody could use its answer.
+func (f *Fill[V]) Context() context.Context { return f.flight.ctx }
+
+// Acquire takes one of the class's loads for the leader; it must precede the call of the origin.
+// If all run, a patient caller waits until the load's context ends; others get a [BusyError] at
+// once. [Fill.Release] gives it back.
+func (f *Fill[V]) Acquire(patient bool) error {
+	c, ctx := f.space.class, f.flight.ctx
+	if c.slots != nil {
+		select {
+		case c.slots <- struct{}{}:
+		default:
+			if !patient {
+				return f.busy(true)
+			}
+			select {
+			case c.slots <- struct{}{}:
+			case <-ctx.Done():
+				return f.busy(false)
+			}
+		}
+	}
+	f.slot = true
+	c.loads.Add(1)
+	c.loading.Add(1)
+	f.space.cache.flights.acquired(f.flight)
+	return nil
+}
+
+func (f *Fill[V]) busy(impatient bool) error {
+	c := f.space.class
+	c.refused.Add(1)
+	f.space.cache.tell(Event{Kind: EventBusy, Class: c.Name, Key: f.flight.key})
+	return &BusyError{Class: c.Name, MaxLoads: c.MaxLoads, RetryAfter: retryAfter, impatient: impatient}
+}
+
+// Release gives the load back, when the origin is really done: also after its timeout, so that a
+// hanging origin never sees more than MaxLoads. It is safe to call twice.
+func (f *Fill[V]) Release() {
+	if !f.slot {
+		return
+	}
+	f.slot = false
+	f.space.class.loading.Add(-1)
+	if f.space.class.slots != nil {
+		<-f.space.class.slots
+	}
+}
+
+// Publish lets everybody who waits have a value that is still growing; they read it from its first
+// byte. Commit stores it when it is whole; Abandon tells nobody twice, so the value itself must
+// carry its failure. V must be safe to read while it grows.
+func (f *Fill[V]) Publish(v V, tags ...string) {
+	f.space.cache.flights.publish(f.flight, v, tags)
+}
+
+// Commit ends the load with a whole answer and stores it. It reports whether it was stored: not if
+// it was invalidated meanwhile, or if the load had already ended.
+func (f *Fill[V]) Commit(v V, k Keep) bool {
+	fs, e := f.space.cache.flights, f.entry(f.flight.key, v, k)
+	fs.end(f.flight, e, nil)
+	return fs.holds(f.flight, e)
+}
+
+// CommitAs stores an answer under a further full key of the space with the place in the log of
+// this load, and does not end it: an HTTP cache stores the variant so, and ends with its index.
+func (f *Fill[V]) CommitAs(key string, v V, k Keep) bool {
+	return f.space.cache.store(f.entry(key, v, k))
+}
+
+func (f *Fill[V]) entry(key string, v V, k Keep) *entry {
+	now := f.space.cache.now()
+	e := &entry{value: v, key: key, tags: k.Tags, space: f.space.space, stamp: f.flight.stamp, took: f.space.cache.flights.took(f.flight, now)}
+	e.number.Store(f.flight.number)
+	e.times(now, k)
+	e.weigh(f.space.size(v))
+	return e
+}
+
+// Abandon ends the load without storing anything, except that "not found" is kept for the class's
+// NotFound.
+func (f *Fill[V]) Abandon(err error) {
+	var e *entry
+	if errors.Is(err, ErrNotFound) {
+		e = f.entry(f.flight.key, *new(V), Keep{})
+		e.err = err
+		e.times(e.created, Keep{})
+	}
+	f.space.cache.flights.end(f.flight, e, err)
+}
+
+// Recover ends the load if the calling goroutine panics; defer it in the goroutine that loads.
+func (f *Fill[V]) Recover() {
+	f.Abandon(unanswered(recover()))
+}
+
+// unanswered is the error of a load that ended without an answer: by a panic, or by
+// runtime.Goexit, as t.FailNow does. A load that has ended otherwise takes no notice of it.
+func unanswered(panicked any) error {
+	if panicked == nil {
+		return errNoAnswer
+	}
+	return &PanicError{Value: panicked, Stack: debug.Stack()}
+}
+
+var errNoAnswer = errors.New("forebay: the load ended without an answer")
+
+// Leave takes back the wait of a caller that does not call [Fill.Wait] to its end.
+func (f *Fill[V]) Leave() {
+	if f.flight != nil {
+		f.space.cache.flights.leave(f.flight)
+	}
+}
+
+// Wait returns the load's answer, whole or still growing. ctx is the caller's own: when it ends, the
+// caller leaves and the load goes on. [ErrObsolete]: begin again.
+func (f *Fill[V]) Wait(ctx context.Context) (V, Outcome, error) {
+	var zero V
+	if f.flight == nil {
+		found := f.space.found(f.found, f.space.cache.now())
+		found.Reason = NoReason
+		return found.Value, found.Outcome, found.Err
+	}
+	select {
+	case <-f.flight.readable:
+	case <-ctx.Done():
+		f.Leave()
+		return zero, Outcome{Status: Miss, Tier: Origin}, ctx.Err()
+	}
+	f.Leave()
+	return f.answer()
+}
+
+func (f *Fill[V]) answer() (V, Outcome, error) {
+	var zero V
+	joined, o := f.flight.number, Outcome{Status: Miss, Tier: Origin}
+	if !f.leads {
+		joined, o.Status = f.joined, Coalesced
+	}
+	a := f.space.cache.flights.answer(f.flight, joined)
+	if e := a.entry; e != nil {
+		now := f.space.cache.now()
+		o.Age, o.TTL, o.Took = time.Duration(now-e.created), time.Duration(e.fresh-now), e.took
+		o.Stored = a.stored
+	}
+	if a.err != nil {
+		return zero, o, a.err
+	}
+	v, _ := a.value.(V)
+	return v, o, nil
+}

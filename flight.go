@@ -1,0 +1,236 @@
+package forebay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// ErrObsolete says that the answer of a joined fill was invalidated after the caller had come: it
+// began before, and the caller must not see it. Begin again.
+var ErrObsolete = errors.New("forebay: the joined load was invalidated")
+
+// flights holds the load that runs for each key on this node: one, and a new one beside it only
+// when an invalidation made it obsolete.
+type flights struct {
+	cache *Cache
+
+	mu    sync.Mutex // guards what follows, and the fields of flights that say so
+	byKey map[string]*flight
+	all   sync.WaitGroup
+}
+
+// A flight is one load of one key, which many callers may wait for.
+type flight struct {
+	space  *space
+	key    string
+	stamp  Stamp  // the head of the log before the load began …
+	number uint64 // … and the ledger's number
+	ctx    context.Context
+	cancel context.CancelFunc
+	unhook func() bool
+
+	// behind: nobody need wait, because the load refreshes something that is still served.
+	behind   bool
+	readable chan struct{} // closed when there is a value: published early, or at the end
+
+	// Guarded by flights.mu.
+	value     any
+	tags      []string
+	entry     *entry // the whole answer; nil while it is still growing, and for a failure
+	err       error
+	waiters   int
+	began     int64 // when the load was allowed to call the origin; 0 before
+	published bool
+	ended     bool
+	stored    bool
+}
+
+// A beginning says what the caller of a flight is after.
+type beginning struct {
+	anyway bool // load, whatever is stored
+	alone  bool // join only a flight that knows all that this node knows now
+	behind bool // nobody will wait: something else is being served
+}
+
+// begin joins the flight of a key or leads a new one. Unless the caller asks for a load anyway, it
+// looks into the near tier once more, under the lock. The order that makes this necessary:
+//
+//  1. A misses the near tier.
+//  2. B, who leads the flight, stores its answer and ends the flight.
+//  3. A finds no flight, and would load a second time.
+func (fs *flights) begin(ctx context.Context, sp *space, key string, how beginning) (f *flight, leads bool, found *entry) {
+	c := fs.cache
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if f := fs.byKey[key]; f != nil {
+		v, now := c.ledger.judge(key, sp.class.Name, nil, f.number)
+		if v == valid && (!how.alone || now == f.number) {
+			if !how.behind {
+				f.waiters++
+			}
+			return f, false, nil
+		}
+	}
+	if !how.anyway {
+		if e, st := c.near.get(key, c.now()); st == isFresh || st == isAhead && !how.behind {
+			return nil, false, e
+		}
+	}
+	f = &flight{space: sp, key: key, readable: make(chan struct{}), behind: how.behind}
+	f.stamp, f.number = c.ledger.place()
+	f.ctx, f.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	if t := sp.class.LoadTimeout; t > 0 {
+		f.ctx, f.cancel = context.WithTimeout(context.WithoutCancel(ctx), t)
+	}
+	if !how.behind {
+		f.waiters = 1
+	}
+	fs.byKey[key] = f
+	fs.all.Add(1)
+	// A load that does not heed its context must not hold its key for longer than the timeout.
+	f.unhook = context.AfterFunc(f.ctx, func() { fs.end(f, nil, fs.timeoutError(f)) })
+	return f, true, nil
+}
+
+func (fs *flights) timeoutError(f *flight) error {
+	if errors.Is(f.ctx.Err(), context.Canceled) {
+		return context.Canceled
+	}
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	c := f.space.class
+	if f.began == 0 {
+		return &BusyError{Class: c.Name, MaxLoads: c.MaxLoads, RetryAfter: retryAfter}
+	}
+	return fmt.Errorf("%w: %s after %s", ErrLoadTimeout, f.space.name, c.LoadTimeout)
+}
+
+// retryAfter is what a refused caller is told to wait.
+const retryAfter = time.Second
+
+// acquired marks that the load may now call the origin.
+func (fs *flights) acquired(f *flight) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	f.began = fs.cache.now()
+}
+
+func (fs *flights) took(f *flight, now int64) time.Duration {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if f.began == 0 {
+		return 0
+	}
+	return time.Duration(now - f.began)
+}
+
+// holds reports whether the entry ended the flight and was stored.
+func (fs *flights) holds(f *flight, e *entry) bool {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	return f.entry == e && f.stored
+}
+
+// publish lets the callers have a value that is still growing.
+func (fs *flights) publish(f *flight, value any, tags []string) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if f.published || f.ended {
+		return
+	}
+	f.value, f.tags, f.published = value, tags, true
+	close(f.readable)
+}
+
+// end finishes a flight with an entry or an error; the first to call it wins. The entry is in the
+// near tier before the flight is gone.
+func (fs *flights) end(f *flight, e *entry, err error) {
+	fs.mu.Lock()
+	if f.ended {
+		fs.mu.Unlock()
+		return
+	}
+	f.ended, f.entry = true, e
+	f.stored = e != nil && fs.cache.store(e)
+	if !f.published {
+		f.err = err
+		if e != nil {
+			f.value, f.tags = e.value, e.tags
+		}
+		close(f.readable)
+	}
+	if fs.byKey[f.key] == f {
+		delete(fs.byKey, f.key)
+	}
+	began := f.began
+	fs.mu.Unlock()
+	f.unhook()
+	f.cancel()
+	if began != 0 {
+		fs.ended(f, time.Duration(fs.cache.now()-began), err)
+	}
+	fs.all.Done()
+}
+
+func (fs *flights) ended(f *flight, took time.Duration, err error) {
+	c := f.space.class
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		c.errors.Add(1)
+		if f.behind {
+			fs.cache.logger.Warn("forebay: refresh failed; what is stored is served as long as the class allows",
+				"class", c.Name, "key", f.key, "error", err)
+		}
+	}
+	fs.cache.tell(Event{Kind: EventLoad, Class: c.Name, Key: f.key, Took: took, Err: err})
+}
+
+// leave takes back a wait. A load that nobody waits for goes on, because its answer will be kept;
+// one whose answer nobody could use is cancelled.
+func (fs *flights) leave(f *flight) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	f.waiters--
+	if f.waiters > 0 || f.ended || f.behind {
+		return
+	}
+	v, _ := fs.cache.ledger.judge(f.key, f.space.class.Name, nil, f.number)
+	if f.space.class.TTL == 0 || v != valid {
+		f.cancel()
+	}
+}
+
+// An answer is what a flight has to say, as of one moment.
+type answer struct {
+	value  any
+	entry  *entry
+	err    error
+	stored bool
+}
+
+// answer reads a readable flight for a caller that came at a number. A caller that came after an
+// invalidation that the load may not have seen gets [ErrObsolete] (rule 8; tags are known only now).
+func (fs *flights) answer(f *flight, joined uint64) answer {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if joined != f.number {
+		if v, _ := fs.cache.ledger.judge(f.key, f.space.class.Name, f.tags, f.number); v != valid {
+			return answer{err: ErrObsolete}
+		}
+	}
+	return answer{f.value, f.entry, f.err, f.stored}
+}
+
+// close cancels the loads that nobody waits for and waits for all. Each is bounded by its timeout.
+func (fs *flights) close() {
+	fs.mu.Lock()
+	for _, f := range fs.byKey {
+		if f.waiters == 0 {
+			f.cancel()
+		}
+	}
+	fs.mu.Unlock()
+	fs.all.Wait()
+}

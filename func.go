@@ -1,0 +1,269 @@
+package forebay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"time"
+	"unsafe"
+)
+
+// A Func is a function with a cache in front of it. [Wrap] makes it. All methods are safe for
+// concurrent use.
+//
+// The values it returns are shared with the cache and with every other caller: they must not be
+// changed. Where callers cannot promise that, [CloneBy] gives each its own.
+type Func[P, V any] struct {
+	space *Space[V]
+	plan  *keyPlan
+	load  func(context.Context, P) (V, error)
+
+	keep  func(P, V) Keep
+	many  func(context.Context, []P) ([]Result[V], error)
+	clone func(V) V
+	size  func(V) int
+}
+
+// An Option of a function mentions its parameter or its value; everything else is in its [Class].
+type Option[P, V any] func(*Func[P, V])
+
+// KeepBy says by the value how long it is kept and with which tags.
+func KeepBy[P, V any](keep func(P, V) Keep) Option[P, V] {
+	return func(f *Func[P, V]) { f.keep = keep }
+}
+
+// LoadMany loads several parameters in one call of the origin, for [Func.GetMany]: it returns one
+// result for each, in their order, or an error for all.
+func LoadMany[P, V any](load func(context.Context, []P) ([]Result[V], error)) Option[P, V] {
+	return func(f *Func[P, V]) { f.many = load }
+}
+
+// CloneBy gives every caller a copy of the value.
+func CloneBy[P, V any](clone func(V) V) Option[P, V] {
+	return func(f *Func[P, V]) { f.clone = clone }
+}
+
+// SizeBy says what a value takes in memory, in bytes, instead of measuring it.
+func SizeBy[P, V any](size func(V) int) Option[P, V] {
+	return func(f *Func[P, V]) { f.size = size }
+}
+
+// Wrap puts the cache in front of load. The name is "class" or "class/function", begins every key,
+// and must be free. P names what is asked for; its fields are the key (see the package comment), so
+// it may hold no interfaces, channels, functions or unexported fields.
+//
+// One load at a time runs for a key, shared by all who ask for it. It runs with the first caller's
+// context values, without its cancellation, and until [Class.LoadTimeout]: load must not depend on
+// anything in the context that is not in P, except in a Private class, whose key holds the caller.
+// A load that finds nothing returns [ErrNotFound].
+func Wrap[P, V any](c *Cache, name string, load func(context.Context, P) (V, error), opts ...Option[P, V]) (*Func[P, V], error) {
+	f := &Func[P, V]{load: load}
+	for _, o := range opts {
+		o(f)
+	}
+	var mistakes []error
+	if load == nil {
+		mistakes = append(mistakes, errors.New("the function is nil"))
+	}
+	var err error
+	if f.plan, err = newKeyPlan(reflect.TypeFor[P]()); err != nil {
+		mistakes = append(mistakes, err)
+	}
+	if err := configError(fmt.Sprintf("Wrap %q", name), mistakes); err != nil {
+		return nil, err
+	}
+	if f.space, err = OpenSpace(c, name, f.size); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// keyScratch is the room on the stack for a key that is only looked up.
+const keyScratch = 128
+
+// Get returns the function's answer, from the cache where it may. It has the type of load.
+func (f *Func[P, V]) Get(ctx context.Context, p P) (V, error) {
+	if c := f.space.cache; !f.space.class.Private && !c.closed.Load() {
+		var scratch [keyScratch]byte
+		key, err := appendKey(f.plan, append(scratch[:0], f.space.prefix...), &p)
+		if err == nil && len(key) <= maxReadableKey {
+			e, st := c.near.get(unsafe.String(unsafe.SliceData(key), len(key)), c.now())
+			if st == isFresh {
+				f.space.class.hits[Near].add(e.took)
+				v, _ := e.value.(V)
+				return f.own(v), e.err
+			}
+		}
+	}
+	r := f.Do(ctx, p)
+	return r.Value, r.Err
+}
+
+// A Result is an answer and how it came about.
+type Result[V any] struct {
+	Value V
+	Err   error
+	Outcome
+}
+
+// Do is Get, and says how the answer came about.
+func (f *Func[P, V]) Do(ctx context.Context, p P) Result[V] {
+	r := f.do(ctx, p)
+	f.space.Count(r.Outcome)
+	return r
+}
+
+func (f *Func[P, V]) do(ctx context.Context, p P) Result[V] {
+	key, reason := f.key(ctx, p)
+	if reason != NoReason {
+		return f.bypass(ctx, p, reason)
+	}
+	found, ok := f.space.Lookup(ctx, key)
+	if !ok {
+		return f.fetch(ctx, key, p, nil, found.Reason)
+	}
+	switch found.Use {
+	case ServeAndRefresh:
+		f.behind(ctx, key, p)
+	case ServeStale:
+		f.behind(ctx, key, p)
+		found.Reason = Reloading
+	case OnlyIfError:
+		return f.fetch(ctx, key, p, &found, found.Reason)
+	}
+	return f.result(found)
+}
+
+func (f *Func[P, V]) result(found Found[V]) Result[V] {
+	if found.Status == Hit {
+		found.Reason = NoReason
+	}
+	return Result[V]{f.own(found.Value), found.Err, found.Outcome}
+}
+
+// own returns a value that the caller may have.
+func (f *Func[P, V]) own(v V) V {
+	if f.clone == nil {
+		return v
+	}
+	return f.clone(v)
+}
+
+// key returns the full key of a parameter, or why there is none.
+func (f *Func[P, V]) key(ctx context.Context, p P) (string, Reason) {
+	c := f.space.cache
+	if c.closed.Load() {
+		return "", Closed
+	}
+	key, err := appendKey(f.plan, append(make([]byte, 0, keyScratch), f.space.prefix...), &p)
+	if err != nil {
+		return "", BadKey
+	}
+	if f.space.class.Private {
+		caller := ""
+		if c.options.Caller != nil {
+			caller = c.options.Caller(ctx)
+		}
+		if caller == "" {
+			return "", NoCaller
+		}
+		key = hashPrivate(key, len(f.space.prefix), c.options.Secret, caller)
+	} else if len(key) > maxReadableKey {
+		key = hashLong(key, len(f.space.prefix))
+	}
+	return string(key), NoReason
+}
+
+// Key returns the full key of a parameter: what [Key] targets. For a private class it is empty,
+// because it depends on the caller; and so it is for a parameter whose text form fails.
+func (f *Func[P, V]) Key(p P) string {
+	key, _ := f.key(context.Background(), p)
+	return key
+}
+
+func (f *Func[P, V]) bypass(ctx context.Context, p P, why Reason) Result[V] {
+	start := time.Now()
+	v, err := f.load(ctx, p)
+	return Result[V]{v, f.space.cache.notFound(err), Outcome{Status: Bypass, Tier: Origin, Reason: why, Took: time.Since(start)}}
+}
+
+// Peek returns what is stored and may still be served, stale or not. It never loads and counts nothing.
+func (f *Func[P, V]) Peek(ctx context.Context, p P) (Result[V], bool) {
+	key, reason := f.key(ctx, p)
+	if reason != NoReason {
+		return Result[V]{}, false
+	}
+	found, ok := f.space.Lookup(ctx, key)
+	if !ok {
+		return Result[V]{}, false
+	}
+	return f.result(found), true
+}
+
+// Put stores a value that the caller has just written to the origin: it invalidates the key on
+// every node, then stores the value with that place in the log. A later invalidation wins.
+func (f *Func[P, V]) Put(ctx context.Context, p P, v V) (Receipt, error) {
+	key, reason := f.key(ctx, p)
+	switch reason {
+	case NoReason:
+	case NoCaller, Closed:
+		return Receipt{}, nil // nothing can be stored under the key, so there is nothing to replace
+	default:
+		return Receipt{}, fmt.Errorf("%w: %s: the parameter has no key", ErrTarget, f.space.name)
+	}
+	c := f.space.cache
+	receipt, number, err := c.invalidate(ctx, Remove, []Target{Key(key)})
+	if err != nil {
+		return receipt, err
+	}
+	head, _ := c.ledger.place()
+	e := &entry{value: v, key: key, space: f.space.space, stamp: Stamp{head.Epoch, receipt.ID}}
+	k := f.keepOf(p, v)
+	e.tags = k.Tags
+	e.number.Store(number)
+	e.times(c.now(), k)
+	e.weigh(f.space.size(v))
+	c.store(e)
+	return receipt, nil
+}
+
+func (f *Func[P, V]) keepOf(p P, v V) Keep {
+	if f.keep == nil {
+		return Keep{}
+	}
+	return f.keep(p, v)
+}
+
+// Invalidate removes the entries of the parameters: see [Cache.Invalidate].
+func (f *Func[P, V]) Invalidate(ctx context.Context, ps ...P) (Receipt, error) {
+	targets, err := f.targets(ctx, ps)
+	if err != nil {
+		return Receipt{}, err
+	}
+	return f.space.cache.Invalidate(ctx, targets...)
+}
+
+// Expire is the softer Invalidate: see [Cache.Expire].
+func (f *Func[P, V]) Expire(ctx context.Context, ps ...P) (Receipt, error) {
+	targets, err := f.targets(ctx, ps)
+	if err != nil {
+		return Receipt{}, err
+	}
+	return f.space.cache.Expire(ctx, targets...)
+}
+
+func (f *Func[P, V]) targets(ctx context.Context, ps []P) ([]Target, error) {
+	var out []Target
+	for _, p := range ps {
+		key, reason := f.key(ctx, p)
+		switch reason {
+		case NoReason:
+			out = append(out, Key(key))
+		case Closed:
+		default:
+			return nil, fmt.Errorf("%w: %s: a parameter has no key (%s)", ErrTarget, f.space.name, reason)
+		}
+	}
+	return out, nil
+}

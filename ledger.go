@@ -1,0 +1,327 @@
+package forebay
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A ledger is what a node knows of the log: for each target the place of its last remove and of
+// its last expire, and how far it has read.
+//
+// A place has two coordinates. The number is this node's own: it counts what the node learns, and
+// the near tier and the flights use nothing else. The ID is the place in the log, by which entries
+// of the shared tier are judged. An invalidation of this node takes its number at once and its ID
+// when the log has answered.
+type ledger struct {
+	// number is the last one taken. Entries judged valid at this number need no second look, so a
+	// near hit compares one word. It is stored after the mark it counts, with mu held.
+	number atomic.Uint64
+
+	size      int           // targets held at most
+	retention time.Duration // after which a mark has outlived every entry before it
+
+	mu       sync.RWMutex // guards what follows
+	head     Stamp        // the last record read
+	run      string       // the server's run that wrote it
+	floor    place        // entries from before it count for nothing
+	all      mark
+	classes  map[string]*mark
+	keys     map[string]*mark
+	tags     map[string]*mark
+	patterns map[string]*mark
+	aging    []aged // targets in the order of their last change, the oldest first
+}
+
+type place struct {
+	n  uint64
+	id ID
+}
+
+func (p *place) raise(q place) {
+	p.n = max(p.n, q.n)
+	if p.id.Compare(q.id) < 0 {
+		p.id = q.id
+	}
+}
+
+// A mark keeps two places: a later expire must not hide an earlier remove.
+type mark struct{ remove, expire place }
+
+func (m *mark) last() uint64 { return max(m.remove.n, m.expire.n) }
+
+func (m *mark) raise(o mark) {
+	m.remove.raise(o.remove)
+	m.expire.raise(o.expire)
+}
+
+// newest returns the ID of the later change, zero while the log has not answered.
+func (m *mark) newest() ID {
+	if m.remove.n > m.expire.n {
+		return m.remove.id
+	}
+	return m.expire.id
+}
+
+// aged is a target's line in the order of age. It is void once the target has a later change.
+type aged struct {
+	target Target
+	n      uint64
+}
+
+// A verdict is what the log says of an entry.
+type verdict uint8
+
+const (
+	valid verdict = iota
+	expired
+	removed
+)
+
+// ledgerSize is the default bound on targets: about 150 B each.
+const ledgerSize = 100_000
+
+func newLedger(size int, retention time.Duration) *ledger {
+	l := &ledger{
+		size: size, retention: retention,
+		classes: map[string]*mark{}, keys: map[string]*mark{}, tags: map[string]*mark{}, patterns: map[string]*mark{},
+	}
+	l.number.Store(1) // so that an entry's zero is older than everything
+	return l
+}
+
+// note makes an invalidation count on this node, before the log has it (rule 4), and returns its number.
+func (l *ledger) note(targets []Target, mode Mode) uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := l.number.Load() + 1
+	for _, t := range targets {
+		l.markLocked(t, mode, place{n: n})
+	}
+	l.pruneLocked()
+	l.number.Store(n)
+	return n
+}
+
+// take reads an answer of the log into the ledger. asked is the head that the log was asked from;
+// own holds the numbers of this node's records in the answer, which count already. It reports
+// whether the answer joins on to what the ledger knows; if it does not, nothing was taken. The
+// ledger may have moved on since it was asked: what it has read already is passed over.
+func (l *ledger) take(asked Stamp, r Reading, own map[ID]uint64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(r.Records) == 0 || asked.Epoch != l.head.Epoch {
+		return false
+	}
+	if first := r.Records[0]; asked != (Stamp{}) && asked != (Stamp{first.Epoch, first.ID}) {
+		return false
+	}
+	for _, rec := range r.Records {
+		if l.head.Epoch == rec.Epoch && rec.ID.Compare(l.head.ID) <= 0 {
+			continue
+		}
+		l.applyLocked(rec, own)
+	}
+	l.pruneLocked()
+	return true
+}
+
+func (l *ledger) applyLocked(rec Record, own map[ID]uint64) {
+	n, known := own[rec.ID]
+	if !known {
+		n = l.number.Load() + 1
+	}
+	switch {
+	case rec.Fence:
+		l.floor = place{n: n, id: rec.ID}
+	default:
+		l.markLocked(rec.Target, rec.Mode, place{n: n, id: rec.ID})
+	}
+	l.head, l.run = Stamp{rec.Epoch, rec.ID}, rec.Run
+	if !known {
+		l.number.Store(n)
+	}
+}
+
+func (l *ledger) markLocked(t Target, mode Mode, at place) {
+	m := l.markOfLocked(t)
+	before := m.last()
+	if mode == Expire {
+		m.expire.raise(at)
+	} else {
+		m.remove.raise(at)
+	}
+	if t.Kind == KindAll || t.Kind == KindClass {
+		return // few, and kept for ever
+	}
+	if m.last() != before {
+		l.aging = append(l.aging, aged{t, m.last()})
+	}
+}
+
+// table returns where the marks of a kind of target are kept.
+func (l *ledger) table(k Kind) map[string]*mark {
+	switch k {
+	case KindKey:
+		return l.keys
+	case KindTag:
+		return l.tags
+	case KindPattern:
+		return l.patterns
+	}
+	return l.classes
+}
+
+func (l *ledger) markOfLocked(t Target) *mark {
+	if t.Kind == KindAll {
+		return &l.all
+	}
+	table := l.table(t.Kind)
+	m := table[t.Name]
+	if m == nil {
+		m = &mark{}
+		table[t.Name] = m
+	}
+	return m
+}
+
+// judge says what has happened to an entry since the number it was last known to be valid at.
+// No class and no tags where they are not known yet.
+func (l *ledger) judge(key, class string, tags []string, since uint64) (verdict, uint64) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	now := l.number.Load()
+	if l.floor.n > since {
+		return removed, now
+	}
+	v := valid
+	for m := range l.marksLocked(key, class, tags) {
+		if m.remove.n > since {
+			return removed, now
+		}
+		if m.expire.n > since {
+			v = expired
+		}
+	}
+	return v, now
+}
+
+// marksLocked yields the marks of every target that covers an entry.
+func (l *ledger) marksLocked(key, class string, tags []string) func(func(*mark) bool) {
+	return func(yield func(*mark) bool) {
+		if !yield(&l.all) {
+			return
+		}
+		if m := l.classes[class]; m != nil && !yield(m) {
+			return
+		}
+		if m := l.keys[key]; m != nil && !yield(m) {
+			return
+		}
+		for _, t := range tags {
+			if m := l.tags[t]; m != nil && !yield(m) {
+				return
+			}
+		}
+		for p, m := range l.patterns {
+			if matchPattern(p, key) && !yield(m) {
+				return
+			}
+		}
+	}
+}
+
+// place returns the head and the number, as a load needs them before it begins (rule 2).
+func (l *ledger) place() (Stamp, uint64) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.head, l.number.Load()
+}
+
+// maxPatterns bounds the patterns, because each is compared with each key that is judged.
+const maxPatterns = 256
+
+// pruneLocked keeps the ledger within its bounds. What leaves it raises the floor, by age, or
+// becomes coarser, for room: a key or pattern becomes its class, and only when nothing but tags
+// is left does the floor of everything rise (rule 6).
+func (l *ledger) pruneLocked() {
+	cut := uint64(0)
+	if ms := uint64(l.retention.Milliseconds()); l.head.ID.Ms > ms {
+		cut = l.head.ID.Ms - ms
+	}
+	for ; len(l.aging) > 0; l.aging = l.aging[1:] {
+		m := l.liveLocked(l.aging[0])
+		if m == nil {
+			continue
+		}
+		if id := m.newest(); id == (ID{}) || id.Ms >= cut {
+			break
+		}
+		l.dropLocked(l.aging[0])
+		l.floor.raise(m.remove)
+		l.floor.raise(m.expire)
+	}
+	for len(l.patterns) > maxPatterns {
+		l.coarsenLocked(KindPattern)
+	}
+	for len(l.keys)+len(l.tags)+len(l.patterns) > l.size {
+		switch {
+		case len(l.keys) > 0:
+			l.coarsenLocked(KindKey)
+		case len(l.patterns) > 0:
+			l.coarsenLocked(KindPattern)
+		default:
+			l.coarsenLocked(KindTag)
+		}
+	}
+	if len(l.aging) > 4*l.size {
+		l.compactLocked()
+	}
+}
+
+// liveLocked returns the mark that a line stands for, or nil if the line is void.
+func (l *ledger) liveLocked(a aged) *mark {
+	if m := l.table(a.target.Kind)[a.target.Name]; m != nil && m.last() == a.n {
+		return m
+	}
+	return nil
+}
+
+func (l *ledger) dropLocked(a aged) { delete(l.table(a.target.Kind), a.target.Name) }
+
+// coarsenLocked makes the oldest quarter of a kind's targets coarser, so that the walk over the
+// order of age is paid once for many.
+func (l *ledger) coarsenLocked(kind Kind) {
+	todo := max(1, len(l.table(kind))/4)
+	kept := l.aging[:0]
+	for _, a := range l.aging {
+		if a.target.Kind != kind || todo == 0 {
+			kept = append(kept, a)
+			continue
+		}
+		m := l.liveLocked(a)
+		if m == nil {
+			continue
+		}
+		l.dropLocked(a)
+		todo--
+		if class := classOf(a.target); class != "" {
+			l.markOfLocked(Target{KindClass, class}).raise(*m)
+			continue
+		}
+		l.floor.raise(m.remove)
+		l.floor.raise(m.expire)
+	}
+	l.aging = kept
+}
+
+// compactLocked takes the void lines out of the order of age.
+func (l *ledger) compactLocked() {
+	kept := l.aging[:0]
+	for _, a := range l.aging {
+		if l.liveLocked(a) != nil {
+			kept = append(kept, a)
+		}
+	}
+	l.aging = kept
+}

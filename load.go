@@ -1,0 +1,134 @@
+package forebay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// fetch answers by a load: it joins the one that runs or leads a new one. stale is what may be
+// served if that fails, is refused or takes too long; nil if there is nothing.
+func (f *Func[P, V]) fetch(ctx context.Context, key string, p P, stale *Found[V], why Reason) Result[V] {
+	for how := (beginning{anyway: why == Refreshed}); ; {
+		fill := f.space.begin(ctx, key, how)
+		if fill.Leads() {
+			go f.lead(fill, p, stale == nil)
+		}
+		r, slow := f.wait(ctx, fill, stale)
+		switch {
+		case slow:
+			return f.serveStale(stale, LoadSlow)
+		case errors.Is(r.Err, ErrObsolete):
+			how.alone = true
+			continue
+		case r.Err == nil || errors.Is(r.Err, ErrNotFound):
+			return f.fetched(r, why)
+		case ctx.Err() != nil && errors.Is(r.Err, ctx.Err()):
+			r.Reason = why
+			return r
+		}
+		var busy *BusyError
+		refused := errors.As(r.Err, &busy)
+		switch {
+		case refused && busy.impatient && stale == nil:
+			continue // it was refused for somebody who had something stale to serve
+		case refused && f.usable(stale):
+			return f.serveStale(stale, LoadRefused)
+		case f.usable(stale):
+			return f.serveStale(stale, LoadFailed)
+		}
+		return f.fetched(r, why)
+	}
+}
+
+func (f *Func[P, V]) fetched(r Result[V], why Reason) Result[V] {
+	if r.Status == Miss {
+		r.Reason = why
+	}
+	r.Value = f.own(r.Value)
+	return r
+}
+
+// wait waits for a fill, but not longer than the class's Wait where something stale is at hand.
+func (f *Func[P, V]) wait(ctx context.Context, fill *Fill[V], stale *Found[V]) (r Result[V], slow bool) {
+	wait := f.space.class.Wait
+	if stale == nil || wait == 0 {
+		r.Value, r.Outcome, r.Err = fill.Wait(ctx)
+		return r, false
+	}
+	patience, cancel := context.WithTimeout(ctx, max(wait, 0))
+	defer cancel()
+	r.Value, r.Outcome, r.Err = fill.Wait(patience)
+	slow = r.Err != nil && patience.Err() != nil && ctx.Err() == nil && f.usable(stale)
+	return r, slow
+}
+
+// usable asks again, now that time has passed, whether something stale may still be served.
+func (f *Func[P, V]) usable(stale *Found[V]) bool {
+	if stale == nil {
+		return false
+	}
+	_, st := f.space.cache.near.judge(stale.entry, f.space.cache.now())
+	return st != isDead
+}
+
+func (f *Func[P, V]) serveStale(stale *Found[V], why Reason) Result[V] {
+	o := stale.entry.outcome(f.space.cache.now())
+	o.Status, o.Reason = StaleHit, why
+	return Result[V]{f.own(stale.Value), nil, o}
+}
+
+// behind loads a key behind an answer, unless it is being loaded.
+func (f *Func[P, V]) behind(ctx context.Context, key string, p P) {
+	if fill := f.space.begin(ctx, key, beginning{behind: true}); fill.Leads() {
+		go f.lead(fill, p, false)
+	}
+}
+
+// lead runs the load in a goroutine of its own, whose owner is the flight.
+func (f *Func[P, V]) lead(fill *Fill[V], p P, patient bool) {
+	defer fill.Release()
+	defer fill.Recover()
+	if err := fill.Acquire(patient); err != nil {
+		fill.Abandon(err)
+		return
+	}
+	v, err := f.load(fill.Context(), p)
+	f.finish(fill, p, v, err)
+}
+
+func (f *Func[P, V]) finish(fill *Fill[V], p P, v V, err error) {
+	if err != nil {
+		fill.Abandon(f.space.cache.notFound(fill.timeout(err)))
+		return
+	}
+	fill.Commit(v, f.keepOf(p, v))
+}
+
+// timeout names the class's timeout where a load reports it as its context's end.
+func (f *Fill[V]) timeout(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) && f.flight.ctx.Err() != nil {
+		return f.space.cache.flights.timeoutError(f.flight)
+	}
+	return err
+}
+
+// notFound makes the origin's own "not found" match [ErrNotFound].
+func (c *Cache) notFound(err error) error {
+	if err == nil || errors.Is(err, ErrNotFound) || c.options.IsNotFound == nil || !c.options.IsNotFound(err) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrNotFound, err)
+}
+
+// Refresh loads the parameter now, whatever is stored, and stores the answer. It joins a load that
+// runs already; where that must not have begun before, invalidate instead.
+func (f *Func[P, V]) Refresh(ctx context.Context, p P) (V, error) {
+	key, reason := f.key(ctx, p)
+	if reason != NoReason {
+		r := f.bypass(ctx, p, reason)
+		return r.Value, r.Err
+	}
+	r := f.fetch(ctx, key, p, nil, Refreshed)
+	return r.Value, r.Err
+}

@@ -1,0 +1,182 @@
+package forebay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"sync"
+)
+
+// GetMany returns one result for each parameter, in their order. What is not stored is loaded by
+// one call of [LoadMany] where there is one, else one by one, several at once. The error joins the
+// failures; the results that have none are good. "Not found" is a result, not a failure.
+func (f *Func[P, V]) GetMany(ctx context.Context, ps []P) ([]Result[V], error) {
+	results := make([]Result[V], len(ps))
+	if f.many == nil {
+		f.each(ctx, ps, results)
+	} else {
+		f.batch(ctx, ps, results)
+	}
+	var failed []error
+	for _, r := range results {
+		f.space.Count(r.Outcome)
+		if r.Err != nil && !errors.Is(r.Err, ErrNotFound) {
+			failed = append(failed, r.Err)
+		}
+	}
+	return results, errors.Join(failed...)
+}
+
+// atOnce is how many parameters are asked for at the same time.
+func (f *Func[P, V]) atOnce() int {
+	if n := f.space.class.MaxLoads; n > 0 {
+		return n
+	}
+	return defaultClass.MaxLoads
+}
+
+func (f *Func[P, V]) each(ctx context.Context, ps []P, results []Result[V]) {
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, f.atOnce())
+	for i := range ps {
+		slots <- struct{}{}
+		wg.Go(func() {
+			results[i] = f.do(ctx, ps[i])
+			<-slots
+		})
+	}
+	wg.Wait()
+}
+
+// A wanted parameter of a batch waits for its fill.
+type wanted[V any] struct {
+	index int
+	fill  *Fill[V]
+	stale *Found[V]
+	why   Reason
+}
+
+// batch begins all fills before it waits for any, so that those it leads are one call.
+func (f *Func[P, V]) batch(ctx context.Context, ps []P, results []Result[V]) {
+	var waiting []wanted[V]
+	var led []*Fill[V]
+	var params []P
+	for i, p := range ps {
+		key, reason := f.key(ctx, p)
+		if reason != NoReason {
+			results[i] = f.bypass(ctx, p, reason)
+			continue
+		}
+		found, ok := f.space.Lookup(ctx, key)
+		if ok && found.Use != OnlyIfError {
+			if found.Use != Serve {
+				f.behind(ctx, key, p)
+			}
+			results[i] = f.result(found)
+			continue
+		}
+		w := wanted[V]{index: i, why: found.Reason}
+		if ok {
+			w.stale = &found
+		}
+		w.fill = f.space.begin(ctx, key, beginning{})
+		if w.fill.Leads() {
+			led, params = append(led, w.fill), append(params, p)
+		}
+		waiting = append(waiting, w)
+	}
+	if len(led) > 0 {
+		go f.leadMany(led, params)
+	}
+	for _, w := range waiting {
+		results[w.index] = f.await(ctx, w, ps[w.index])
+	}
+}
+
+func (f *Func[P, V]) await(ctx context.Context, w wanted[V], p P) Result[V] {
+	r, slow := f.wait(ctx, w.fill, w.stale)
+	switch {
+	case slow:
+		return f.serveStale(w.stale, LoadSlow)
+	case errors.Is(r.Err, ErrObsolete):
+		return f.do(ctx, p)
+	case r.Err != nil && !errors.Is(r.Err, ErrNotFound) && ctx.Err() == nil && f.usable(w.stale):
+		return f.serveStale(w.stale, LoadFailed)
+	}
+	return f.fetched(r, w.why)
+}
+
+// leadMany loads for all fills with one call of the origin, and so with one of the class's loads.
+func (f *Func[P, V]) leadMany(led []*Fill[V], ps []P) {
+	defer led[0].Release()
+	defer func() { abandonAll(led, unanswered(recover())) }()
+	if err := led[0].Acquire(true); err != nil {
+		abandonAll(led, err)
+		return
+	}
+	for _, fill := range led[1:] {
+		f.space.cache.flights.acquired(fill.flight)
+	}
+	results, err := f.many(led[0].Context(), ps)
+	if err == nil && len(results) != len(ps) {
+		err = fmt.Errorf("forebay: LoadMany of %s returned %d results for %d parameters", f.space.name, len(results), len(ps))
+	}
+	if err != nil {
+		abandonAll(led, led[0].timeout(err))
+		return
+	}
+	for i, r := range results {
+		f.finish(led[i], ps[i], r.Value, r.Err)
+	}
+}
+
+func abandonAll[V any](fills []*Fill[V], err error) {
+	for _, fill := range fills {
+		fill.Abandon(err)
+	}
+}
+
+// Warm loads what is not stored and fresh yet, several at once, and tells progress after each one;
+// progress may be nil. It counts no requests. The error is ctx's, or says how many failed and why
+// the first did.
+func (f *Func[P, V]) Warm(ctx context.Context, params iter.Seq[P], progress func(done, failed int)) error {
+	var (
+		wg           sync.WaitGroup
+		mu           sync.Mutex // guards what follows
+		done, failed int
+		first        error
+	)
+	slots := make(chan struct{}, f.atOnce())
+	for p := range params {
+		if ctx.Err() != nil {
+			break
+		}
+		slots <- struct{}{}
+		wg.Go(func() {
+			err := f.do(ctx, p).Err
+			<-slots
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil && !errors.Is(err, ErrNotFound) {
+				failed++
+				if first == nil {
+					first = err
+				}
+			} else {
+				done++
+			}
+			if progress != nil {
+				progress(done, failed)
+			}
+		})
+	}
+	wg.Wait()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if first != nil {
+		return fmt.Errorf("forebay: warm %s: %d of %d failed, the first: %w", f.space.name, failed, done+failed, first)
+	}
+	return nil
+}

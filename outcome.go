@@ -1,0 +1,74 @@
+package forebay
+
+import "time"
+
+// A Status is what happened to a request.
+type Status uint8
+
+const (
+	// Hit: answered from a tier, fresh.
+	Hit Status = iota
+	// StaleHit: answered from a tier, past its TTL. Reason says why that was allowed.
+	StaleHit
+	// Coalesced: answered by a load that another request had begun.
+	Coalesced
+	// Miss: answered by a load of its own. Reason says why there was no hit.
+	Miss
+	// Bypass: loaded without a look-up. Reason says why.
+	Bypass
+)
+
+var statusNames = [...]string{"hit", "stale", "coalesced", "miss", "bypass"}
+
+func (s Status) String() string { return statusNames[s] }
+
+// A Tier is where an answer came from.
+type Tier uint8
+
+const (
+	Near Tier = iota
+	Shared
+	Origin
+
+	numTiers = 2 // that hold entries
+)
+
+var tierNames = [...]string{"near", "shared", "origin"}
+
+func (t Tier) String() string { return tierNames[t] }
+
+// A Reason says why a request was no plain hit.
+type Reason uint8
+
+const (
+	NoReason    Reason = iota
+	Absent             // nothing is stored under the key
+	Expired            // its time is up
+	Invalidated        // somebody asked for it
+	Refreshed          // the caller asked for a load
+	Reloading          // stale: a load runs behind
+	LoadFailed         // stale: the load failed
+	LoadSlow           // stale: the load took longer than Wait
+	LoadRefused        // stale: the class had all its loads running
+	NoCaller           // bypass: a private class, and nobody is known
+	Closed             // bypass: the cache is closed
+	BadKey             // bypass: the parameter could not be written as a key
+
+	numReasons = 12
+)
+
+var reasonNames = [numReasons]string{"", "absent", "expired", "invalidated", "refreshed", "reloading", "load-failed",
+	"load-slow", "load-refused", "no-caller", "closed", "bad-key"}
+
+func (r Reason) String() string { return reasonNames[r] }
+
+// An Outcome tells how an answer came about.
+type Outcome struct {
+	Status Status
+	Tier   Tier
+	Reason Reason
+	Age    time.Duration // of the answer: time since its load ended
+	TTL    time.Duration // what is left of it; negative when it is stale
+	Stored bool          // by this request's load
+	Took   time.Duration // what the answer's load took
+}

@@ -1,0 +1,168 @@
+package forebay
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"strings"
+	"time"
+)
+
+// A Space is the entries of one name: the layer that [Wrap] is written on, and that a cache with
+// keys of its own (HTTP, MCP) is written on too. No two spaces share an entry.
+//
+// A caller looks up ([Space.Lookup]); if what it finds will not do, it begins a fill
+// ([Space.Begin]), which it leads or has joined. The leader ends it with [Fill.Commit] or
+// [Fill.Abandon]; everybody reads its answer with [Fill.Wait]. Nothing is stored except through
+// Commit. All methods are safe for concurrent use.
+type Space[V any] struct {
+	*space
+	size func(V) int
+}
+
+// A space is a Space without its type.
+type space struct {
+	cache  *Cache
+	class  *class
+	name   string
+	prefix string // of every key: the name and ':'
+}
+
+// OpenSpace opens the space of a name: a class, or "class/function". The name must be free and its
+// class declared, unless [Options.Classes] declares none at all.
+//
+// size is what a value takes in memory, in bytes; nil measures it.
+func OpenSpace[V any](c *Cache, name string, size func(V) int) (*Space[V], error) {
+	sp, err := c.open(name)
+	if err != nil {
+		return nil, err
+	}
+	s := &Space[V]{space: sp, size: size}
+	if size == nil {
+		sizerOf(reflect.TypeFor[V]())
+		s.size = func(v V) int { return deepSize(v) }
+	}
+	return s, nil
+}
+
+// open takes a name.
+func (c *Cache) open(name string) (*space, error) {
+	className, function, hasFunction := strings.Cut(name, "/")
+	var mistakes []error
+	if err := checkName(className); err != nil {
+		mistakes = append(mistakes, fmt.Errorf("class %w", err))
+	}
+	if hasFunction {
+		if err := checkName(function); err != nil {
+			mistakes = append(mistakes, fmt.Errorf("function %w", err))
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.names[name] {
+		mistakes = append(mistakes, fmt.Errorf("the name is taken: give the function one of its own, %q", className+"/…"))
+	}
+	k := c.classes[className]
+	if k == nil && c.declared {
+		mistakes = append(mistakes, fmt.Errorf("the class %q is not declared: add it to Options.Classes (declared: %s)", className, strings.Join(c.order, ", ")))
+	}
+	if err := configError(fmt.Sprintf("name %q", name), mistakes); err != nil {
+		return nil, err
+	}
+	if k == nil {
+		k = newClass(Class{Name: className})
+		c.classes[className] = k
+		c.order = append(c.order, className)
+	}
+	c.names[name] = true
+	return &space{cache: c, class: k, name: name, prefix: name + ":"}, nil
+}
+
+// Key returns the full key of a part: what [Key] targets and [Space.Lookup] takes.
+func (s *space) Key(part string) string { return s.prefix + part }
+
+// Class returns the space's class, its defaults filled in.
+func (s *space) Class() Class { return s.class.Class }
+
+// Use says what may be done with what a look-up found.
+type Use uint8
+
+const (
+	// Serve: fresh.
+	Serve Use = iota
+	// ServeAndRefresh: fresh, and this caller was chosen to load ahead of time.
+	ServeAndRefresh
+	// ServeStale: past its TTL; serve it and load behind.
+	ServeStale
+	// OnlyIfError: load, and serve it only when that fails or takes too long.
+	OnlyIfError
+)
+
+// A Found is what a look-up found. Err is the kept "not found".
+type Found[V any] struct {
+	Value V
+	Err   error
+	Tags  []string
+	Use   Use
+	Outcome
+
+	entry *entry
+}
+
+// Lookup returns what is stored under a full key, and never loads. Where it returns false, the
+// Reason says why.
+func (s *Space[V]) Lookup(_ context.Context, key string) (Found[V], bool) {
+	now := s.cache.now()
+	e, st := s.cache.near.get(key, now)
+	found := s.found(e, now)
+	switch st {
+	case isDead:
+		return Found[V]{Outcome: Outcome{Status: Miss, Tier: Origin, Reason: found.Reason}}, false
+	case isAhead:
+		if e.refreshAhead(now) {
+			found.Use = ServeAndRefresh
+		}
+	case isStale:
+		found.Use, found.Status = ServeStale, StaleHit
+	case isOnError:
+		found.Use, found.Status = OnlyIfError, StaleHit
+	}
+	return found, true
+}
+
+func (s *Space[V]) found(e *entry, now int64) Found[V] {
+	if e == nil {
+		return Found[V]{Outcome: Outcome{Reason: Absent}}
+	}
+	v, _ := e.value.(V)
+	return Found[V]{Value: v, Err: e.err, Tags: e.tags, entry: e, Outcome: e.outcome(now)}
+}
+
+func (e *entry) outcome(now int64) Outcome {
+	o := Outcome{Age: time.Duration(now - e.created), TTL: time.Duration(e.fresh - now), Took: e.took, Reason: Invalidated}
+	if now >= e.fresh {
+		o.Reason = Expired
+	}
+	return o
+}
+
+// Count adds a request's outcome to the statistics of the class. Call it once a request.
+func (s *space) Count(o Outcome) {
+	c := s.class
+	switch o.Status {
+	case Hit:
+		c.hits[o.Tier].add(o.Took)
+		return
+	case StaleHit:
+		c.staleHits.Add(1)
+	case Coalesced:
+		c.coalesced.Add(1)
+	case Miss:
+		c.misses[o.Reason].Add(1)
+		return
+	case Bypass:
+		c.bypasses.Add(1)
+		return
+	}
+	c.saved.Add(int64(o.Took))
+}

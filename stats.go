@@ -1,0 +1,159 @@
+package forebay
+
+import (
+	"math/rand/v2"
+	"runtime"
+	"sync/atomic"
+	"time"
+)
+
+// Counters are kept where the answer is given, per class. Hits are striped, because they are the
+// only ones that all cores add to at full speed.
+type counters struct {
+	hits      [numTiers]striped
+	staleHits atomic.Uint64
+	coalesced atomic.Uint64
+	bypasses  atomic.Uint64
+	misses    [numReasons]atomic.Uint64
+	loads     atomic.Uint64
+	loading   atomic.Int64
+	errors    atomic.Uint64
+	saved     atomic.Int64 // nanoseconds, of stale hits and joined loads
+	entries   atomic.Int64
+	evictions atomic.Uint64
+	refused   atomic.Uint64
+}
+
+func (c *counters) init() {
+	for i := range c.hits {
+		c.hits[i].cells = make([]cell, stripes)
+	}
+}
+
+// stripes is a power of two, so that a random number picks one by masking.
+var stripes = roundPow2(min(64, 4*runtime.GOMAXPROCS(0)))
+
+type striped struct{ cells []cell }
+
+// A cell has a cache line of its own: two cores that count do not wait for each other.
+type cell struct {
+	n     atomic.Uint64
+	nanos atomic.Int64
+	_     [112]byte
+}
+
+func (s *striped) add(saved time.Duration) {
+	c := &s.cells[int(rand.Uint32())&(len(s.cells)-1)]
+	c.n.Add(1)
+	c.nanos.Add(int64(saved))
+}
+
+func (s *striped) sum() (n uint64, saved time.Duration) {
+	for i := range s.cells {
+		n += s.cells[i].n.Load()
+		saved += time.Duration(s.cells[i].nanos.Load())
+	}
+	return n, saved
+}
+
+// Stats is what a cache has done since it was opened.
+type Stats struct {
+	Classes []ClassStats // in the order of their declaration
+	Near    NearStats
+	Log     LogStats
+	Uptime  time.Duration
+}
+
+// ClassStats is what happened in one class. A request is exactly one of hit, stale hit, coalesced,
+// miss and bypass; a refresh behind an answer is a load and nothing else.
+type ClassStats struct {
+	Class
+	NearHits     uint64
+	SharedHits   uint64
+	StaleHits    uint64            // served past their TTL
+	Coalesced    uint64            // took the answer of a load that another request had begun
+	Misses       uint64            // waited for a load of their own
+	MissesBy     map[Reason]uint64 // the same by reason
+	Bypasses     uint64            // were not looked up at all
+	Loads        uint64
+	Loading      int64 // loads that run now
+	LoadErrors   uint64
+	LoadsRefused uint64        // MaxLoads were running
+	Saved        time.Duration // the loads' own durations that hits, stale hits and joins did not wait for
+	Entries      int64         // in the near tier
+	Evictions    uint64
+}
+
+// Hits is the sum over the tiers.
+func (s ClassStats) Hits() uint64 { return s.NearHits + s.SharedHits }
+
+// HitRate is (hits + stale hits + coalesced) / (those + misses); false before the first look-up.
+func (s ClassStats) HitRate() (float64, bool) {
+	good := s.Hits() + s.StaleHits + s.Coalesced
+	if good+s.Misses == 0 {
+		return 0, false
+	}
+	return float64(good) / float64(good+s.Misses), true
+}
+
+// NearStats is the state of the near tier.
+type NearStats struct {
+	Entries   int64
+	Bytes     uint64
+	MaxBytes  uint64
+	Evictions uint64
+}
+
+// LogStats is how this node stands to the log.
+type LogStats struct {
+	Head      Stamp
+	Floor     ID
+	Confirmed bool
+	Targets   int // held in the ledger
+}
+
+// Stats returns what the cache has done so far. The counters are read one after the other, while
+// requests go on.
+func (c *Cache) Stats() Stats {
+	s := Stats{Uptime: time.Since(c.opened), Log: c.ledger.stats()}
+	c.mu.RLock()
+	for _, name := range c.order {
+		s.Classes = append(s.Classes, c.classes[name].stats())
+	}
+	c.mu.RUnlock()
+	s.Near = NearStats{Bytes: c.near.tier.WeightedSize(), MaxBytes: c.near.bytes}
+	for _, k := range s.Classes {
+		s.Near.Entries += k.Entries
+		s.Near.Evictions += k.Evictions
+	}
+	return s
+}
+
+func (k *class) stats() ClassStats {
+	s := ClassStats{
+		Class: k.Class, StaleHits: k.staleHits.Load(), Coalesced: k.coalesced.Load(), Bypasses: k.bypasses.Load(),
+		Loads: k.loads.Load(), Loading: k.loading.Load(), LoadErrors: k.errors.Load(), LoadsRefused: k.refused.Load(),
+		Saved: time.Duration(k.saved.Load()), Entries: k.entries.Load(), Evictions: k.evictions.Load(),
+		MissesBy: map[Reason]uint64{},
+	}
+	near, savedNear := k.hits[Near].sum()
+	shared, savedShared := k.hits[Shared].sum()
+	s.NearHits, s.SharedHits = near, shared
+	s.Saved += savedNear + savedShared
+	for r := range k.misses {
+		if n := k.misses[r].Load(); n > 0 {
+			s.MissesBy[Reason(r)] = n
+			s.Misses += n
+		}
+	}
+	return s
+}
+
+func (l *ledger) stats() LogStats {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return LogStats{
+		Head: l.head, Floor: l.floor.id, Confirmed: true,
+		Targets: len(l.classes) + len(l.keys) + len(l.tags) + len(l.patterns),
+	}
+}

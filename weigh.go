@@ -1,0 +1,259 @@
+package forebay
+
+import (
+	"math"
+	"reflect"
+	"sync"
+	"unsafe"
+)
+
+// An entry weighs what it really takes in memory: the deep size of its value, rounded up to the
+// allocator's size classes (slices by capacity, strings by length, maps by table), its key and
+// tags, and what the near tier and the entry itself cost. Encoded sizes are wrong by up to 3.4 ×.
+
+// tierOverhead is what otter keeps for an entry besides key and value: its node, its place in the
+// hash table and in the timer wheel. Found by filling the tier and measuring the live heap.
+const tierOverhead = 144
+
+func (e *entry) weigh(value int) {
+	n := tierOverhead + sizeClass(int(unsafe.Sizeof(entry{})), true) + sizeClass(len(e.key), false) + value
+	if len(e.tags) > 0 {
+		n += sizeClass(cap(e.tags)*int(unsafe.Sizeof("")), true)
+		for _, t := range e.tags {
+			n += sizeClass(len(t), false)
+		}
+	}
+	e.weight = uint32(min(n, math.MaxUint32))
+}
+
+// A sizer measures the values of one type. flat is what a value takes where it is stored; the
+// rest is what it points to. It is made once per type.
+type sizer struct {
+	flat int
+	// beyond adds what lies behind the value's pointers; nil if nothing can.
+	beyond func(v reflect.Value, seen seen) int
+}
+
+// seen holds the pointers already counted, so that shared memory counts once and cycles end.
+type seen map[unsafe.Pointer]struct{}
+
+func (s seen) first(p unsafe.Pointer) bool {
+	if _, ok := s[p]; ok {
+		return false
+	}
+	s[p] = struct{}{}
+	return true
+}
+
+var sizers sync.Map // reflect.Type → *sizer
+
+// deepSize measures a value boxed in an interface.
+func deepSize(v any) int {
+	r := reflect.ValueOf(v)
+	if !r.IsValid() {
+		return 0
+	}
+	s := sizerOf(r.Type())
+	n := 0
+	if r.Kind() != reflect.Pointer && r.Kind() != reflect.Map { // those are the interface's own word
+		n = sizeClass(s.flat, s.beyond != nil)
+	}
+	if s.beyond != nil {
+		n += s.beyond(r, seen{})
+	}
+	return n
+}
+
+func sizerOf(t reflect.Type) *sizer {
+	if s, ok := sizers.Load(t); ok {
+		return s.(*sizer)
+	}
+	s, _ := sizers.LoadOrStore(t, newSizer(t))
+	return s.(*sizer)
+}
+
+func newSizer(t reflect.Type) *sizer {
+	s := &sizer{flat: int(t.Size())}
+	switch t.Kind() {
+	case reflect.String:
+		s.beyond = func(v reflect.Value, _ seen) int { return sizeClass(v.Len(), false) }
+	case reflect.Slice:
+		s.beyond = sliceSize(t)
+	case reflect.Pointer:
+		elem := lazySizer(t.Elem())
+		s.beyond = func(v reflect.Value, seen seen) int {
+			if v.IsNil() || !seen.first(v.UnsafePointer()) {
+				return 0
+			}
+			return elem().boxed(v.Elem(), seen)
+		}
+	case reflect.Interface:
+		s.beyond = func(v reflect.Value, seen seen) int {
+			if v.IsNil() {
+				return 0
+			}
+			return sizerOf(v.Elem().Type()).boxed(v.Elem(), seen)
+		}
+	case reflect.Map:
+		s.beyond = mapSize(t)
+	case reflect.Struct:
+		s.beyond = structSize(t)
+	case reflect.Array:
+		if elem := sizerOf(t.Elem()); elem.beyond != nil {
+			s.beyond = func(v reflect.Value, seen seen) int { return elem.beyondAll(v, seen) }
+		}
+	}
+	return s
+}
+
+// lazySizer breaks the cycle of a type that contains itself.
+func lazySizer(t reflect.Type) func() *sizer {
+	return sync.OnceValue(func() *sizer { return sizerOf(t) })
+}
+
+// boxed is the size of a value with an allocation of its own.
+func (s *sizer) boxed(v reflect.Value, seen seen) int {
+	n := sizeClass(s.flat, s.beyond != nil)
+	if s.beyond != nil {
+		n += s.beyond(v, seen)
+	}
+	return n
+}
+
+func (s *sizer) beyondAll(v reflect.Value, seen seen) int {
+	n := 0
+	for i := range v.Len() {
+		n += s.beyond(v.Index(i), seen)
+	}
+	return n
+}
+
+func sliceSize(t reflect.Type) func(reflect.Value, seen) int {
+	elem := lazySizer(t.Elem())
+	return func(v reflect.Value, seen seen) int {
+		if v.Cap() == 0 || !seen.first(v.UnsafePointer()) {
+			return 0
+		}
+		e := elem()
+		n := sizeClass(v.Cap()*e.flat, e.beyond != nil)
+		if e.beyond != nil {
+			n += e.beyondAll(v, seen)
+		}
+		return n
+	}
+}
+
+func structSize(t reflect.Type) func(reflect.Value, seen) int {
+	type part struct {
+		index int
+		*sizer
+	}
+	var parts []part
+	for i := range t.NumField() {
+		if s := sizerOf(t.Field(i).Type); s.beyond != nil {
+			parts = append(parts, part{i, s})
+		}
+	}
+	if parts == nil {
+		return nil
+	}
+	return func(v reflect.Value, seen seen) int {
+		n := 0
+		for _, p := range parts {
+			n += p.beyond(v.Field(p.index), seen)
+		}
+		return n
+	}
+}
+
+// Go's maps: groups of eight slots behind a control word each; up to eight entries take one group,
+// more take tables of at most 1,024 slots, filled to seven eighths.
+const (
+	mapHeader  = 48
+	mapTable   = 48
+	groupSlots = 8
+	tableSlots = 1024
+)
+
+func mapSize(t reflect.Type) func(reflect.Value, seen) int {
+	key, elem := lazySizer(t.Key()), lazySizer(t.Elem())
+	return func(v reflect.Value, seen seen) int {
+		if v.IsNil() || !seen.first(v.UnsafePointer()) {
+			return 0
+		}
+		k, e := key(), elem()
+		pointers := k.beyond != nil || e.beyond != nil
+		group := 8 + groupSlots*(k.flat+e.flat)
+		n := mapHeader
+		switch slots := roundPow2(max(groupSlots, (v.Len()*8+6)/7)); {
+		case v.Len() == 0:
+		case v.Len() <= groupSlots:
+			n += sizeClass(group, pointers)
+		default:
+			tables := max(1, slots/tableSlots)
+			n += tables*(mapTable+8) + tables*sizeClass(slots/tables/groupSlots*group, pointers)
+		}
+		if !pointers {
+			return n
+		}
+		for it := v.MapRange(); it.Next(); {
+			if k.beyond != nil {
+				n += k.beyond(it.Key(), seen)
+			}
+			if e.beyond != nil {
+				n += e.beyond(it.Value(), seen)
+			}
+		}
+		return n
+	}
+}
+
+func roundPow2(n int) int {
+	p := 1
+	for p < n {
+		p *= 2
+	}
+	return p
+}
+
+// sizeClasses are the allocator's own, asked of it: what append rounds a capacity up to.
+var sizeClasses = sync.OnceValue(func() []int {
+	var out []int
+	for n := 1; n <= maxSmall; {
+		c := cap(append([]byte(nil), make([]byte, n)...))
+		out = append(out, c)
+		n = c + 1
+	}
+	return out
+})
+
+const (
+	maxSmall     = 32 << 10
+	pageSize     = 8 << 10
+	mallocHeader = 8   // before an object with pointers …
+	headerFrom   = 512 // … that is larger than this
+)
+
+// sizeClass is what an allocation of n bytes takes.
+func sizeClass(n int, pointers bool) int {
+	if n == 0 {
+		return 0
+	}
+	if pointers && n > headerFrom {
+		n += mallocHeader
+	}
+	classes := sizeClasses()
+	if n > classes[len(classes)-1] {
+		return (n + pageSize - 1) / pageSize * pageSize
+	}
+	lo, hi := 0, len(classes)-1
+	for lo < hi {
+		mid := (lo + hi) / 2
+		if classes[mid] < n {
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	return classes[lo]
+}
