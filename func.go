@@ -18,6 +18,7 @@ type Func[P, V any] struct {
 	space *Space[V]
 	plan  *keyPlan
 	load  func(context.Context, P) (V, error)
+	fast  bool // the key needs neither the heap nor the caller
 
 	keep  func(P, V) Keep
 	many  func(context.Context, []P) ([]Result[V], error)
@@ -76,6 +77,7 @@ func Wrap[P, V any](c *Cache, name string, load func(context.Context, P) (V, err
 	if f.space, err = OpenSpace(c, name, f.size); err != nil {
 		return nil, err
 	}
+	f.fast = f.plan.scalar && !f.space.class.Private
 	return f, nil
 }
 
@@ -84,13 +86,14 @@ const keyScratch = 128
 
 // Get returns the function's answer, from the cache where it may. It has the type of load.
 func (f *Func[P, V]) Get(ctx context.Context, p P) (V, error) {
-	if c := f.space.cache; !f.space.class.Private && !c.closed.Load() {
+	if f.fast {
+		sp := f.space.space
 		var scratch [keyScratch]byte
-		key, err := appendKey(f.plan, append(scratch[:0], f.space.prefix...), &p)
-		if err == nil && len(key) <= maxReadableKey {
-			e, st := c.near.get(unsafe.String(unsafe.SliceData(key), len(key)), c.now())
+		key := appendScalarParts(append(scratch[:0], sp.prefix...), &f.plan.root, unsafe.Pointer(&p))
+		if len(key) <= maxReadableKey {
+			e, st := sp.near.get(unsafe.String(unsafe.SliceData(key), len(key)), sp.cache.now())
 			if st == isFresh {
-				f.space.class.hits[Near].add(e.took)
+				sp.class.hits[Near].add(e.took)
 				v, _ := e.value.(V)
 				return f.own(v), e.err
 			}

@@ -223,8 +223,8 @@ func appendKey[P any](plan *keyPlan, dst []byte, p *P) ([]byte, error) {
 	if plan.scalar {
 		return appendScalarParts(dst, &plan.root, unsafe.Pointer(p)), nil
 	}
-	heap := *p // reflection makes its operand escape; the caller's stays where it is
-	return plan.root.appendParts(dst, unsafe.Pointer(&heap))
+	heap := *p // reflection makes its operands escape; the caller's stay where they are
+	return plan.root.appendParts(append([]byte(nil), dst...), unsafe.Pointer(&heap))
 }
 
 // appendScalarParts is appendParts for scalar plans. It calls nothing that could keep the address.
@@ -397,30 +397,34 @@ func appendEscaped(dst []byte, s string) []byte {
 	if looksOther(s) {
 		dst = append(dst, '\'')
 	}
-	plain := 0
-	for i := 0; i < len(s); {
-		c := s[i]
-		if c < utf8.RuneSelf {
-			if !mustEscape[c] {
-				i++
-				continue
-			}
-		} else if r, n := utf8.DecodeRuneInString(s[i:]); r != utf8.RuneError || n > 1 {
-			i += n
-			continue
+	for i := range len(s) {
+		if notPlain[s[i]] {
+			return escapeFrom(append(dst, s[:i]...), s[i:])
 		}
-		dst = append(append(dst, s[plain:i]...), '%', upperHex[c>>4], upperHex[c&15])
-		i++
-		plain = i
 	}
-	return append(dst, s[plain:]...)
+	return append(dst, s...)
+}
+
+// escapeFrom writes delimiters, control characters and what is not UTF-8 as %XX.
+func escapeFrom(dst []byte, s string) []byte {
+	for i := 0; i < len(s); {
+		r, n := utf8.DecodeRuneInString(s[i:])
+		if r == utf8.RuneError && n == 1 || n == 1 && notPlain[s[i]] {
+			dst = append(dst, '%', upperHex[s[i]>>4], upperHex[s[i]&15])
+		} else {
+			dst = append(dst, s[i:i+n]...)
+		}
+		i += n
+	}
+	return dst
 }
 
 const upperHex = "0123456789ABCDEF"
 
-var mustEscape = func() (t [utf8.RuneSelf]bool) {
+// notPlain holds the bytes that need a second look: everything beyond ASCII, and what is escaped.
+var notPlain = func() (t [256]bool) {
 	for c := range t {
-		t[c] = c < ' ' || c == 0x7f
+		t[c] = c < ' ' || c >= 0x7f
 	}
 	for _, c := range []byte("%,*={}[]") {
 		t[c] = true

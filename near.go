@@ -96,7 +96,9 @@ func (n *near) sweep(stop <-chan struct{}) {
 	}
 }
 
+// close empties the tier, so that a hit is none any more.
 func (n *near) close() {
+	n.tier.InvalidateAll()
 	n.tier.StopAllGoroutines()
 	n.clock.Stop()
 }

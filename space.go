@@ -23,6 +23,7 @@ type Space[V any] struct {
 // A space is a Space without its type.
 type space struct {
 	cache  *Cache
+	near   *near
 	class  *class
 	name   string
 	prefix string // of every key: the name and ':'
@@ -75,7 +76,7 @@ func (c *Cache) open(name string) (*space, error) {
 		c.order = append(c.order, className)
 	}
 	c.names[name] = true
-	return &space{cache: c, class: k, name: name, prefix: name + ":"}, nil
+	return &space{cache: c, near: c.near, class: k, name: name, prefix: name + ":"}, nil
 }
 
 // Key returns the full key of a part: what [Key] targets and [Space.Lookup] takes.
