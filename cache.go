@@ -202,3 +202,6 @@ func (c *Cache) Close() error {
 	c.near.close()
 	return nil
 }
+
+// Closed reports whether [Cache.Close] was called.
+func (c *Cache) Closed() bool { return c.closed.Load() }

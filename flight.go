@@ -35,6 +35,7 @@ type flight struct {
 	// behind: nobody need wait, because the load refreshes something that is still served.
 	behind   bool
 	readable chan struct{} // closed when there is a value: published early, or at the end
+	done     chan struct{} // closed at the end
 
 	// Guarded by flights.mu.
 	value     any
@@ -42,7 +43,8 @@ type flight struct {
 	entry     *entry // the whole answer; nil while it is still growing, and for a failure
 	err       error
 	waiters   int
-	began     int64 // when the load was allowed to call the origin; 0 before
+	loading   bool  // allowed to call the origin, …
+	began     int64 // … since when
 	published bool
 	ended     bool
 	stored    bool
@@ -79,7 +81,7 @@ func (fs *flights) begin(ctx context.Context, sp *space, key string, how beginni
 			return nil, false, e
 		}
 	}
-	f = &flight{space: sp, key: key, readable: make(chan struct{}), behind: how.behind}
+	f = &flight{space: sp, key: key, readable: make(chan struct{}), done: make(chan struct{}), behind: how.behind}
 	f.stamp, f.number = c.ledger.place()
 	f.ctx, f.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	if t := sp.class.LoadTimeout; t > 0 {
@@ -102,7 +104,7 @@ func (fs *flights) timeoutError(f *flight) error {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	c := f.space.class
-	if f.began == 0 {
+	if !f.loading {
 		return &BusyError{Class: c.Name, MaxLoads: c.MaxLoads, RetryAfter: retryAfter}
 	}
 	return fmt.Errorf("%w: %s after %s", ErrLoadTimeout, f.space.name, c.LoadTimeout)
@@ -115,13 +117,13 @@ const retryAfter = time.Second
 func (fs *flights) acquired(f *flight) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	f.began = fs.cache.now()
+	f.loading, f.began = true, fs.cache.now()
 }
 
 func (fs *flights) took(f *flight, now int64) time.Duration {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	if f.began == 0 {
+	if !f.loading {
 		return 0
 	}
 	return time.Duration(now - f.began)
@@ -162,14 +164,15 @@ func (fs *flights) end(f *flight, e *entry, err error) {
 		}
 		close(f.readable)
 	}
+	close(f.done)
 	if fs.byKey[f.key] == f {
 		delete(fs.byKey, f.key)
 	}
-	began := f.began
+	loading, began := f.loading, f.began
 	fs.mu.Unlock()
 	f.unhook()
 	f.cancel()
-	if began != 0 {
+	if loading {
 		fs.ended(f, time.Duration(fs.cache.now()-began), err)
 	}
 	fs.all.Done()
@@ -179,7 +182,7 @@ func (fs *flights) ended(f *flight, took time.Duration, err error) {
 	c := f.space.class
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		c.errors.Add(1)
-		if f.behind {
+		if f.behind && !errors.Is(err, context.Canceled) {
 			fs.cache.logger.Warn("forebay: refresh failed; what is stored is served as long as the class allows",
 				"class", c.Name, "key", f.key, "error", err)
 		}

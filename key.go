@@ -218,6 +218,19 @@ func snakeCase(s string) string {
 	return string(out)
 }
 
+// PlanKey returns the function that writes the key part of a parameter, for [Space.Key]. Its own
+// error is about the type; the function's is about a value whose text form fails.
+func PlanKey[P any]() (func(P) (string, error), error) {
+	plan, err := newKeyPlan(reflect.TypeFor[P]())
+	if err != nil {
+		return nil, err
+	}
+	return func(p P) (string, error) {
+		key, err := appendKey(plan, nil, &p)
+		return string(key), err
+	}, nil
+}
+
 // appendKey appends the parts of the parameter at p, which must be of the plan's type.
 func appendKey[P any](plan *keyPlan, dst []byte, p *P) ([]byte, error) {
 	if plan.scalar {

@@ -79,8 +79,15 @@ func (c *Cache) open(name string) (*space, error) {
 	return &space{cache: c, near: c.near, class: k, name: name, prefix: name + ":"}, nil
 }
 
-// Key returns the full key of a part: what [Key] targets and [Space.Lookup] takes.
-func (s *space) Key(part string) string { return s.prefix + part }
+// Key returns the full key of a part, as [PlanKey] writes it or of the caller's own making: what
+// [Key] targets and [Space.Lookup] takes. A long one ends in a hash.
+func (s *space) Key(part string) string {
+	key := s.prefix + part
+	if len(key) > maxReadableKey {
+		return string(hashLong([]byte(key), len(s.prefix)))
+	}
+	return key
+}
 
 // Class returns the space's class, its defaults filled in.
 func (s *space) Class() Class { return s.class.Class }

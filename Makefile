@@ -1,0 +1,31 @@
+# Forebay. `make help` lists what there is.
+GO ?= go
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.7.0
+
+.PHONY: help run build test bench bench-near fuzz lint
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 12
+
+run: ## start the reference platform; it prints its addresses
+	$(GO) run ./cmd/forebay demo
+
+build: ## build bin/forebay
+	$(GO) build -o bin/forebay ./cmd/forebay
+
+test: ## every test
+	$(GO) test -race -shuffle=on -timeout 10m ./...
+
+fuzz: ## look for new inputs, 30 s for each target
+	$(GO) test -run '^$$' -fuzz '^FuzzPattern$$' -fuzztime 30s .
+	$(GO) test -run '^$$' -fuzz '^FuzzKey$$' -fuzztime 30s .
+
+bench: ## measure against peers and write docs/performance.md
+	cd bench && $(GO) run . -write ../docs/performance.md
+
+lint: ## what the tools find
+	@test -z "$$(gofmt -l . | tee /dev/stderr)" || (echo "run gofmt -w ." && exit 1)
+	$(GO) vet ./...
+	cd bench && $(GO) vet ./...
+	$(GO) mod tidy -diff
+	$(GO) run $(STATICCHECK) ./...

@@ -1,0 +1,73 @@
+package admin
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"sort"
+)
+
+// Health is the answer of /health and /health/ready.
+type Health struct {
+	Status  string            `json:"status"` // ok, degraded or unhealthy
+	Reasons []string          `json:"reasons"`
+	Checks  map[string]string `json:"checks"`
+}
+
+// A class whose origin fails more often than this share of its loads makes the service degraded,
+// once there were enough loads to tell.
+const (
+	failingShare = 0.5
+	failingLoads = 10
+)
+
+// Health asks every check. A part that is away makes the service degraded, never unhealthy: it goes
+// on answering. It is unhealthy once its cache is closed.
+func (a *Admin) Health(ctx context.Context) Health {
+	h := Health{Status: "ok", Reasons: []string{}, Checks: map[string]string{"near": "ok", "log": "ok"}}
+	degraded := func(check, reason string) {
+		h.Status = "degraded"
+		h.Checks[check] = reason
+		h.Reasons = append(h.Reasons, check+": "+reason)
+	}
+	s := a.cache.Stats()
+	if !s.Log.Confirmed {
+		degraded("log", "invalidations of other nodes may be missing")
+	}
+	for _, c := range s.Classes {
+		if c.Loads >= failingLoads && float64(c.LoadErrors) > failingShare*float64(c.Loads) {
+			degraded("class "+c.Name, fmt.Sprintf("%d of %d loads failed: look at its origin", c.LoadErrors, c.Loads))
+		}
+	}
+	for name, check := range a.o.Checks {
+		ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+		err := check(ctx)
+		cancel()
+		h.Checks[name] = "ok"
+		if err != nil {
+			degraded(name, err.Error())
+		}
+	}
+	if a.cache.Closed() {
+		h.Status = "unhealthy"
+		h.Checks["near"] = "closed"
+		h.Reasons = append(h.Reasons, "near: the cache is closed: the process is stopping")
+	}
+	sort.Strings(h.Reasons)
+	return h
+}
+
+func (a *Admin) health(w http.ResponseWriter, r *http.Request) {
+	h := a.Health(r.Context())
+	status := http.StatusOK
+	if h.Status == "unhealthy" {
+		status = http.StatusServiceUnavailable
+	}
+	writeJSON(w, status, h)
+}
+
+// live answers as long as the process can: a platform that restarts what is not live must never
+// restart a service because a part of it is away.
+func (a *Admin) live(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, http.StatusOK, Health{Status: "ok", Reasons: []string{}, Checks: map[string]string{"process": "ok"}})
+}

@@ -1,0 +1,123 @@
+package admin
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/forebay-cache/forebay"
+)
+
+// Stats is the answer of /api/cache-stats.
+type Stats struct {
+	Mode          string                `json:"mode"`
+	HitRate       *float64              `json:"hit_rate"` // null before the first look-up
+	Hits          uint64                `json:"hits"`
+	StaleHits     uint64                `json:"stale_hits"`
+	Coalesced     uint64                `json:"coalesced"`
+	Misses        uint64                `json:"misses"`
+	Bypasses      uint64                `json:"bypasses"`
+	Loads         uint64                `json:"loads"`
+	LoadErrors    uint64                `json:"load_errors"`
+	SavedSeconds  float64               `json:"saved_seconds"`
+	Classes       map[string]ClassStats `json:"classes"`
+	Near          NearStats             `json:"near"`
+	Shared        *struct{}             `json:"shared"` // null when near-only
+	Log           LogStats              `json:"log"`
+	Origin        *OriginStats          `json:"origin,omitempty"`
+	UptimeSeconds float64               `json:"uptime_seconds"`
+	Version       string                `json:"version"`
+}
+
+// ClassStats is one class in [Stats].
+type ClassStats struct {
+	TTLSeconds   float64           `json:"ttl_seconds"`
+	HitRate      *float64          `json:"hit_rate"`
+	Hits         uint64            `json:"hits"`
+	StaleHits    uint64            `json:"stale_hits"`
+	Coalesced    uint64            `json:"coalesced"`
+	Misses       uint64            `json:"misses"`
+	MissesBy     map[string]uint64 `json:"misses_by"`
+	Bypasses     uint64            `json:"bypasses"`
+	Loads        uint64            `json:"loads"`
+	Loading      int64             `json:"loading"`
+	LoadErrors   uint64            `json:"load_errors"`
+	LoadsRefused uint64            `json:"loads_refused"`
+	SavedSeconds float64           `json:"saved_seconds"`
+	Entries      int64             `json:"entries"`
+	Evictions    uint64            `json:"evictions"`
+	Strict       bool              `json:"strict"`
+	Private      bool              `json:"private"`
+}
+
+// NearStats is the near tier in [Stats].
+type NearStats struct {
+	Entries   int64  `json:"entries"`
+	Bytes     uint64 `json:"bytes"`
+	MaxBytes  uint64 `json:"max_bytes"`
+	Evictions uint64 `json:"evictions"`
+}
+
+// LogStats is the log of invalidations in [Stats].
+type LogStats struct {
+	Head      string  `json:"head"`
+	LagMS     float64 `json:"lag_ms"`
+	Confirmed bool    `json:"confirmed"`
+	Floor     string  `json:"floor"`
+	Targets   int     `json:"targets"`
+}
+
+// OriginStats is what the origin counted.
+type OriginStats struct {
+	Calls int64 `json:"calls"`
+}
+
+func (a *Admin) stats(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, a.Stats()) }
+
+// Stats returns the statistics as of now.
+func (a *Admin) Stats() Stats {
+	s := a.cache.Stats()
+	out := Stats{
+		Mode: "near-only", Classes: map[string]ClassStats{}, Version: a.o.Version,
+		UptimeSeconds: seconds(s.Uptime),
+		Near:          NearStats(s.Near),
+		Log:           LogStats{Head: s.Log.Head.ID.String(), Floor: s.Log.Floor.String(), Confirmed: s.Log.Confirmed, Targets: s.Log.Targets},
+	}
+	for _, c := range s.Classes {
+		out.Classes[c.Name] = classStats(c)
+		out.Hits += c.Hits()
+		out.StaleHits += c.StaleHits
+		out.Coalesced += c.Coalesced
+		out.Misses += c.Misses
+		out.Bypasses += c.Bypasses
+		out.Loads += c.Loads
+		out.LoadErrors += c.LoadErrors
+		out.SavedSeconds += seconds(c.Saved)
+	}
+	good := out.Hits + out.StaleHits + out.Coalesced
+	if all := good + out.Misses; all > 0 {
+		rate := float64(good) / float64(all)
+		out.HitRate = &rate
+	}
+	if a.o.OriginCalls != nil {
+		out.Origin = &OriginStats{a.o.OriginCalls()}
+	}
+	return out
+}
+
+func classStats(c forebay.ClassStats) ClassStats {
+	out := ClassStats{
+		TTLSeconds: seconds(c.TTL), Hits: c.Hits(), StaleHits: c.StaleHits, Coalesced: c.Coalesced,
+		Misses: c.Misses, MissesBy: map[string]uint64{}, Bypasses: c.Bypasses, Loads: c.Loads, Loading: c.Loading,
+		LoadErrors: c.LoadErrors, LoadsRefused: c.LoadsRefused, SavedSeconds: seconds(c.Saved),
+		Entries: c.Entries, Evictions: c.Evictions, Strict: c.Strict, Private: c.Private,
+	}
+	for r, n := range c.MissesBy {
+		out.MissesBy[r.String()] = n
+	}
+	if rate, ok := c.HitRate(); ok {
+		out.HitRate = &rate
+	}
+	return out
+}
+
+func seconds(d time.Duration) float64 { return d.Seconds() }

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/forebay-cache/forebay/admin"
+)
+
+// A node is the admin listener of a running forebay.
+type node struct {
+	Node  string `default:"http://127.0.0.1:9191" placeholder:"URL" help:"Admin listener of the running node."`
+	Token string `env:"FOREBAY_ADMIN_TOKEN" hidden:""`
+}
+
+// clientTimeout bounds a request to a node.
+const clientTimeout = 10 * time.Second
+
+// call sends a request and decodes the answer; problem details become the error.
+func (n node) call(ctx context.Context, method, path string, in, out any) error {
+	ctx, cancel := context.WithTimeout(ctx, clientTimeout)
+	defer cancel()
+	var body io.Reader
+	if in != nil {
+		text, err := json.Marshal(in)
+		if err != nil {
+			return err
+		}
+		body = bytes.NewReader(text)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, strings.TrimRight(n.Node, "/")+path, body)
+	if err != nil {
+		return usageError{fmt.Errorf("--node %s: %w", n.Node, err)}
+	}
+	if n.Token != "" {
+		req.Header.Set("Authorization", "Bearer "+n.Token)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return fmt.Errorf("no node answers at %s: %w: name its admin listener with --node", n.Node, errors.Unwrap(err))
+	}
+	defer res.Body.Close()
+	if res.StatusCode >= 400 {
+		var p struct{ Detail string }
+		json.NewDecoder(res.Body).Decode(&p)
+		return fmt.Errorf("%s%s: %s: %s", n.Node, path, res.Status, p.Detail)
+	}
+	return json.NewDecoder(res.Body).Decode(out)
+}
+
+type purgeCommand struct {
+	node
+	Key     *string `xor:"target" required:"" help:"One entry, by its full key."`
+	Tag     *string `xor:"target" required:"" help:"Every entry with the tag."`
+	Class   *string `xor:"target" required:"" help:"Every entry of the class."`
+	Pattern *string `xor:"target" required:"" help:"Every entry whose key matches; '*' is any run of characters."`
+	All     bool    `xor:"target" required:"" help:"Everything."`
+	Soft    bool    `help:"Expire: what is stored may still be served while it is loaded anew."`
+}
+
+// Run invalidates on the node and prints the receipt.
+func (c *purgeCommand) Run(t terminal) error {
+	req := map[string]any{"mode": "remove"}
+	if c.Soft {
+		req["mode"] = "expire"
+	}
+	for name, v := range map[string]*string{"key": c.Key, "tag": c.Tag, "class": c.Class, "pattern": c.Pattern} {
+		if v != nil {
+			req[name] = *v
+		}
+	}
+	if c.All {
+		req["all"] = true
+	}
+	var receipt struct {
+		ID       string
+		Deferred bool
+	}
+	if err := c.call(t.ctx, http.MethodPost, "/api/invalidate", req, &receipt); err != nil {
+		return err
+	}
+	if receipt.Deferred {
+		fmt.Fprintln(t.out, "deferred: it counts on this node, and everywhere once the log can be reached")
+		return nil
+	}
+	fmt.Fprintln(t.out, receipt.ID)
+	return nil
+}
+
+type statsCommand struct {
+	node
+	Watch bool `help:"Renew every second."`
+}
+
+// Run prints the statistics as a table.
+func (c *statsCommand) Run(t terminal) error {
+	for {
+		var s admin.Stats
+		if err := c.call(t.ctx, http.MethodGet, "/api/cache-stats", nil, &s); err != nil {
+			return err
+		}
+		if c.Watch && isTerminal(t.out) {
+			fmt.Fprint(t.out, "\x1b[H\x1b[2J")
+		}
+		printStats(t.out, s)
+		if !c.Watch {
+			return nil
+		}
+		select {
+		case <-time.After(time.Second):
+		case <-t.ctx.Done():
+			return nil
+		}
+	}
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+func printStats(w io.Writer, s admin.Stats) {
+	fmt.Fprintf(w, "%s, up %s, hit rate %s, saved %.1f s, near %d entries in %.1f of %.1f MiB\n\n", s.Mode,
+		time.Duration(s.UptimeSeconds*float64(time.Second)).Round(time.Second), rate(s.HitRate), s.SavedSeconds,
+		s.Near.Entries, float64(s.Near.Bytes)/(1<<20), float64(s.Near.MaxBytes)/(1<<20))
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(tw, "class\tttl\thit rate\thits\tstale\tjoined\tmisses\tloads\terrors\tentries\tsaved\t")
+	names := make([]string, 0, len(s.Classes))
+	for name := range s.Classes {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		c := s.Classes[name]
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%.1f s\t\n", name, time.Duration(c.TTLSeconds*float64(time.Second)),
+			rate(c.HitRate), c.Hits, c.StaleHits, c.Coalesced, c.Misses, c.Loads, c.LoadErrors, c.Entries, c.SavedSeconds)
+	}
+	tw.Flush()
+}
+
+func rate(r *float64) string {
+	if r == nil {
+		return "no data"
+	}
+	return fmt.Sprintf("%.1f %%", *r*100)
+}

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime/debug"
+	"sync"
+
+	"github.com/forebay-cache/forebay/demo"
+	"github.com/forebay-cache/forebay/demo/origin"
+	"github.com/forebay-cache/forebay/internal/memlimit"
+)
+
+type demoCommand struct {
+	listenFlags
+	Redis         string   `placeholder:"URL" env:"REDIS_URL,FOREBAY_REDIS" help:"Shared tier. This version has none yet: the near tier alone answers."`
+	NearBytes     byteSize `placeholder:"SIZE" help:"Memory of the near tier. Default: a quarter of what the process may use, at most 512MiB."`
+	Data          string   `placeholder:"FILE" help:"Database file. Default: memory."`
+	OriginLatency spanOfMS `default:"200ms-500ms" placeholder:"A-B|0" help:"How long each call of the origin takes."`
+	Traffic       int      `default:"0" placeholder:"N" help:"Requests per second that the platform sends to itself."`
+	OpenAI        openAI   `embed:""`
+}
+
+type openAI struct {
+	BaseURL string `env:"OPENAI_BASE_URL" name:"openai-base-url" placeholder:"URL" help:"Endpoint of the assistant's language model. Default: an embedded assistant."`
+	Key     string `env:"OPENAI_API_KEY" name:"openai-api-key" hidden:""`
+	Model   string `env:"OPENAI_MODEL" name:"openai-model" placeholder:"NAME" help:"The model to ask."`
+}
+
+// Run serves the platform until it is told to stop.
+func (c *demoCommand) Run(t terminal) error {
+	logger := slog.New(slog.NewTextHandler(t.err, nil))
+	if c.Traffic < 0 {
+		return usageError{fmt.Errorf("--traffic %d: must not be negative", c.Traffic)}
+	}
+	limitMemory()
+	if c.Redis != "" {
+		logger.Warn("REDIS_URL is set, but this version has no shared tier yet: running near-only")
+	}
+	o := demo.Options{
+		DataFile: c.Data, OriginLatency: origin.Latency(c.OriginLatency), NearBytes: int64(c.NearBytes),
+		Version: version(), Logger: logger,
+	}
+	if c.OpenAI.BaseURL != "" && c.OpenAI.Key != "" {
+		o.Assistant = demo.NewOpenAI(c.OpenAI.BaseURL, c.OpenAI.Key, c.OpenAI.Model)
+	}
+	p, err := demo.Open(t.ctx, o)
+	if err != nil {
+		return usageError{err}
+	}
+	defer p.Close()
+
+	public, admin, err := c.listen()
+	if err != nil {
+		return err
+	}
+	a := p.Admin(os.Getenv("FOREBAY_ADMIN_TOKEN"), isLoopback(admin))
+	s := servers{logger: logger, accessLog: c.AccessLog == "json", out: t.out}
+	s.add(public, p.Handler(a))
+	fmt.Fprintf(t.out, "platform  http://%s\n", public.Addr())
+	if admin != nil {
+		s.add(admin, a.Handler())
+		fmt.Fprintf(t.out, "admin     http://%s\n", admin.Addr())
+	}
+	fmt.Fprintf(t.out, "try       curl -i 'http://%s/api/partners?org_id=acme'   (twice)\n", public.Addr())
+
+	ctx, stop := context.WithCancel(t.ctx)
+	defer stop()
+	var traffic sync.WaitGroup
+	if c.Traffic > 0 {
+		traffic.Go(func() { demo.Traffic{Base: "http://" + dialable(public.Addr()), PerSecond: c.Traffic}.Run(ctx) })
+	}
+	err = s.serve(ctx)
+	stop()
+	traffic.Wait()
+	return err
+}
+
+// limitMemory tells the collector what the process may use, unless GOMEMLIMIT says so.
+func limitMemory() {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(memlimit.Limit() / 10 * 9)
+	}
+}

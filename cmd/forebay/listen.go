@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+)
+
+type listenFlags struct {
+	Addr      string `placeholder:"HOST:PORT" help:"Public listener. Default 127.0.0.1:8080; when PORT is set, 0.0.0.0:$PORT."`
+	Admin     string `default:"127.0.0.1:9191" placeholder:"HOST:PORT|off" help:"Admin listener. Changing anything from beyond loopback needs FOREBAY_ADMIN_TOKEN."`
+	AccessLog string `default:"off" enum:"off,json" placeholder:"off|json" help:"One record for each request, on standard output."`
+}
+
+const defaultAddr = "127.0.0.1:8080"
+
+// listen opens both listeners; the admin one is nil when it is off.
+func (f listenFlags) listen() (public, admin net.Listener, err error) {
+	addr := f.Addr
+	if port := os.Getenv("PORT"); addr == "" && port != "" {
+		addr = "0.0.0.0:" + port
+	} else if addr == "" {
+		addr = defaultAddr
+	}
+	if public, err = net.Listen("tcp", addr); err != nil {
+		return nil, nil, usageError{fmt.Errorf("--addr %s: %w: choose another with --addr HOST:PORT", addr, cause(err))}
+	}
+	if f.Admin == "off" {
+		return public, nil, nil
+	}
+	if admin, err = net.Listen("tcp", f.Admin); err != nil {
+		public.Close()
+		return nil, nil, usageError{fmt.Errorf("--admin %s: %w: choose another with --admin HOST:PORT, or --admin off", f.Admin, cause(err))}
+	}
+	return public, admin, nil
+}
+
+// cause takes the operation and address off, which the message already names.
+func cause(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return op.Err
+	}
+	return err
+}
+
+func isLoopback(l net.Listener) bool {
+	if l == nil {
+		return false
+	}
+	addr, ok := l.Addr().(*net.TCPAddr)
+	return ok && addr.IP.IsLoopback()
+}
+
+// dialable is an address on which this process reaches its own listener.
+func dialable(a net.Addr) string {
+	addr, ok := a.(*net.TCPAddr)
+	if ok && addr.IP.IsUnspecified() {
+		return fmt.Sprintf("127.0.0.1:%d", addr.Port)
+	}
+	return a.String()
+}
+
+// Timeouts of the listeners. Answers have none, because they may stream.
+const (
+	readHeaderTimeout = 10 * time.Second
+	readTimeout       = 60 * time.Second
+	idleTimeout       = 120 * time.Second
+	maxHeader         = 64 << 10
+	stopTimeout       = 20 * time.Second
+)
+
+// servers runs several listeners as one: all stop when one fails or ctx ends.
+type servers struct {
+	logger    *slog.Logger
+	accessLog bool
+	out       io.Writer
+	all       []server
+}
+
+type server struct {
+	*http.Server
+	listener net.Listener
+}
+
+func (s *servers) add(l net.Listener, h http.Handler) {
+	if s.accessLog {
+		h = accessLog(h, slog.New(slog.NewJSONHandler(s.out, nil)))
+	}
+	s.all = append(s.all, server{&http.Server{
+		Handler: h, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, IdleTimeout: idleTimeout,
+		MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(s.logger.Handler(), slog.LevelWarn),
+	}, l})
+}
+
+// serve returns when everything has stopped: requests in flight are answered, for a while.
+func (s *servers) serve(ctx context.Context) error {
+	failed := make(chan error, len(s.all))
+	for _, srv := range s.all {
+		srv.BaseContext = func(net.Listener) context.Context { return ctx }
+		go func() { failed <- srv.Serve(srv.listener) }()
+	}
+	var first error
+	left := len(s.all)
+	select {
+	case <-ctx.Done():
+	case first = <-failed:
+		left--
+	}
+	stopping, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	for _, srv := range s.all {
+		if srv.Shutdown(stopping) != nil {
+			srv.Close()
+		}
+	}
+	for range left {
+		<-failed
+	}
+	if errors.Is(first, http.ErrServerClosed) {
+		return nil
+	}
+	return first
+}

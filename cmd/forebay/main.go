@@ -1,0 +1,79 @@
+// Command forebay runs the reference platform and talks to running nodes.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// Exit codes: a wrong flag, address or file is 2, what failed in spite of right ones is 1.
+const (
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// A usageError is a mistake of the person at the keyboard.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+type commands struct {
+	Demo    demoCommand    `cmd:"" help:"Run the reference platform."`
+	Stats   statsCommand   `cmd:"" help:"Show the statistics of a running node."`
+	Purge   purgeCommand   `cmd:"" help:"Invalidate by key, tag, class or pattern on a running node."`
+	Version versionCommand `cmd:"" help:"Print the version."`
+}
+
+// A terminal is where a command reads nothing and writes its answers and logs.
+type terminal struct {
+	ctx      context.Context
+	out, err io.Writer
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// run is the program without its process: tests call it.
+func run(ctx context.Context, args []string, out, errOut io.Writer) int {
+	var c commands
+	exit := -1
+	parser, err := kong.New(&c, kong.Name("forebay"), kong.Writers(out, errOut), kong.DefaultEnvars("FOREBAY"),
+		kong.Description("The response cache for APIs."), kong.UsageOnError(), kong.Exit(func(code int) { exit = code }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.Vars{"version": version()})
+	if err != nil {
+		fmt.Fprintln(errOut, "forebay:", err)
+		return exitFailed
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	k, err := parser.Parse(args)
+	if exit >= 0 {
+		return exit
+	}
+	if err != nil {
+		fmt.Fprintf(errOut, "forebay: %v: forebay --help lists what there is\n", err)
+		return exitUsage
+	}
+	err = k.Run(terminal{ctx, out, errOut})
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintln(errOut, "forebay:", err)
+	var usage usageError
+	if errors.As(err, &usage) {
+		return exitUsage
+	}
+	return exitFailed
+}

@@ -1,0 +1,151 @@
+// Package demo is the reference platform: an API with chat, partners, templates, queries, status
+// and sessions in front of a slow partner API, and the cache between them. It uses only the public
+// API and is written to be copied from.
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/alexedwards/scs/v2"
+	"github.com/forebay-cache/forebay"
+	"github.com/forebay-cache/forebay/admin"
+	"github.com/forebay-cache/forebay/demo/origin"
+)
+
+// Options configure [Open]. The zero Options work.
+type Options struct {
+	DataFile      string         // default: memory
+	OriginLatency origin.Latency // of each call of the partner API; the zero Latency is none
+	NearBytes     int64          // default: the library's
+	Assistant     Assistant      // default: the embedded one
+	Version       string
+	Logger        *slog.Logger // default slog.Default()
+}
+
+// A Platform is the running platform. Its methods are safe for concurrent use.
+type Platform struct {
+	cache    *forebay.Cache
+	api      *origin.API
+	sessions *scs.SessionManager
+	store    *sessionStore
+	chat     *chat
+	logger   *slog.Logger
+	version  string
+
+	partners  *forebay.Func[partnersParams, partnersAnswer]
+	templates *forebay.Func[templatesParams, templatesAnswer]
+	status    *forebay.Func[statusParams, statusAnswer]
+	query     *forebay.Func[string, origin.QueryStatus]
+	results   *forebay.Func[string, origin.Result]
+}
+
+// Open opens the partner API and puts the cache in front of its functions.
+func Open(ctx context.Context, o Options) (*Platform, error) {
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	api, err := origin.Open(ctx, o.DataFile, o.OriginLatency)
+	if err != nil {
+		return nil, err
+	}
+	cache, err := forebay.Open(ctx, forebay.Options{
+		Classes:    Classes,
+		NearBytes:  o.NearBytes,
+		Caller:     sessionCaller,
+		IsNotFound: func(err error) bool { return errors.Is(err, origin.ErrNotFound) },
+		Logger:     o.Logger,
+	})
+	if err != nil {
+		return nil, errors.Join(err, api.Close())
+	}
+	p := &Platform{cache: cache, api: api, logger: o.Logger, version: o.Version}
+	if o.Assistant == nil {
+		o.Assistant = embedded{api}
+	}
+	if err := p.wrap(o.Assistant); err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	return p, nil
+}
+
+// wrap puts the cache in front of each function of the origin.
+func (p *Platform) wrap(a Assistant) (err error) {
+	c := p.cache
+	var errs []error
+	keep := func(err error) { errs = append(errs, err) }
+
+	p.partners, err = forebay.Wrap(c, "partner_data", p.loadPartners,
+		forebay.KeepBy(func(q partnersParams, _ partnersAnswer) forebay.Keep {
+			return forebay.Keep{Tags: []string{orgTag(q.OrgID)}}
+		}))
+	keep(err)
+	p.templates, err = forebay.Wrap(c, "template_data", p.loadTemplates)
+	keep(err)
+	p.status, err = forebay.Wrap(c, "status_data", p.loadStatus)
+	keep(err)
+	p.query, err = forebay.Wrap(c, "status_data/query", p.api.QueryState,
+		forebay.KeepBy(func(_ string, s origin.QueryStatus) forebay.Keep {
+			if s.Running() {
+				return forebay.Keep{TTL: runningTTL, Stale: -1, StaleIfError: -1}
+			}
+			return forebay.Keep{}
+		}))
+	keep(err)
+	p.results, err = forebay.Wrap(c, "api_response/results", p.api.Results)
+	keep(err)
+	p.store, err = newSessionStore(c, p.api.DB())
+	keep(err)
+	p.chat, err = newChat(c, a)
+	keep(err)
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("platform: %w", err)
+	}
+	p.sessions = newSessions(p.store)
+	return nil
+}
+
+// Cache is the platform's cache.
+func (p *Platform) Cache() *forebay.Cache { return p.cache }
+
+// Close ends the cache, then the partner API.
+func (p *Platform) Close() error {
+	return errors.Join(p.cache.Close(), p.api.Close())
+}
+
+// Handler serves the public listener. The admin's reading operations are mounted on it.
+func (p *Platform) Handler(a *admin.Admin) http.Handler {
+	rt := newRouter()
+	rt.handle("GET /{$}", p.page(a))
+	rt.handle("GET /api/partners", p.getPartners)
+	rt.handle("PUT /api/partners/{id}", p.putPartner)
+	rt.handle("GET /api/templates", p.getTemplates)
+	rt.handle("POST /api/queries", p.postQuery)
+	rt.handle("GET /api/status", p.getStatus)
+	rt.handle("GET /api/status/{query_id}", p.getQueryStatus)
+	rt.handle("GET /api/results/{query_id}", p.getResults)
+	rt.handle("POST /api/chat", p.postChat)
+	rt.handle("GET /api/session", p.getSession)
+	rt.handle("POST /api/session", p.postSession)
+	rt.handle("DELETE /api/session", p.deleteSession)
+	a.Register(rt.mux)
+	return p.withSession(rt.handler())
+}
+
+// Admin returns the operations on the platform's cache.
+func (p *Platform) Admin(token string, loopback bool) *admin.Admin {
+	return admin.New(p.cache, admin.Options{
+		Version: p.version, Token: token, Loopback: loopback, Logger: p.logger, OriginCalls: p.api.Calls,
+		Checks: map[string]admin.Check{"database": p.api.DB().PingContext},
+	})
+}
+
+// maxBody bounds the requests to the platform.
+const maxBody = 1 << 20
+
+// waitForOrigin bounds a request that changes something.
+const waitForOrigin = 30 * time.Second
