@@ -1,0 +1,96 @@
+// Package arch proves the architecture: which package may import which, and why.
+package arch
+
+import (
+	"encoding/json"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/forebay-cache/forebay"
+
+// A rule names the packages of ours that a package may import, the standard library aside, and the
+// outside modules it may use. What is not listed is forbidden.
+type rule struct {
+	may []string
+	why string
+}
+
+var rules = map[string]rule{
+	"":                  {[]string{"internal/", "github.com/maypok86/otter"}, "the core knows nothing of HTTP, Redis, metrics or pages: whoever uses it pays for nothing else"},
+	"httpcache":         {[]string{""}, "the HTTP cache stands on the core alone"},
+	"admin":             {[]string{"", "github.com/prometheus"}, "operators' views read the core; nothing of the demo or the gateway may leak into them"},
+	"demo":              {[]string{"", "httpcache", "admin", "demo/origin", "github.com/alexedwards/scs", "github.com/klauspost/compress", "golang.org/x/"}, "the platform is the example users copy: it uses the public API only"},
+	"demo/origin":       {[]string{"modernc.org/sqlite"}, "an origin knows nothing of caches"},
+	"cmd/forebay":       {[]string{"", "httpcache", "admin", "demo", "demo/origin", "internal/", "github.com/alecthomas/kong"}, "the command wires everyone"},
+	"internal/arch":     {nil, "it reads the others' imports from outside"},
+	"internal/memlimit": {nil, "a leaf"},
+	"docs":              {[]string{"internal/"}, "the manual's own tests"},
+	"deploy":            {nil, "the blueprints' own tests"},
+}
+
+type pkg struct {
+	ImportPath string
+	Doc        string
+	Imports    []string
+	Module     struct{ Path string }
+}
+
+func TestArrowsPointInwards(t *testing.T) {
+	for _, p := range list(t) {
+		name := strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, module), "/")
+		r, ok := rules[name]
+		if !ok {
+			t.Errorf("package %q has no rule: say here what it may import, and why", name)
+			continue
+		}
+		for _, imp := range p.Imports {
+			if !allowed(imp, r.may) {
+				t.Errorf("%q must not import %q: %s", name, imp, r.why)
+			}
+		}
+	}
+}
+
+func TestEveryPackageSaysWhatItIs(t *testing.T) {
+	for _, p := range list(t) {
+		if p.Doc == "" && p.Imports != nil {
+			t.Errorf("%s has no package comment", p.ImportPath)
+		}
+	}
+}
+
+func allowed(imp string, may []string) bool {
+	if first, _, _ := strings.Cut(imp, "/"); !strings.Contains(first, ".") {
+		return true // the standard library
+	}
+	ours, isOurs := strings.CutPrefix(imp, module)
+	ours = strings.TrimPrefix(ours, "/")
+	for _, m := range may {
+		switch {
+		case isOurs && (ours == m || strings.HasSuffix(m, "/") && strings.HasPrefix(ours, m)):
+			return true
+		case !isOurs && m != "" && strings.HasPrefix(imp, m):
+			return true
+		}
+	}
+	return false
+}
+
+func list(t *testing.T) []pkg {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-json=ImportPath,Doc,Imports,Module", module+"/...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []pkg
+	for d := json.NewDecoder(strings.NewReader(string(out))); d.More(); {
+		var p pkg
+		if err := d.Decode(&p); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+	return all
+}
