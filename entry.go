@@ -8,24 +8,25 @@ import (
 )
 
 // An entry is a stored answer with its times. Times are nanoseconds since the cache was opened, on
-// the monotonic clock. Everything but number is written before the entry is shared.
+// the monotonic clock. Everything but number is written before the entry is shared. What a hit
+// reads stands first, in one cache line.
 type entry struct {
 	value any
 	err   error // "not found", as the load said it; nil otherwise
-	key   string
-	tags  []string
-	space *space
-	stamp Stamp
 
 	// number is the ledger's, as it was before the load began or when the entry was last found valid.
 	number atomic.Uint64
+	plain  int64 // until then a hit is a hit: it is fresh, and too early to refresh
+	took   time.Duration
 
+	space   *space
+	key     string
+	tags    []string
+	stamp   Stamp
 	created int64
-	refresh int64 // from here on XFetch may ask for a load
 	fresh   int64 // until
 	stale   int64 // until: served while a load runs behind
 	dead    int64 // until: served when a load fails
-	took    time.Duration
 	weight  uint32
 }
 
@@ -56,9 +57,9 @@ func (e *entry) times(now int64, k Keep) {
 	e.fresh = now + int64(ttl)
 	e.stale = e.fresh + int64(stale)
 	e.dead = e.fresh + int64(max(stale, onError))
-	e.refresh = math.MaxInt64
+	e.plain = e.fresh
 	if c.RefreshAhead > 0 && e.err == nil {
-		e.refresh = e.fresh - int64(refreshSpan*c.RefreshAhead*float64(e.took))
+		e.plain -= int64(refreshSpan * c.RefreshAhead * float64(e.took)) // from here on XFetch may ask for a load
 	}
 }
 
@@ -94,7 +95,7 @@ func (e *entry) stateAt(now int64, v verdict) state {
 	switch {
 	case v == removed || now >= e.dead:
 		return isDead
-	case v == valid && now < min(e.refresh, e.fresh):
+	case v == valid && now < e.plain:
 		return isFresh
 	case v == valid && now < e.fresh:
 		return isAhead

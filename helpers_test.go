@@ -3,6 +3,7 @@ package forebay_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -95,4 +96,19 @@ func expect(t *testing.T, r forebay.Result[int], value int, status forebay.Statu
 	if r.Err != nil || r.Value != value || r.Status != status || r.Reason != reason {
 		t.Fatalf("got %d, %v, %s (%s); want %d, %s (%s)", r.Value, r.Err, r.Status, r.Reason, value, status, reason)
 	}
+}
+
+type item struct {
+	ID    string
+	Name  string
+	Score int
+}
+
+// items is a typical answer: a list of small structs.
+func items(n int) []item {
+	out := make([]item, n)
+	for i := range out {
+		out[i] = item{fmt.Sprint("i-", i), "a name", i}
+	}
+	return out
 }

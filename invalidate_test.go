@@ -133,6 +133,23 @@ func TestWhoJoinedBeforeTheInvalidationMayHaveTheAnswer(t *testing.T) {
 	})
 }
 
+func TestWhoComesAfterAnInvalidationDoesNotWaitForTheOlderLoad(t *testing.T) {
+	bubble(t, forebay.Class{}, func(t *testing.T, c *forebay.Cache) {
+		o := &origin{took: 10 * second}
+		f := wrap(t, c, "c", o.load)
+		go f.Get(ctx, "a")
+		synctest.Wait()
+		o.write("a")
+		f.Invalidate(ctx, "a")
+		o.took = second
+		start := time.Now()
+		expect(t, f.Do(ctx, "a"), 1, forebay.Miss, forebay.Absent)
+		if took := time.Since(start); took != second {
+			t.Errorf("waited %s, want 1s", took)
+		}
+	})
+}
+
 func TestExpireServesStaleWhileReloading(t *testing.T) {
 	for name, target := range targets {
 		t.Run(name, func(t *testing.T) {

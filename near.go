@@ -47,7 +47,7 @@ func (n *near) get(key string, now int64) (*entry, state) {
 		return nil, isDead
 	}
 	if e.number.Load() == n.ledger.number.Load() {
-		if now < e.refresh && now < e.fresh {
+		if now < e.plain {
 			return e, isFresh
 		}
 		return e, e.stateAt(now, valid)

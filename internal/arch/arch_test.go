@@ -18,16 +18,17 @@ type rule struct {
 }
 
 var rules = map[string]rule{
-	"":                  {[]string{"internal/", "github.com/maypok86/otter"}, "the core knows nothing of HTTP, Redis, metrics or pages: whoever uses it pays for nothing else"},
-	"httpcache":         {[]string{""}, "the HTTP cache stands on the core alone"},
-	"admin":             {[]string{"", "github.com/prometheus"}, "operators' views read the core; nothing of the demo or the gateway may leak into them"},
-	"demo":              {[]string{"", "httpcache", "admin", "demo/origin", "github.com/alexedwards/scs", "github.com/klauspost/compress", "golang.org/x/"}, "the platform is the example users copy: it uses the public API only"},
-	"demo/origin":       {[]string{"modernc.org/sqlite"}, "an origin knows nothing of caches"},
-	"cmd/forebay":       {[]string{"", "httpcache", "admin", "demo", "demo/origin", "internal/", "github.com/alecthomas/kong"}, "the command wires everyone"},
-	"internal/arch":     {nil, "it reads the others' imports from outside"},
-	"internal/memlimit": {nil, "a leaf"},
-	"docs":              {[]string{"internal/"}, "the manual's own tests"},
-	"deploy":            {nil, "the blueprints' own tests"},
+	"":                   {[]string{"internal/", "github.com/maypok86/otter"}, "the core knows nothing of HTTP, Redis, metrics or pages: whoever uses it pays for nothing else"},
+	"httpcache":          {[]string{""}, "the HTTP cache stands on the core alone"},
+	"admin":              {[]string{"", "github.com/prometheus"}, "operators' views read the core; nothing of the demo or the gateway may leak into them"},
+	"demo":               {[]string{"", "httpcache", "admin", "demo/origin", "github.com/alexedwards/scs", "github.com/klauspost/compress", "golang.org/x/"}, "the platform is the example users copy: it uses the public API only"},
+	"demo/origin":        {[]string{"modernc.org/sqlite"}, "an origin knows nothing of caches"},
+	"cmd/forebay":        {[]string{"", "httpcache", "admin", "demo", "demo/origin", "internal/", "github.com/alecthomas/kong"}, "the command wires everyone"},
+	"internal/arch":      {nil, "it reads the others' imports from outside"},
+	"internal/memlimit":  {nil, "a leaf"},
+	"internal/mechanism": {nil, "it runs the tests of others"},
+	"docs":               {[]string{"internal/"}, "the manual's own tests"},
+	"deploy":             {nil, "the blueprints' own tests"},
 }
 
 type pkg struct {

@@ -1,0 +1,43 @@
+// Command bench measures Forebay against its peers, in one process and one run, and writes the
+// figures down. Timings on a shared machine are noisy: every round runs each contender once, and
+// what counts is the median of the rounds' ratios.
+package main
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"log"
+	"os"
+	"runtime"
+	"strings"
+)
+
+func main() {
+	write := flag.String("write", "", "file to write the report to; default: standard output only")
+	only := flag.String("only", "", "run one section: near, memory, http")
+	rounds := flag.Int("rounds", 7, "rounds of each comparison")
+	flag.Parse()
+
+	var report bytes.Buffer
+	fmt.Fprintf(&report, "# Performance\n\nWritten by `make bench` on %d cores, %s, %s/%s. Timings here are noisy: read the ratios, which are medians of %d rounds that ran every contender in turn.\n",
+		runtime.NumCPU(), runtime.Version(), runtime.GOOS, runtime.GOARCH, *rounds)
+	for _, s := range []struct {
+		name string
+		run  func(*bytes.Buffer, int) error
+	}{{"near", nearHits}, {"memory", memory}, {"http", platform}} {
+		if *only != "" && *only != s.name {
+			continue
+		}
+		before := report.Len()
+		if err := s.run(&report, *rounds); err != nil {
+			log.Fatalf("bench: %s: %v", s.name, err)
+		}
+		fmt.Print(strings.TrimLeft(report.String()[before:], "\n"))
+	}
+	if *write != "" {
+		if err := os.WriteFile(*write, report.Bytes(), 0o644); err != nil {
+			log.Fatal(err)
+		}
+	}
+}
