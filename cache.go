@@ -39,6 +39,17 @@ type Options struct {
 	// also matches [ErrNotFound].
 	IsNotFound func(error) bool
 
+	// Shared is the tier that nodes share: package redis opens one. The cache does not close it.
+	// Default none: near tier only.
+	Shared Shared
+
+	// Codec is how values are written to the shared tier. Default CBOR.
+	Codec Codec
+
+	// Journal is the file that keeps the invalidations that the log does not have yet, so that they
+	// survive a crash; each process needs its own. Default: memory.
+	Journal string
+
 	// Logger gets what the cache swallows: failed loads behind an answer. Default slog.Default().
 	Logger *slog.Logger
 
@@ -53,8 +64,15 @@ type Cache struct {
 	ledger  *ledger
 	log     Log
 	near    *near
+	shared  *tier // nil: near tier only
 	flights *flights
+	journal *journal
 	logger  *slog.Logger
+
+	acknowledged acknowledged
+	restarting   sync.Mutex   // one restart of the log at a time
+	confirmedAt  atomic.Int64 // when the latest check that was read was sent
+	caughtUp     atomic.Bool  // the log was read to its end once
 
 	mu       sync.RWMutex // guards what follows
 	classes  map[string]*class
@@ -63,8 +81,8 @@ type Cache struct {
 	declared bool
 
 	closed  atomic.Bool
-	stop    chan struct{}
-	sweep   chan struct{} // one pending request to sweep the near tier
+	stop    context.CancelFunc
+	sweep   chan struct{} // one pending request to sweep the tiers
 	workers sync.WaitGroup
 }
 
@@ -92,7 +110,7 @@ func Open(ctx context.Context, o Options) (*Cache, error) {
 	c := &Cache{
 		options: o, opened: time.Now(), log: NewMemory(), logger: o.Logger,
 		classes: map[string]*class{}, names: map[string]bool{}, declared: len(o.Classes) > 0,
-		stop: make(chan struct{}), sweep: make(chan struct{}, 1),
+		sweep: make(chan struct{}, 1),
 	}
 	for _, k := range o.Classes {
 		c.classes[k.Name] = newClass(k)
@@ -101,14 +119,37 @@ func Open(ctx context.Context, o Options) (*Cache, error) {
 	c.ledger = newLedger(o.LedgerSize, retention(c.classes))
 	c.flights = &flights{cache: c, byKey: map[string]*flight{}}
 	var err error
+	if c.journal, err = openJournal(o.Journal); err != nil {
+		return nil, fmt.Errorf("forebay: %w", err)
+	}
 	if c.near, err = newNear(uint64(o.NearBytes), c.ledger, c.evicted); err != nil {
 		return nil, fmt.Errorf("forebay: near tier: %w", err)
 	}
-	if _, err := c.append(ctx, nil, 0); err != nil {
-		return nil, err
-	}
-	c.workers.Go(c.sweeper)
+	c.start(ctx)
 	return c, nil
+}
+
+// start begins the cache's own work. A shared tier that is away now is joined when it comes.
+func (c *Cache) start(ctx context.Context) {
+	working, stop := context.WithCancel(context.WithoutCancel(ctx))
+	c.stop = stop
+	c.workers.Go(func() { c.sweeper(working) })
+	if c.options.Shared == nil {
+		c.confirm(ctx) // a log in memory never fails
+		return
+	}
+	c.shared = newTier(c.options.Shared, c.options.Codec)
+	c.log = c.shared
+	for _, d := range c.journal.renumber(c.ledger) {
+		c.logger.Warn("forebay: an earlier process left an invalidation that the log does not have", "targets", fmt.Sprint(d.Targets), "mode", d.Mode.String())
+	}
+	if err := c.confirm(ctx); err != nil {
+		c.logger.Warn("forebay: the shared tier cannot be used yet; the near tier answers meanwhile", "error", err, "state", c.shared.State().Problem)
+	}
+	c.workers.Go(func() { c.follow(working) })
+	for range queueWorkers {
+		c.workers.Go(func() { c.shared.write(working, c.wall, c.now) })
+	}
 }
 
 func (o Options) check() error {
@@ -124,6 +165,9 @@ func (o Options) check() error {
 	}
 	if o.NearBytes != 0 && o.NearBytes < minNearBytes {
 		mistakes = append(mistakes, fmt.Errorf("NearBytes: %d is less than %d", o.NearBytes, minNearBytes))
+	}
+	if o.Codec != "" && o.Codec != CBOR && o.Codec != JSON {
+		mistakes = append(mistakes, fmt.Errorf("Codec: %q is neither %q nor %q", o.Codec, CBOR, JSON))
 	}
 	if o.LedgerSize < 0 {
 		mistakes = append(mistakes, errors.New("LedgerSize: is negative"))
@@ -152,7 +196,7 @@ func (c *Cache) now() int64 { return int64(time.Since(c.opened)) }
 //  1. The old load's entry is judged valid.
 //  2. An invalidation comes, and a new load stores its entry.
 //  3. The old entry is put over it. Its number is older than the mark: the next read is a miss.
-func (c *Cache) store(e *entry) bool {
+func (c *Cache) store(e *entry, token string) bool {
 	if c.closed.Load() || e.dead <= e.created {
 		return false
 	}
@@ -160,6 +204,9 @@ func (c *Cache) store(e *entry) bool {
 		return false
 	}
 	c.near.put(e)
+	if c.shared != nil && e.stamp.Epoch != "" { // what was loaded without a place in the log stays near
+		c.shared.enqueue(job{entry: e, key: e.key, token: token})
+	}
 	return true
 }
 
@@ -177,18 +224,6 @@ func (c *Cache) tell(e Event) {
 	c.options.Observer.Observe(e)
 }
 
-// sweeper owns the removal of what invalidations left in the near tier.
-func (c *Cache) sweeper() {
-	for {
-		select {
-		case <-c.stop:
-			return
-		case <-c.sweep:
-			c.near.sweep(c.stop)
-		}
-	}
-}
-
 // Close ends the cache: loads that nobody waits for are cancelled, the others are waited for, each
 // at most its LoadTimeout. Afterwards every call loads without a cache. Close is safe to call twice.
 func (c *Cache) Close() error {
@@ -196,11 +231,14 @@ func (c *Cache) Close() error {
 		c.workers.Wait()
 		return nil
 	}
-	close(c.stop)
 	c.flights.close()
+	c.stop()
 	c.workers.Wait()
 	c.near.close()
-	return nil
+	if c.shared != nil && !c.journal.empty() {
+		c.logger.Warn("forebay: closed with invalidations that the log does not have", "waiting", c.journal.waiting.Load(), "file", c.options.Journal)
+	}
+	return c.journal.close()
 }
 
 // Closed reports whether [Cache.Close] was called.

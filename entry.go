@@ -57,9 +57,14 @@ func (e *entry) times(now int64, k Keep) {
 	e.fresh = now + int64(ttl)
 	e.stale = e.fresh + int64(stale)
 	e.dead = e.fresh + int64(max(stale, onError))
+	e.setPlain()
+}
+
+// setPlain finds until when a hit need not think of a refresh.
+func (e *entry) setPlain() {
 	e.plain = e.fresh
-	if c.RefreshAhead > 0 && e.err == nil {
-		e.plain -= int64(refreshSpan * c.RefreshAhead * float64(e.took)) // from here on XFetch may ask for a load
+	if beta := e.space.class.RefreshAhead; beta > 0 && e.err == nil {
+		e.plain -= int64(refreshSpan * beta * float64(e.took))
 	}
 }
 

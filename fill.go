@@ -37,10 +37,22 @@ func (f *Fill[V]) Leads() bool { return f.leads }
 // Context is the load's: cancelled at its timeout, or when nobody could use its answer.
 func (f *Fill[V]) Context() context.Context { return f.flight.ctx }
 
-// Acquire takes one of the class's loads for the leader; it must precede the call of the origin.
-// If all run, a patient caller waits until the load's context ends; others get a [BusyError] at
-// once. [Fill.Release] gives it back.
-func (f *Fill[V]) Acquire(patient bool) error {
+// Acquire is what the leader must do before it calls the origin: take the lease of the key, so that
+// one node loads, and one of the class's loads. It returns false if the leader must not load: with
+// an error, which [Fill.Abandon] takes, or because another node had the answer and the fill has
+// ended with it. A patient leader waits for both, until the load's context ends; others get a
+// [BusyError] at once. [Fill.Release] gives both back.
+func (f *Fill[V]) Acquire(patient bool) (bool, error) {
+	if answered, err := f.space.cache.lease(f.flight, patient); answered || err != nil {
+		return false, err
+	}
+	if err := f.acquireSlot(patient); err != nil {
+		return false, err
+	}
+	return true, nil
+}
+
+func (f *Fill[V]) acquireSlot(patient bool) error {
 	c, ctx := f.space.class, f.flight.ctx
 	if c.slots != nil {
 		select {
@@ -101,7 +113,7 @@ func (f *Fill[V]) Commit(v V, k Keep) bool {
 // CommitAs stores an answer under a further full key of the space with the place in the log of
 // this load, and does not end it: an HTTP cache stores the variant so, and ends with its index.
 func (f *Fill[V]) CommitAs(key string, v V, k Keep) bool {
-	return f.space.cache.store(f.entry(key, v, k))
+	return f.space.cache.store(f.entry(key, v, k), "")
 }
 
 func (f *Fill[V]) entry(key string, v V, k Keep) *entry {
@@ -170,7 +182,7 @@ func (f *Fill[V]) wait(ctx context.Context, until func(*flight) <-chan struct{})
 	case <-until(f.flight):
 	case <-ctx.Done():
 		f.Leave()
-		return zero, Outcome{Status: Miss, Tier: Origin}, ctx.Err()
+		return zero, Outcome{Status: Miss, Tier: TierOrigin}, ctx.Err()
 	}
 	f.Leave()
 	return f.answer()
@@ -178,7 +190,7 @@ func (f *Fill[V]) wait(ctx context.Context, until func(*flight) <-chan struct{})
 
 func (f *Fill[V]) answer() (V, Outcome, error) {
 	var zero V
-	joined, o := f.flight.number, Outcome{Status: Miss, Tier: Origin}
+	joined, o := f.flight.number, Outcome{Status: Miss, Tier: TierOrigin}
 	if !f.leads {
 		joined, o.Status = f.joined, Coalesced
 	}

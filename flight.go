@@ -24,16 +24,19 @@ type flights struct {
 
 // A flight is one load of one key, which many callers may wait for.
 type flight struct {
-	space  *space
-	key    string
-	stamp  Stamp  // the head of the log before the load began …
-	number uint64 // … and the ledger's number
-	ctx    context.Context
-	cancel context.CancelFunc
-	unhook func() bool
+	space   *space
+	key     string
+	stamp   Stamp  // the head of the log before the load began …
+	number  uint64 // … and the ledger's number
+	created int64
+	ctx     context.Context
+	cancel  context.CancelFunc
+	unhook  func() bool
 
 	// behind: nobody need wait, because the load refreshes something that is still served.
 	behind   bool
+	anyway   bool          // asked for, whatever is stored
+	since    int64         // see beginning
 	readable chan struct{} // closed when there is a value: published early, or at the end
 	done     chan struct{} // closed at the end
 
@@ -48,6 +51,8 @@ type flight struct {
 	published bool
 	ended     bool
 	stored    bool
+	token     string // of the lease, while this node holds it
+	renewal   *time.Timer
 }
 
 // A beginning says what the caller of a flight is after.
@@ -55,6 +60,10 @@ type beginning struct {
 	anyway bool // load, whatever is stored
 	alone  bool // join only a flight that knows all that this node knows now
 	behind bool // nobody will wait: something else is being served
+
+	// since is when a caller came who could not make sure that this node knows everything: no load
+	// that began before may answer it, nor anything stored (rule 8). 0 for everybody else.
+	since int64
 }
 
 // begin joins the flight of a key or leads a new one. Unless the caller asks for a load anyway, it
@@ -69,20 +78,21 @@ func (fs *flights) begin(ctx context.Context, sp *space, key string, how beginni
 	defer fs.mu.Unlock()
 	if f := fs.byKey[key]; f != nil {
 		v, now := c.ledger.judge(key, sp.class.Name, nil, f.number)
-		if v == valid && (!how.alone || now == f.number) {
+		if v == valid && (!how.alone || now == f.number) && f.created >= how.since {
 			if !how.behind {
 				f.waiters++
 			}
 			return f, false, nil
 		}
 	}
-	if !how.anyway {
+	if !how.anyway && how.since == 0 {
 		if e, st := c.near.get(key, c.now()); st == isFresh || st == isAhead && !how.behind {
 			return nil, false, e
 		}
 	}
-	f = &flight{space: sp, key: key, readable: make(chan struct{}), done: make(chan struct{}), behind: how.behind}
+	f = &flight{space: sp, key: key, readable: make(chan struct{}), done: make(chan struct{}), behind: how.behind, anyway: how.anyway, since: how.since}
 	f.stamp, f.number = c.ledger.place()
+	f.created = c.now()
 	f.ctx, f.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	if t := sp.class.LoadTimeout; t > 0 {
 		f.ctx, f.cancel = context.WithTimeout(context.WithoutCancel(ctx), t)
@@ -156,7 +166,8 @@ func (fs *flights) end(f *flight, e *entry, err error) {
 		return
 	}
 	f.ended, f.entry = true, e
-	f.stored = e != nil && fs.cache.store(e)
+	token := f.token
+	f.stored = e != nil && fs.cache.store(e, token)
 	if !f.published {
 		f.err = err
 		if e != nil {
@@ -169,7 +180,13 @@ func (fs *flights) end(f *flight, e *entry, err error) {
 		delete(fs.byKey, f.key)
 	}
 	loading, began := f.loading, f.began
+	if f.renewal != nil {
+		f.renewal.Stop()
+	}
 	fs.mu.Unlock()
+	if token != "" && !(e != nil && f.stored) {
+		fs.cache.release(f.key, token)
+	}
 	f.unhook()
 	f.cancel()
 	if loading {

@@ -77,7 +77,7 @@ func Wrap[P, V any](c *Cache, name string, load func(context.Context, P) (V, err
 	if f.space, err = OpenSpace(c, name, f.size); err != nil {
 		return nil, err
 	}
-	f.fast = f.plan.scalar && !f.space.class.Private
+	f.fast = f.plan.scalar && !f.space.class.Private && (c.shared == nil || !f.space.class.Strict)
 	return f, nil
 }
 
@@ -93,7 +93,7 @@ func (f *Func[P, V]) Get(ctx context.Context, p P) (V, error) {
 		if len(key) <= maxReadableKey {
 			e, st := sp.near.get(unsafe.String(unsafe.SliceData(key), len(key)), sp.cache.now())
 			if st == isFresh {
-				sp.class.hits[Near].add(e.took)
+				sp.class.hits[TierNear].add(e.took)
 				v, _ := e.value.(V)
 				return f.own(v), e.err
 			}
@@ -124,7 +124,7 @@ func (f *Func[P, V]) do(ctx context.Context, p P) Result[V] {
 	}
 	found, ok := f.space.Lookup(ctx, key)
 	if !ok {
-		return f.fetch(ctx, key, p, nil, found.Reason)
+		return f.fetch(ctx, key, p, nil, found.Reason, found.asked)
 	}
 	switch found.Use {
 	case ServeAndRefresh:
@@ -133,7 +133,7 @@ func (f *Func[P, V]) do(ctx context.Context, p P) Result[V] {
 		f.behind(ctx, key, p)
 		found.Reason = Reloading
 	case OnlyIfError:
-		return f.fetch(ctx, key, p, &found, found.Reason)
+		return f.fetch(ctx, key, p, &found, found.Reason, 0)
 	}
 	return f.result(found)
 }
@@ -188,7 +188,7 @@ func (f *Func[P, V]) Key(p P) string {
 func (f *Func[P, V]) bypass(ctx context.Context, p P, why Reason) Result[V] {
 	start := time.Now()
 	v, err := f.load(ctx, p)
-	return Result[V]{v, f.space.cache.notFound(err), Outcome{Status: Bypass, Tier: Origin, Reason: why, Took: time.Since(start)}}
+	return Result[V]{v, f.space.cache.notFound(err), Outcome{Status: Bypass, Tier: TierOrigin, Reason: why, Took: time.Since(start)}}
 }
 
 // Peek returns what is stored and may still be served, stale or not. It never loads and counts nothing.
@@ -220,14 +220,16 @@ func (f *Func[P, V]) Put(ctx context.Context, p P, v V) (Receipt, error) {
 	if err != nil {
 		return receipt, err
 	}
-	head, _ := c.ledger.place()
-	e := &entry{value: v, key: key, space: f.space.space, stamp: Stamp{head.Epoch, receipt.ID}}
+	e := &entry{value: v, key: key, space: f.space.space}
+	if head, _ := c.ledger.place(); !receipt.Deferred {
+		e.stamp = Stamp{head.Epoch, receipt.ID}
+	}
 	k := f.keepOf(p, v)
 	e.tags = k.Tags
 	e.number.Store(number)
 	e.times(c.now(), k)
 	e.weigh(f.space.size(v))
-	c.store(e)
+	c.store(e, "")
 	return receipt, nil
 }
 

@@ -28,7 +28,7 @@ func TestSecondCallIsAHit(t *testing.T) {
 		time.Sleep(10 * second)
 		r := f.Do(ctx, "a")
 		expect(t, r, 0, forebay.Hit, forebay.NoReason)
-		if r.Tier != forebay.Near || r.Age != 10*second || r.TTL != 50*second || r.Took != second {
+		if r.Tier != forebay.TierNear || r.Age != 10*second || r.TTL != 50*second || r.Took != second {
 			t.Errorf("got tier %s, age %s, ttl %s, took %s; want near, 10s, 50s, 1s", r.Tier, r.Age, r.TTL, r.Took)
 		}
 		if n := o.loads.Load(); n != 1 {

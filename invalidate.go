@@ -3,7 +3,6 @@ package forebay
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 )
@@ -52,15 +51,15 @@ func (c *Cache) invalidate(ctx context.Context, mode Mode, targets []Target) (Re
 		records[i] = Record{Target: targets[i], Mode: mode}
 	}
 	number := c.ledger.note(targets, mode)
-	id, err := c.append(ctx, records, number)
-	if err != nil {
-		return Receipt{}, 0, err
+	receipt := Receipt{}
+	var err error
+	if receipt.ID, err = c.append(context.WithoutCancel(ctx), records, number); err != nil {
+		receipt.Deferred = true
+		if err := c.journal.add(targets, mode, number); err != nil {
+			c.logger.Error("forebay: an invalidation waits in memory alone: a crash would lose it", "error", err)
+		}
 	}
-	receipt := Receipt{ID: id}
-	select {
-	case c.sweep <- struct{}{}:
-	default:
-	}
+	c.sweepFor(targets, mode)
 	c.tell(Event{Kind: EventInvalidate, Targets: targets, Mode: mode, Receipt: receipt})
 	return receipt, number, nil
 }
@@ -72,19 +71,35 @@ func (c *Cache) class(name string) *class {
 	return c.classes[name]
 }
 
-// append writes records to the log and reads its answer, up to them, into the ledger. It returns
-// the last record's place.
+// append writes records to the log and reads its answer, up to them, into the ledger: only what was
+// read back is acknowledged. It returns the last record's place. An error means that it is not known
+// whether the log has them.
 func (c *Cache) append(ctx context.Context, records []Record, number uint64) (ID, error) {
 	asked, _ := c.ledger.place()
+	sent := c.now()
 	r, err := c.log.Append(ctx, asked.ID, records)
 	if err != nil {
-		return ID{}, fmt.Errorf("forebay: append to the log: %w", err)
+		return ID{}, err
 	}
 	own := make(map[ID]uint64, len(r.Appended))
 	last := ID{}
 	for _, last = range r.Appended {
 		own[last] = number
 	}
-	c.ledger.take(asked, r, own)
+	if err := c.absorb(ctx, asked, r, own, sent); err != nil {
+		return ID{}, err
+	}
+	if r.More {
+		if err := c.confirm(ctx); err != nil {
+			return ID{}, err
+		}
+	}
+	if head, _ := c.ledger.place(); head.Epoch != r.Epoch || head.ID.Compare(last) < 0 {
+		return ID{}, ErrAway // the log that has them is not the one that this node follows now
+	}
+	c.ledger.settle(number)
+	if c.shared != nil {
+		c.acknowledged.add(records, r.Epoch)
+	}
 	return last, nil
 }

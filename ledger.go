@@ -1,6 +1,7 @@
 package forebay
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,6 +32,10 @@ type ledger struct {
 	tags     map[string]*mark
 	patterns map[string]*mark
 	aging    []aged // targets in the order of their last change, the oldest first
+
+	// pending holds the numbers of this node's invalidations that the log does not have yet, the
+	// oldest first.
+	pending []uint64
 }
 
 type place struct {
@@ -99,23 +104,68 @@ func (l *ledger) note(targets []Target, mode Mode) uint64 {
 		l.markLocked(t, mode, place{n: n})
 	}
 	l.pruneLocked()
+	l.pending = append(l.pending, n)
 	l.number.Store(n)
 	return n
 }
 
-// take reads an answer of the log into the ledger. asked is the head that the log was asked from;
-// own holds the numbers of this node's records in the answer, which count already. It reports
-// whether the answer joins on to what the ledger knows; if it does not, nothing was taken. The
-// ledger may have moved on since it was asked: what it has read already is passed over.
-func (l *ledger) take(asked Stamp, r Reading, own map[ID]uint64) bool {
+// settle says that the log has the invalidations of a number, and that the ledger has read them.
+func (l *ledger) settle(number uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(r.Records) == 0 || asked.Epoch != l.head.Epoch {
-		return false
+	if i := slices.Index(l.pending, number); i >= 0 {
+		l.pending = slices.Delete(l.pending, i, i+1)
 	}
-	if first := r.Records[0]; asked != (Stamp{}) && asked != (Stamp{first.Epoch, first.ID}) {
-		return false
+}
+
+// A joint says how an answer of the log joins on to the ledger.
+type joint uint8
+
+const (
+	joined joint = iota // it was taken
+	moved               // the ledger has gone on to another epoch since it asked: ask again
+	lost                // the record at the head is not there: nothing was taken, and restart must follow
+)
+
+// take reads an answer of the log into the ledger. asked is the head that the log was asked from;
+// own holds the numbers of this node's records in the answer, which count already. The ledger may
+// have moved on since it asked: what it has read already is passed over.
+func (l *ledger) take(asked Stamp, r Reading, own map[ID]uint64) joint {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	ok := len(r.Records) > 0 && asked != (Stamp{}) && asked == (Stamp{r.Records[0].Epoch, r.Records[0].ID})
+	switch {
+	case ok && asked.Epoch == l.head.Epoch:
+		l.takeLocked(r, own)
+		return joined
+	case asked != l.head:
+		return moved
 	}
+	return lost
+}
+
+// restart reads a log that does not join on to what the ledger knows, from its beginning: nothing
+// that was loaded before is known to be valid any more (rule 3).
+func (l *ledger) restart(r Reading, own map[ID]uint64) {
+	if len(r.Records) == 0 {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	// The places of the lost log mean nothing in this one; its numbers still do, on this node.
+	for _, table := range []map[string]*mark{l.keys, l.tags, l.classes, l.patterns} {
+		for _, m := range table {
+			m.remove.id, m.expire.id = ID{}, ID{}
+		}
+	}
+	l.all.remove.id, l.all.expire.id = ID{}, ID{}
+	n := l.number.Load() + 1
+	l.head, l.floor = Stamp{}, place{n: n, id: r.Records[0].ID}
+	l.takeLocked(r, own)
+	l.number.Store(max(n, l.number.Load()))
+}
+
+func (l *ledger) takeLocked(r Reading, own map[ID]uint64) {
 	for _, rec := range r.Records {
 		if l.head.Epoch == rec.Epoch && rec.ID.Compare(l.head.ID) <= 0 {
 			continue
@@ -123,7 +173,6 @@ func (l *ledger) take(asked Stamp, r Reading, own map[ID]uint64) bool {
 		l.applyLocked(rec, own)
 	}
 	l.pruneLocked()
-	return true
 }
 
 func (l *ledger) applyLocked(rec Record, own map[ID]uint64) {
@@ -206,6 +255,35 @@ func (l *ledger) judge(key, class string, tags []string, since uint64) (verdict,
 	return v, now
 }
 
+// judgeStamp says what has happened to an entry of the shared tier since its stamp, and the number
+// that this was true at. ahead: the entry was loaded beyond what this node has read.
+func (l *ledger) judgeStamp(e *envelope) (v verdict, number uint64, ahead bool) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	// What this node has invalidated and the log does not have yet has no place to compare with. The
+	// entry is therefore judged, and later known, as of just before the oldest of those:
+	//
+	//  1. A notes its invalidation, under the next number.
+	//  2. B reads the older entry from the shared tier; the mark has no place in the log yet.
+	//  3. A's invalidation is acknowledged. Had B's entry the number of now, it would be valid for ever.
+	number = l.number.Load()
+	if len(l.pending) > 0 {
+		number = l.pending[0] - 1
+	}
+	if e.stamp.Epoch != l.head.Epoch || e.stamp.ID.Compare(l.floor.id) < 0 {
+		return removed, number, false
+	}
+	for m := range l.marksLocked(e.key, e.class, e.tags) {
+		if e.stamp.ID.Compare(m.remove.id) < 0 || m.remove.n > number {
+			return removed, number, false
+		}
+		if e.stamp.ID.Compare(m.expire.id) < 0 || m.expire.n > number {
+			v = expired
+		}
+	}
+	return v, number, l.head.ID.Compare(e.stamp.ID) < 0
+}
+
 // marksLocked yields the marks of every target that covers an entry.
 func (l *ledger) marksLocked(key, class string, tags []string) func(func(*mark) bool) {
 	return func(yield func(*mark) bool) {
@@ -231,6 +309,13 @@ func (l *ledger) marksLocked(key, class string, tags []string) func(func(*mark) 
 	}
 }
 
+// writtenBy returns the run of the server that wrote the newest record read.
+func (l *ledger) writtenBy() string {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.run
+}
+
 // place returns the head and the number, as a load needs them before it begins (rule 2).
 func (l *ledger) place() (Stamp, uint64) {
 	l.mu.RLock()
@@ -254,7 +339,7 @@ func (l *ledger) pruneLocked() {
 		if m == nil {
 			continue
 		}
-		if id := m.newest(); id == (ID{}) || id.Ms >= cut {
+		if id := m.newest(); m.last() > l.floor.n && (id == (ID{}) || id.Ms >= cut) {
 			break
 		}
 		l.dropLocked(l.aging[0])

@@ -7,9 +7,10 @@ import (
 )
 
 // fetch answers by a load: it joins the one that runs or leads a new one. stale is what may be
-// served if that fails, is refused or takes too long; nil if there is nothing.
-func (f *Func[P, V]) fetch(ctx context.Context, key string, p P, stale *Found[V], why Reason) Result[V] {
-	for how := (beginning{anyway: why == Refreshed}); ; {
+// served if that fails, is refused or takes too long; nil if there is nothing. since: join no load
+// that began before then.
+func (f *Func[P, V]) fetch(ctx context.Context, key string, p P, stale *Found[V], why Reason, since int64) Result[V] {
+	for how := (beginning{anyway: why == Refreshed, since: since}); ; {
 		fill := f.space.begin(ctx, key, how)
 		if fill.Leads() {
 			go f.lead(fill, p, stale == nil)
@@ -89,8 +90,11 @@ func (f *Func[P, V]) behind(ctx context.Context, key string, p P) {
 func (f *Func[P, V]) lead(fill *Fill[V], p P, patient bool) {
 	defer fill.Release()
 	defer fill.Recover()
-	if err := fill.Acquire(patient); err != nil {
+	must, err := fill.Acquire(patient)
+	if err != nil {
 		fill.Abandon(err)
+	}
+	if !must {
 		return
 	}
 	v, err := f.load(fill.Context(), p)
@@ -129,6 +133,6 @@ func (f *Func[P, V]) Refresh(ctx context.Context, p P) (V, error) {
 		r := f.bypass(ctx, p, reason)
 		return r.Value, r.Err
 	}
-	r := f.fetch(ctx, key, p, nil, Refreshed)
+	r := f.fetch(ctx, key, p, nil, Refreshed, 0)
 	return r.Value, r.Err
 }

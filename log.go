@@ -77,7 +77,9 @@ type Record struct {
 type Reading struct {
 	Records  []Record
 	Run      string // of the server, when it answered
-	Appended []ID   // of the records that this call appended, in their order
+	More     bool   // there is more than one answer holds: read on from its last record
+	Appended []ID   // of the records that this call appended, in their order …
+	Epoch    string // … and theirs
 }
 
 // A Log is the one log of invalidations that all nodes of a namespace share. It is safe for
@@ -88,5 +90,5 @@ type Log interface {
 	// another run of the server, it first adds a fence with a fresh epoch.
 	Append(ctx context.Context, head ID, records []Record) (Reading, error)
 	// Read answers with the log from head on, inclusive.
-	Read(ctx context.Context, head ID) (Reading, error)
+	Read(ctx context.Context, head Stamp) (Reading, error)
 }

@@ -80,7 +80,7 @@ func (f *Func[P, V]) batch(ctx context.Context, ps []P, results []Result[V]) {
 		if ok {
 			w.stale = &found
 		}
-		w.fill = f.space.begin(ctx, key, beginning{})
+		w.fill = f.space.begin(ctx, key, beginning{since: found.asked})
 		if w.fill.Leads() {
 			led, params = append(led, w.fill), append(params, p)
 		}
@@ -111,7 +111,7 @@ func (f *Func[P, V]) await(ctx context.Context, w wanted[V], p P) Result[V] {
 func (f *Func[P, V]) leadMany(led []*Fill[V], ps []P) {
 	defer led[0].Release()
 	defer func() { abandonAll(led, unanswered(recover())) }()
-	if err := led[0].Acquire(true); err != nil {
+	if err := led[0].acquireSlot(true); err != nil {
 		abandonAll(led, err)
 		return
 	}

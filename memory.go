@@ -3,27 +3,41 @@ package forebay
 import (
 	"context"
 	"crypto/rand"
+	"maps"
+	"slices"
 	"sort"
+	"strings"
 	"sync"
 	"time"
 )
 
-// Memory is a log in this process: the log of a cache without Redis, and of several caches in one
-// process that share it. The zero value is not usable; see [NewMemory].
+// Memory is a shared tier in this process: several caches on one make several nodes. Its log is
+// also the log of a cache without a shared tier. See [NewMemory].
 type Memory struct {
-	run  string
-	keep int
+	run string
 
 	mu      sync.Mutex // guards what follows
 	records []Record
+	values  map[string]held
+	leases  map[string]held
+	grew    chan struct{} // closed and renewed at each append
 }
 
-// memoryRecords bounds the log in memory. A node of the same process never falls behind it: what
-// leaves the log has long been in its ledger.
+// held is a value, or a lease's token, until a time.
+type held struct {
+	value []byte
+	until time.Time
+}
+
+func (h held) alive() bool { return time.Now().Before(h.until) }
+
+// memoryRecords bounds the log in memory.
 const memoryRecords = 1 << 16
 
-// NewMemory returns an empty log in memory.
-func NewMemory() *Memory { return &Memory{run: rand.Text(), keep: memoryRecords} }
+// NewMemory returns an empty tier in memory.
+func NewMemory() *Memory {
+	return &Memory{run: rand.Text(), values: map[string]held{}, leases: map[string]held{}, grew: make(chan struct{})}
+}
 
 // Append implements [Log]. It never fails.
 func (m *Memory) Append(_ context.Context, head ID, records []Record) (Reading, error) {
@@ -38,17 +52,21 @@ func (m *Memory) Append(_ context.Context, head ID, records []Record) (Reading, 
 		appended = append(appended, m.addLocked(r))
 	}
 	// Trimmed by halves, so that the copy costs each append next to nothing.
-	if len(m.records) > 2*m.keep {
-		m.records = append([]Record(nil), m.records[len(m.records)-m.keep:]...)
+	if len(m.records) > 2*memoryRecords {
+		m.records = slices.Clone(m.records[len(m.records)-memoryRecords:])
 	}
-	return Reading{Records: m.fromLocked(head), Run: m.run, Appended: appended}, nil
+	if len(records) > 0 {
+		close(m.grew)
+		m.grew = make(chan struct{})
+	}
+	return Reading{Records: m.fromLocked(head), Run: m.run, Appended: appended, Epoch: m.records[len(m.records)-1].Epoch}, nil
 }
 
 // Read implements [Log]. It never fails.
-func (m *Memory) Read(_ context.Context, head ID) (Reading, error) {
+func (m *Memory) Read(_ context.Context, head Stamp) (Reading, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return Reading{Records: m.fromLocked(head), Run: m.run}, nil
+	return Reading{Records: m.fromLocked(head.ID), Run: m.run}, nil
 }
 
 func (m *Memory) addLocked(r Record) ID {
@@ -64,5 +82,135 @@ func (m *Memory) addLocked(r Record) ID {
 
 func (m *Memory) fromLocked(head ID) []Record {
 	i := sort.Search(len(m.records), func(i int) bool { return m.records[i].ID.Compare(head) >= 0 })
-	return append([]Record(nil), m.records[i:]...)
+	return slices.Clone(m.records[i:])
 }
+
+// Get implements [Shared].
+func (m *Memory) Get(_ context.Context, key string) ([]byte, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.getLocked(key), nil
+}
+
+func (m *Memory) getLocked(key string) []byte {
+	h, ok := m.values[key]
+	if ok && !h.alive() {
+		delete(m.values, key)
+		return nil
+	}
+	return h.value
+}
+
+// GetAndRead implements [Shared].
+func (m *Memory) GetAndRead(_ context.Context, key string, head Stamp) ([]byte, Reading, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.getLocked(key), Reading{Records: m.fromLocked(head.ID), Run: m.run}, nil
+}
+
+// Set implements [Shared].
+func (m *Memory) Set(_ context.Context, key string, value []byte, ttl time.Duration) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.values[key] = held{slices.Clone(value), time.Now().Add(ttl)}
+	return nil
+}
+
+// Unlink implements [Shared].
+func (m *Memory) Unlink(_ context.Context, keys ...string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, k := range keys {
+		delete(m.values, k)
+	}
+	return nil
+}
+
+// Lease implements [Shared].
+func (m *Memory) Lease(_ context.Context, key, token string, life time.Duration) (bool, []byte, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.leases[key].alive() {
+		return false, m.getLocked(key), nil
+	}
+	m.leases[key] = held{[]byte(token), time.Now().Add(life)}
+	return true, m.getLocked(key), nil
+}
+
+// Renew implements [Shared].
+func (m *Memory) Renew(_ context.Context, key, token string, life time.Duration) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if h := m.leases[key]; h.alive() && string(h.value) == token {
+		m.leases[key] = held{h.value, time.Now().Add(life)}
+	}
+	return nil
+}
+
+// Release implements [Shared].
+func (m *Memory) Release(_ context.Context, key, token string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if string(m.leases[key].value) == token {
+		delete(m.leases, key)
+	}
+	return nil
+}
+
+// followFor bounds one wait of Follow.
+const followFor = 900 * time.Millisecond
+
+// Follow implements [Shared].
+func (m *Memory) Follow(ctx context.Context, head ID) error {
+	m.mu.Lock()
+	grew, n := m.grew, len(m.records)
+	behind := n > 0 && m.records[n-1].ID.Compare(head) > 0
+	m.mu.Unlock()
+	if behind {
+		return nil
+	}
+	wait := time.NewTimer(followFor)
+	defer wait.Stop()
+	select {
+	case <-grew:
+	case <-wait.C:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return nil
+}
+
+// Trim implements [Shared].
+func (m *Memory) Trim(_ context.Context, retention time.Duration) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.records) == 0 {
+		return nil
+	}
+	cut := ID{Ms: m.records[len(m.records)-1].ID.Ms - uint64(retention.Milliseconds())}
+	if i := sort.Search(len(m.records), func(i int) bool { return m.records[i].ID.Compare(cut) >= 0 }); i > 1 {
+		m.records = slices.Clone(m.records[i-1:])
+	}
+	return nil
+}
+
+// Scan implements [Shared], all at once.
+func (m *Memory) Scan(_ context.Context, _ uint64, prefix string) ([]Scanned, uint64, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var out []Scanned
+	for _, key := range slices.Sorted(maps.Keys(m.values)) {
+		if v := m.getLocked(key); v != nil && strings.HasPrefix(key, prefix) {
+			out = append(out, Scanned{key, v})
+		}
+	}
+	return out, 0, nil
+}
+
+// State implements [Shared].
+func (m *Memory) State() SharedState {
+	return SharedState{Connected: true, Version: "memory", Breaker: "closed"}
+}
+
+// Close implements [Shared]; there is nothing to end.
+func (m *Memory) Close() error { return nil }

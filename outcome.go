@@ -26,9 +26,9 @@ func (s Status) String() string { return statusNames[s] }
 type Tier uint8
 
 const (
-	Near Tier = iota
-	Shared
-	Origin
+	TierNear Tier = iota
+	TierShared
+	TierOrigin
 
 	numTiers = 2 // that hold entries
 )
@@ -71,4 +71,7 @@ type Outcome struct {
 	TTL    time.Duration // what is left of it; negative when it is stale
 	Stored bool          // by this request's load
 	Took   time.Duration // what the answer's load took
+	// Unconfirmed: this node could not make sure, for two seconds or more, that it knows the
+	// invalidations of others.
+	Unconfirmed bool
 }

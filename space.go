@@ -27,6 +27,10 @@ type space struct {
 	class  *class
 	name   string
 	prefix string // of every key: the name and ':'
+
+	decode   func(id codecID, payload []byte, compressed bool) (any, error)
+	weigh    func(any) int
+	survival survival
 }
 
 // OpenSpace opens the space of a name: a class, or "class/function". The name must be free and its
@@ -42,6 +46,15 @@ func OpenSpace[V any](c *Cache, name string, size func(V) int) (*Space[V], error
 	if size == nil {
 		sizerOf(reflect.TypeFor[V]())
 		s.size = func(v V) int { return deepSize(v) }
+	}
+	s.weigh = func(v any) int {
+		typed, _ := v.(V)
+		return s.size(typed)
+	}
+	s.decode = func(id codecID, payload []byte, compressed bool) (any, error) {
+		var v V
+		err := decodeValue(id, payload, compressed, &v)
+		return v, err
 	}
 	return s, nil
 }
@@ -115,19 +128,21 @@ type Found[V any] struct {
 	Outcome
 
 	entry *entry
+	asked int64 // when an unconfirmed caller of a Strict class came; 0 otherwise
 }
 
-// Lookup returns what is stored under a full key, and never loads. Where it returns false, the
-// Reason says why.
-func (s *Space[V]) Lookup(_ context.Context, key string) (Found[V], bool) {
-	now := s.cache.now()
-	e, st := s.cache.near.get(key, now)
-	found := s.found(e, now)
-	switch st {
+// Lookup returns what is stored under a full key, in either tier, and never loads. Where it returns
+// false, the Reason says why. For a Strict class it first makes sure that this node knows every
+// invalidation acknowledged so far; if it cannot, it finds nothing.
+func (s *Space[V]) Lookup(ctx context.Context, key string) (Found[V], bool) {
+	l := s.cache.lookup(ctx, s.space, key)
+	found := s.found(l.entry, s.cache.now())
+	found.Tier, found.Unconfirmed, found.asked = l.tier, l.unconfirmed, l.asked
+	switch l.state {
 	case isDead:
-		return Found[V]{Outcome: Outcome{Status: Miss, Tier: Origin, Reason: found.Reason}}, false
+		return Found[V]{Outcome: Outcome{Status: Miss, Tier: TierOrigin, Reason: found.Reason}, asked: l.asked}, false
 	case isAhead:
-		if e.refreshAhead(now) {
+		if l.entry.refreshAhead(s.cache.now()) {
 			found.Use = ServeAndRefresh
 		}
 	case isStale:

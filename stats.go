@@ -163,8 +163,8 @@ func (k *class) stats() ClassStats {
 		Saved: time.Duration(k.saved.Load()), Entries: k.entries.Load(), Evictions: k.evictions.Load(),
 		MissesBy: map[Reason]uint64{},
 	}
-	near, savedNear := k.hits[Near].sum()
-	shared, savedShared := k.hits[Shared].sum()
+	near, savedNear := k.hits[TierNear].sum()
+	shared, savedShared := k.hits[TierShared].sum()
 	s.NearHits, s.SharedHits = near, shared
 	s.Saved += savedNear + savedShared
 	for r := range k.misses {

@@ -106,8 +106,11 @@ func (c *chat) answer(ctx context.Context, key string, q Question, whole bool) (
 func (c *chat) lead(fill *forebay.Fill[*reply], q Question) {
 	defer fill.Release()
 	defer fill.Recover()
-	if err := fill.Acquire(true); err != nil {
+	must, err := fill.Acquire(true)
+	if err != nil {
 		fill.Abandon(err)
+	}
+	if !must {
 		return
 	}
 	r, size := newReply(), 0

@@ -18,7 +18,7 @@ type rule struct {
 }
 
 var rules = map[string]rule{
-	"":                   {[]string{"internal/", "github.com/maypok86/otter"}, "the core knows nothing of HTTP, Redis, metrics or pages: whoever uses it pays for nothing else"},
+	"":                   {[]string{"internal/", "github.com/maypok86/otter", "github.com/fxamacker/cbor", "github.com/klauspost/compress/zstd"}, "the core knows nothing of HTTP, Redis, metrics or pages: whoever uses it pays for nothing else"},
 	"httpcache":          {[]string{""}, "the HTTP cache stands on the core alone"},
 	"admin":              {[]string{"", "github.com/prometheus"}, "operators' views read the core; nothing of the demo or the gateway may leak into them"},
 	"demo":               {[]string{"", "httpcache", "admin", "demo/origin", "github.com/alexedwards/scs", "github.com/klauspost/compress", "golang.org/x/"}, "the platform is the example users copy: it uses the public API only"},

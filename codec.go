@@ -1,0 +1,103 @@
+package forebay
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"sync"
+
+	"github.com/fxamacker/cbor/v2"
+	"github.com/klauspost/compress/zstd"
+)
+
+// A Codec is how values are written to the shared tier.
+type Codec string
+
+const (
+	// CBOR (RFC 8949) is compact and fast.
+	CBOR Codec = "cbor"
+	// JSON can be read by people who look into the shared tier.
+	JSON Codec = "json"
+)
+
+type codecID byte
+
+const (
+	idCBOR codecID = 1
+	idJSON codecID = 2
+)
+
+func (c Codec) id() codecID {
+	if c == JSON {
+		return idJSON
+	}
+	return idCBOR
+}
+
+// compressFrom is the payload size from which compression pays.
+const compressFrom = 4 << 10
+
+// maxPayload bounds what a compressed payload may become: memory, not the sender, sets the limit.
+const maxPayload = 256 << 20
+
+var codecs = sync.OnceValue(func() (c struct {
+	enc cbor.EncMode
+	dec cbor.DecMode
+	zip *zstd.Encoder
+	unz *zstd.Decoder
+}) {
+	var err error
+	must := func(e error) {
+		if e != nil {
+			panic(e) // the options below are constants
+		}
+	}
+	// The defaults lose fractions of seconds, make maps that JSON refuses, and fail on big arrays.
+	c.enc, err = cbor.EncOptions{Time: cbor.TimeRFC3339Nano}.EncMode()
+	must(err)
+	c.dec, err = cbor.DecOptions{
+		DefaultMapType: reflect.TypeFor[map[string]any](), MaxArrayElements: 1<<31 - 1, MaxMapPairs: 1<<31 - 1, MaxNestedLevels: 256,
+	}.DecMode()
+	must(err)
+	c.zip, err = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest))
+	must(err)
+	c.unz, err = zstd.NewReader(nil, zstd.WithDecoderMaxMemory(maxPayload))
+	must(err)
+	return c
+})
+
+// encodeValue returns a value's payload and whether it is compressed.
+func encodeValue(id codecID, v any) (payload []byte, compressed bool, err error) {
+	if id == idJSON {
+		payload, err = json.Marshal(v)
+	} else {
+		payload, err = codecs().enc.Marshal(v)
+	}
+	if err != nil {
+		return nil, false, fmt.Errorf("encode %T: %w", v, err)
+	}
+	if len(payload) < compressFrom {
+		return payload, false, nil
+	}
+	if zipped := codecs().zip.EncodeAll(payload, nil); len(zipped) < len(payload) {
+		return zipped, true, nil
+	}
+	return payload, false, nil
+}
+
+// decodeValue reads a payload into the value that into points to.
+func decodeValue(id codecID, payload []byte, compressed bool, into any) error {
+	if compressed {
+		var err error
+		if payload, err = codecs().unz.DecodeAll(payload, nil); err != nil {
+			return err
+		}
+	}
+	switch id {
+	case idJSON:
+		return json.Unmarshal(payload, into)
+	case idCBOR:
+		return codecs().dec.Unmarshal(payload, into)
+	}
+	return fmt.Errorf("unknown codec %d", id)
+}

@@ -1,0 +1,212 @@
+package forebay
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"time"
+)
+
+// An envelope is an entry as the shared tier holds it: a binary header and the encoded value. The
+// header says everything that decides whether the value may be served, so that a sweep needs the
+// header alone. Strings and lists are length-prefixed, numbers are varints, times are milliseconds
+// of the writer's clock.
+//
+//	format, codec, flags        one byte each
+//	key, class, epoch           strings
+//	ID                          two uvarints
+//	created, fresh, stale, dead varints: milliseconds since 1970, then differences
+//	took                        uvarint, microseconds
+//	tags                        count, then strings
+//	length of the payload       uvarint
+//	payload
+//	CRC-32C of all before       4 bytes
+type envelope struct {
+	key, class                  string
+	stamp                       Stamp
+	created, fresh, stale, dead time.Time
+	took                        time.Duration
+	tags                        []string
+	notFound                    bool
+	codec                       codecID
+	compressed                  bool
+	payload                     []byte
+}
+
+const (
+	envelopeFormat = 1
+
+	flagNotFound   = 1 << 0
+	flagCompressed = 1 << 1
+
+	// headerBytes is what a sweep reads of each value: enough for the header of nearly all.
+	headerBytes = 1024
+)
+
+// Why an envelope was not used: a miss each, and counted.
+var (
+	errFormat   = errors.New("format")
+	errGarbage  = errors.New("garbage")
+	errChecksum = errors.New("checksum")
+	errOtherKey = errors.New("other-key")
+	errDecode   = errors.New("decode")
+)
+
+var crcTable = crc32.MakeTable(crc32.Castagnoli)
+
+func (e *envelope) append(b []byte) []byte {
+	var flags byte
+	if e.notFound {
+		flags |= flagNotFound
+	}
+	if e.compressed {
+		flags |= flagCompressed
+	}
+	b = append(b, envelopeFormat, byte(e.codec), flags)
+	for _, s := range []string{e.key, e.class, e.stamp.Epoch} {
+		b = appendString(b, s)
+	}
+	b = binary.AppendUvarint(binary.AppendUvarint(b, e.stamp.ID.Ms), e.stamp.ID.Seq)
+	b = binary.AppendVarint(b, e.created.UnixMilli())
+	for _, t := range []time.Time{e.fresh, e.stale, e.dead} {
+		b = binary.AppendVarint(b, t.Sub(e.created).Milliseconds())
+	}
+	b = binary.AppendUvarint(b, uint64(e.took.Microseconds()))
+	b = binary.AppendUvarint(b, uint64(len(e.tags)))
+	for _, t := range e.tags {
+		b = appendString(b, t)
+	}
+	b = binary.AppendUvarint(b, uint64(len(e.payload)))
+	b = append(b, e.payload...)
+	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, crcTable))
+}
+
+func appendString(b []byte, s string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+// openEnvelope reads a whole envelope. Its payload is a part of b.
+func openEnvelope(b []byte) (*envelope, error) {
+	if len(b) < 4 {
+		return nil, errGarbage
+	}
+	if b[0] != envelopeFormat {
+		return nil, errFormat
+	}
+	body := b[:len(b)-4]
+	if crc32.Checksum(body, crcTable) != binary.BigEndian.Uint32(b[len(b)-4:]) {
+		return nil, errChecksum
+	}
+	e, r := readHeader(body)
+	n := r.uvarint()
+	if r.bad || n != uint64(len(r.b)) {
+		return nil, errGarbage
+	}
+	e.payload = r.b
+	return e, nil
+}
+
+// openHeader reads an envelope's header from its first bytes, unchecked: good enough to sweep by.
+func openHeader(b []byte) (*envelope, error) {
+	if len(b) == 0 || b[0] != envelopeFormat {
+		return nil, errFormat
+	}
+	e, r := readHeader(b)
+	if r.bad {
+		return nil, errGarbage
+	}
+	return e, nil
+}
+
+func readHeader(b []byte) (*envelope, *reader) {
+	r := &reader{b: b}
+	e := &envelope{}
+	r.byte()
+	e.codec = codecID(r.byte())
+	flags := r.byte()
+	e.notFound, e.compressed = flags&flagNotFound != 0, flags&flagCompressed != 0
+	e.key, e.class, e.stamp.Epoch = r.string(), r.string(), r.string()
+	e.stamp.ID = ID{r.uvarint(), r.uvarint()}
+	e.created = time.UnixMilli(r.varint())
+	e.fresh, e.stale, e.dead = e.created.Add(r.millis()), e.created.Add(r.millis()), e.created.Add(r.millis())
+	e.took = time.Duration(r.uvarint()) * time.Microsecond
+	for range r.count() {
+		e.tags = append(e.tags, r.string())
+	}
+	return e, r
+}
+
+// A reader reads what append wrote. Once it is bad it stays bad and returns zeros.
+type reader struct {
+	b   []byte
+	bad bool
+}
+
+func (r *reader) fail() {
+	r.b, r.bad = nil, true
+}
+
+func (r *reader) byte() byte {
+	if len(r.b) == 0 {
+		r.fail()
+		return 0
+	}
+	c := r.b[0]
+	r.b = r.b[1:]
+	return c
+}
+
+func (r *reader) uvarint() uint64 {
+	v, n := binary.Uvarint(r.b)
+	if n <= 0 {
+		r.fail()
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *reader) varint() int64 {
+	v, n := binary.Varint(r.b)
+	if n <= 0 {
+		r.fail()
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *reader) millis() time.Duration {
+	ms := r.varint()
+	if ms > maxLife.Milliseconds() || ms < -maxLife.Milliseconds() {
+		r.fail()
+		return 0
+	}
+	return time.Duration(ms) * time.Millisecond
+}
+
+// count reads the number of strings that follow: each takes a byte at least.
+func (r *reader) count() uint64 {
+	n := r.uvarint()
+	if n > uint64(len(r.b)) {
+		r.fail()
+		return 0
+	}
+	return n
+}
+
+func (r *reader) string() string {
+	n := r.uvarint()
+	if n > uint64(len(r.b)) {
+		r.fail()
+		return ""
+	}
+	s := string(r.b[:n])
+	r.b = r.b[n:]
+	return s
+}
+
+func (e *envelope) String() string {
+	return fmt.Sprintf("%s at %s-%s", e.key, e.stamp.Epoch, e.stamp.ID)
+}

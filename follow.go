@@ -1,0 +1,153 @@
+package forebay
+
+import (
+	"context"
+	"time"
+)
+
+const (
+	// confirmedFor is how long a check of the log vouches for what this node knows (rule 7).
+	confirmedFor = 2 * time.Second
+	// followAgain is how soon a follower looks again after a failure.
+	followAgain = 100 * time.Millisecond
+	// trimEvery is how often a node trims the log.
+	trimEvery = time.Minute
+)
+
+// confirmed reports whether a check of the log that was sent less than two seconds ago has been
+// read. A cache without a shared tier knows everything there is to know.
+func (c *Cache) confirmed() bool {
+	return c.shared == nil || c.caughtUp.Load() && c.now()-c.confirmedAt.Load() < int64(confirmedFor)
+}
+
+// ready reports whether the shared tier may be read: the ledger has caught up once, and nothing
+// that this node has invalidated is still waiting to be appended (rule 9).
+func (c *Cache) ready() bool {
+	return c.shared != nil && c.caughtUp.Load() && c.journal.empty()
+}
+
+// confirm reads the log from the head on.
+func (c *Cache) confirm(ctx context.Context) error {
+	for {
+		asked, _ := c.ledger.place()
+		sent := c.now()
+		r, err := c.log.Read(ctx, asked)
+		if err != nil {
+			return err
+		}
+		if err := c.absorb(ctx, asked, r, nil, sent); err != nil || !r.More {
+			return err
+		}
+	}
+}
+
+// absorb reads an answer of the log, sent for at a time, into the ledger, and does what it calls for.
+func (c *Cache) absorb(ctx context.Context, asked Stamp, r Reading, own map[ID]uint64, sent int64) error {
+	switch c.ledger.take(asked, r, own) {
+	case moved:
+		return c.confirm(ctx)
+	case lost:
+		return c.restart(ctx, asked, own)
+	}
+	if r.More {
+		return nil
+	}
+	if c.shared != nil && r.Run != c.ledger.writtenBy() {
+		// The server is not the one that wrote the newest record: it began anew, or is another. What
+		// it lost is unknown; the fence that append puts there says so to everybody.
+		return c.restart(ctx, asked, own)
+	}
+	c.vouch(sent)
+	c.reappend()
+	return nil
+}
+
+// vouch remembers the latest check.
+func (c *Cache) vouch(sent int64) {
+	for at := c.confirmedAt.Load(); sent > at && !c.confirmedAt.CompareAndSwap(at, sent); at = c.confirmedAt.Load() {
+	}
+	c.caughtUp.Store(true)
+}
+
+// restart reads the log from its beginning, because it does not join on to what this node knows. Of
+// several callers that see it, one does it.
+func (c *Cache) restart(ctx context.Context, asked Stamp, own map[ID]uint64) error {
+	c.restarting.Lock()
+	defer c.restarting.Unlock()
+	if head, _ := c.ledger.place(); head != asked {
+		return c.confirm(ctx) // another has done it
+	}
+	sent := c.now()
+	r, err := c.log.Append(ctx, ID{}, nil)
+	if err != nil {
+		return err
+	}
+	c.ledger.restart(r, own)
+	for r.More {
+		at, _ := c.ledger.place()
+		if r, err = c.log.Read(ctx, at); err != nil {
+			return err
+		}
+		if c.ledger.take(at, r, own) != joined {
+			return ErrAway // it was lost again meanwhile: the next check begins anew
+		}
+	}
+	c.vouch(sent)
+	c.reappend()
+	return nil
+}
+
+// reappend gives what this node itself had acknowledged in earlier epochs to the journal again: an
+// old master may have been the only one to know it (rule 10).
+func (c *Cache) reappend() {
+	head, _ := c.ledger.place()
+	for mode, targets := range c.acknowledged.before(head.Epoch, c.ledger.retention) {
+		if err := c.journal.add(targets, mode, c.ledger.note(targets, mode)); err != nil {
+			c.logger.Error("forebay: an invalidation waits in memory alone: a crash would lose it", "error", err)
+		}
+	}
+}
+
+// follow owns this node's knowledge of the log: it waits at the doorbell, reads, and appends what
+// waits in the journal.
+func (c *Cache) follow(ctx context.Context) {
+	trim := time.Now()
+	for ctx.Err() == nil {
+		err := c.confirm(ctx)
+		if err == nil {
+			err = c.flush(ctx)
+		}
+		if err == nil && time.Since(trim) > trimEvery {
+			trim = time.Now()
+			err = c.shared.Trim(ctx, c.ledger.retention)
+		}
+		if err == nil {
+			head, _ := c.ledger.place()
+			err = c.shared.Follow(ctx, head.ID)
+		}
+		if err != nil {
+			select {
+			case <-time.After(followAgain):
+			case <-ctx.Done():
+			}
+		}
+	}
+}
+
+// flush appends what waits in the journal, oldest first.
+func (c *Cache) flush(ctx context.Context) error {
+	for {
+		batch := c.journal.oldest()
+		if len(batch) == 0 {
+			return nil
+		}
+		for _, d := range batch {
+			if _, err := c.append(ctx, d.records(), d.Number); err != nil {
+				return err
+			}
+			if err := c.journal.done(d); err != nil {
+				c.logger.Error("forebay: the journal's file cannot be written; it may be appended again", "error", err)
+			}
+		}
+	}
+}

@@ -1,0 +1,255 @@
+package forebay
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// The journal holds the invalidations that this node has accepted and the log does not have yet, in
+// memory or in a file that survives a crash. They count here already.
+type journal struct {
+	waiting atomic.Int64 // read at each look-up
+
+	mu    sync.Mutex // guards what follows
+	queue []deferred
+	next  uint64
+	path  string
+	file  *os.File
+}
+
+// A deferred invalidation, also as a line of the file.
+type deferred struct {
+	Seq     uint64   `json:"seq"`
+	Mode    Mode     `json:"mode"`
+	Targets []Target `json:"targets"`
+	Done    bool     `json:"done,omitempty"` // the line says that the log has it
+
+	Number uint64 `json:"-"`
+}
+
+func (d deferred) records() []Record {
+	out := make([]Record, len(d.Targets))
+	for i, t := range d.Targets {
+		out[i] = Record{Target: t, Mode: d.Mode}
+	}
+	return out
+}
+
+// maxDeferred bounds the journal. Beyond it everything is invalidated instead: coarser, never less.
+const maxDeferred = 100_000
+
+// openJournal reads what an earlier process left in the file; path may be empty.
+func openJournal(path string) (*journal, error) {
+	j := &journal{path: path}
+	if path == "" {
+		return j, nil
+	}
+	if err := j.load(); err != nil {
+		return nil, fmt.Errorf("journal %s: %w", path, err)
+	}
+	return j, j.rewriteLocked()
+}
+
+func (j *journal) load() error {
+	f, err := os.Open(j.path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	defer f.Close()
+	lines := bufio.NewScanner(f)
+	lines.Buffer(nil, 64<<20)
+	for lines.Scan() {
+		var d deferred
+		if json.Unmarshal(lines.Bytes(), &d) != nil {
+			continue // a line that a crash cut off was never acknowledged
+		}
+		j.next = max(j.next, d.Seq+1)
+		if d.Done {
+			j.dropLocked(d.Seq)
+		} else {
+			j.queue = append(j.queue, d)
+		}
+	}
+	j.waiting.Store(int64(len(j.queue)))
+	return lines.Err()
+}
+
+// rewriteLocked begins the file anew, with what is waiting.
+func (j *journal) rewriteLocked() error {
+	if j.path == "" {
+		return nil
+	}
+	tmp := j.path + ".new"
+	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return fmt.Errorf("journal: %w", err)
+	}
+	enc := json.NewEncoder(f)
+	for _, d := range j.queue {
+		err = errors.Join(err, enc.Encode(d))
+	}
+	if err = errors.Join(err, f.Sync(), os.Rename(tmp, j.path)); err != nil {
+		f.Close()
+		return fmt.Errorf("journal %s: %w", j.path, err)
+	}
+	if j.file != nil {
+		j.file.Close()
+	}
+	j.file = f
+	return nil
+}
+
+func (j *journal) empty() bool { return j.waiting.Load() == 0 }
+
+// add defers an invalidation. An error means that the file does not have it: it still waits in memory.
+func (j *journal) add(targets []Target, mode Mode, number uint64) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if len(j.queue) >= maxDeferred {
+		targets, mode = []Target{Everything()}, Remove
+		j.queue = nil
+	}
+	d := deferred{Seq: j.next, Mode: mode, Targets: targets, Number: number}
+	j.next++
+	j.queue = append(j.queue, d)
+	j.waiting.Store(int64(len(j.queue)))
+	if len(targets) == 1 && targets[0].Kind == KindAll && len(j.queue) == 1 {
+		return j.rewriteLocked()
+	}
+	return j.writeLocked(d)
+}
+
+func (j *journal) writeLocked(d deferred) error {
+	if j.file == nil {
+		return nil
+	}
+	if err := errors.Join(json.NewEncoder(j.file).Encode(d), j.file.Sync()); err != nil {
+		return fmt.Errorf("journal %s: %w", j.path, err)
+	}
+	return nil
+}
+
+// flushBatch is how many of the waiting are appended before the queue is looked at again.
+const flushBatch = 256
+
+func (j *journal) oldest() []deferred {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return append([]deferred(nil), j.queue[:min(len(j.queue), flushBatch)]...)
+}
+
+// done says that the log has an invalidation.
+func (j *journal) done(d deferred) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.dropLocked(d.Seq)
+	j.waiting.Store(int64(len(j.queue)))
+	if len(j.queue) == 0 {
+		return j.rewriteLocked()
+	}
+	return j.writeLocked(deferred{Seq: d.Seq, Done: true})
+}
+
+func (j *journal) dropLocked(seq uint64) {
+	for i, d := range j.queue {
+		if d.Seq == seq {
+			j.queue = append(j.queue[:i], j.queue[i+1:]...)
+			return
+		}
+	}
+}
+
+func (j *journal) close() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.file == nil {
+		return nil
+	}
+	return j.file.Close()
+}
+
+// renumber makes what an earlier process left count on this node.
+func (j *journal) renumber(l *ledger) []deferred {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for i := range j.queue {
+		j.queue[i].Number = l.note(j.queue[i].Targets, j.queue[i].Mode)
+	}
+	return j.queue
+}
+
+// acknowledged remembers which of this node's invalidations were acknowledged in which epoch, so
+// that they can be appended again when it ends: its log may have been a dying master's.
+type acknowledged struct {
+	latest atomic.Pointer[string] // the epoch that was looked at last
+
+	mu   sync.Mutex // guards what follows
+	held map[ackKey]ack
+}
+
+type ackKey struct {
+	target Target
+	mode   Mode
+}
+
+type ack struct {
+	epoch string
+	at    time.Time
+}
+
+// maxAcknowledged bounds them; beyond it keys and patterns are remembered by their class, and all
+// else as everything.
+const maxAcknowledged = 10_000
+
+func (a *acknowledged) add(records []Record, epoch string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.held == nil {
+		a.held = map[ackKey]ack{}
+	}
+	for _, r := range records {
+		a.held[ackKey{r.Target, r.Mode}] = ack{epoch, time.Now()}
+	}
+	if len(a.held) <= maxAcknowledged {
+		return
+	}
+	coarse := map[ackKey]ack{}
+	for k, v := range a.held {
+		t := Everything()
+		if class := classOf(k.target); class != "" {
+			t = InClass(class)
+		}
+		coarse[ackKey{t, Remove}] = v
+	}
+	a.held = coarse
+}
+
+// before takes out what was acknowledged in other epochs, by mode, as far as an entry from before it
+// can still be of use.
+func (a *acknowledged) before(epoch string, life time.Duration) map[Mode][]Target {
+	if latest := a.latest.Load(); latest != nil && *latest == epoch {
+		return nil
+	}
+	a.latest.Store(&epoch)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	out := map[Mode][]Target{}
+	for k, v := range a.held {
+		if v.epoch == epoch {
+			continue
+		}
+		delete(a.held, k)
+		if time.Since(v.at) < life {
+			out[k.mode] = append(out[k.mode], k.target)
+		}
+	}
+	return out
+}

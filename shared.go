@@ -1,0 +1,71 @@
+package forebay
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// ErrAway says that the shared tier cannot be reached, or is not asked because it could not be
+// reached a moment ago. The cache goes on without it.
+var ErrAway = errors.New("forebay: the shared tier is away")
+
+// Shared is the shared tier: bytes under keys, leases, and the log that joins the nodes. Package
+// redis implements it, and [Memory] does for several caches in one process; package forebaytest
+// holds the contract.
+//
+// Every method returns within the tier's own budget, whatever the server does, and is safe for
+// concurrent use. Keys are logical: the tier adds its namespace.
+type Shared interface {
+	Log
+
+	// Get returns what is stored under a key; nil if there is nothing.
+	Get(ctx context.Context, key string) ([]byte, error)
+	// GetAndRead is Get and, in the same round trip and not before it, Read.
+	GetAndRead(ctx context.Context, key string, head Stamp) ([]byte, Reading, error)
+	// Set stores a value for a time.
+	Set(ctx context.Context, key string, value []byte, ttl time.Duration) error
+	// Unlink removes keys.
+	Unlink(ctx context.Context, keys ...string) error
+
+	// Lease takes the lease of a key for the token, unless another holds it; in the same round trip
+	// it returns what is stored under the key.
+	Lease(ctx context.Context, key, token string, life time.Duration) (held bool, value []byte, err error)
+	// Renew prolongs a lease that the token still holds.
+	Renew(ctx context.Context, key, token string, life time.Duration) error
+	// Release gives a lease back, if the token still holds it.
+	Release(ctx context.Context, key, token string) error
+
+	// Follow blocks until the log has grown beyond the head, or for a while. It is a doorbell: it
+	// may ring for nothing, and what it would say is read with Read.
+	Follow(ctx context.Context, head ID) error
+	// Trim removes what is older than the retention, measured against the newest record, but for the
+	// newest of those: an idle log keeps a record that fresh entries can be later than.
+	Trim(ctx context.Context, retention time.Duration) error
+	// Scan returns some keys that begin with a prefix, with the first bytes of what is stored there,
+	// and where to go on: 0 begins, and is returned at the end.
+	Scan(ctx context.Context, cursor uint64, prefix string) (found []Scanned, next uint64, err error)
+
+	// State says how the tier is.
+	State() SharedState
+	// Close ends the tier's own work. It is safe to call twice.
+	Close() error
+}
+
+// A Scanned key with the beginning of its value, enough for an envelope's header.
+type Scanned struct {
+	Key  string
+	Head []byte
+}
+
+// SharedState is how a shared tier is, kept where the operations are made.
+type SharedState struct {
+	Connected  bool
+	Version    string // "redis 7.0.15"
+	Breaker    string // closed, open or half-open
+	Problem    string // why it cannot be used, in words and with the remedy; empty if it can
+	UsedMemory uint64 // bytes, by its own account
+	Lookups    uint64
+	Errors     uint64
+	P50, P99   time.Duration // of the look-ups
+}

@@ -1,0 +1,74 @@
+package forebay
+
+import (
+	"context"
+	"time"
+)
+
+// sweepPause bounds the rate at which the shared tier is scanned.
+const sweepPause = 10 * time.Millisecond
+
+// sweeper owns the removal of what invalidations left behind, in both tiers: so that it takes no
+// room. Reads never need it.
+func (c *Cache) sweeper(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-c.sweep:
+			c.near.sweep(ctx.Done())
+			if c.shared != nil {
+				c.sweepShared(ctx)
+			}
+		}
+	}
+}
+
+// sweepShared scans the tier, page by page, and unlinks what the ledger says is removed. It gives
+// up where the tier fails: the entries have a TTL.
+func (c *Cache) sweepShared(ctx context.Context) {
+	for cursor := uint64(0); c.ready(); {
+		page, next, err := c.shared.Scan(ctx, cursor, "")
+		if err != nil {
+			return
+		}
+		var gone []string
+		for _, s := range page {
+			env, err := openHeader(s.Head)
+			if err != nil {
+				continue // not ours, or of another version: it has a TTL
+			}
+			if v, _, ahead := c.ledger.judgeStamp(env); v == removed && !ahead {
+				gone = append(gone, s.Key)
+			}
+		}
+		if len(gone) > 0 && c.shared.Unlink(ctx, gone...) != nil {
+			return
+		}
+		if cursor = next; cursor == 0 {
+			return
+		}
+		select {
+		case <-time.After(sweepPause):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// sweepFor asks for what an invalidation needs: a single key is unlinked, anything wider is swept.
+func (c *Cache) sweepFor(targets []Target, mode Mode) {
+	wide := false
+	for _, t := range targets {
+		if t.Kind == KindKey && c.shared != nil && mode == Remove {
+			c.shared.enqueue(job{key: t.Name, remove: true})
+		}
+		wide = wide || t.Kind != KindKey
+	}
+	if wide || c.shared == nil {
+		select {
+		case c.sweep <- struct{}{}:
+		default:
+		}
+	}
+}

@@ -1,0 +1,332 @@
+package forebay
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A tier is what the cache adds to a shared tier: it reads and judges what is there, and writes
+// behind the requests.
+type tier struct {
+	Shared
+	codec codecID
+	jobs  chan job
+
+	dropped atomic.Uint64 // writes for which the queue had no room
+	failed  atomic.Uint64 // writes that the tier refused
+	mu      sync.Mutex    // guards what follows
+	unread  map[string]uint64
+}
+
+// A job is a write behind the requests: an entry and the lease that ends with it, or a key to be removed.
+type job struct {
+	entry  *entry
+	token  string
+	key    string
+	remove bool
+}
+
+const (
+	queueLength  = 4096
+	queueWorkers = 8
+)
+
+func newTier(s Shared, c Codec) *tier {
+	return &tier{Shared: s, codec: c.id(), jobs: make(chan job, queueLength), unread: map[string]uint64{}}
+}
+
+// unusable counts what could not be used, by reason.
+func (t *tier) unusable(why error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.unread[why.Error()]++
+}
+
+// enqueue never waits: what finds no room is dropped and counted. A dropped value is loaded again by
+// whoever needs it, a dropped lease ends by itself, a dropped removal leaves what no reader takes.
+func (t *tier) enqueue(j job) {
+	select {
+	case t.jobs <- j:
+	default:
+		t.dropped.Add(1)
+	}
+}
+
+// write does the jobs until stopped ends, and then those that are left.
+func (t *tier) write(stopped context.Context, wall func(int64) time.Time, now func() int64) {
+	ctx := context.WithoutCancel(stopped) // the tier's budget bounds each operation
+	for {
+		select {
+		case j := <-t.jobs:
+			t.try(ctx, j, wall, now)
+			continue
+		case <-stopped.Done():
+		}
+		for {
+			select {
+			case j := <-t.jobs:
+				t.try(ctx, j, wall, now)
+			default:
+				return
+			}
+		}
+	}
+}
+
+func (t *tier) try(ctx context.Context, j job, wall func(int64) time.Time, now func() int64) {
+	if err := t.do(ctx, j, wall, now); err != nil {
+		t.failed.Add(1)
+	}
+}
+
+func (t *tier) do(ctx context.Context, j job, wall func(int64) time.Time, now func() int64) error {
+	var err error
+	switch {
+	case j.remove:
+		return t.Unlink(ctx, j.key)
+	case j.entry != nil:
+		if left := time.Duration(j.entry.dead - now()); left > 0 && j.entry.space.survives(t.codec, j.entry.value) {
+			var b []byte
+			if b, err = t.seal(j.entry, wall); err == nil {
+				err = t.Set(ctx, j.entry.key, b, left)
+			}
+		}
+	}
+	if j.token != "" {
+		err = errors.Join(err, t.Release(ctx, j.key, j.token))
+	}
+	return err
+}
+
+// seal makes an entry's envelope.
+func (t *tier) seal(e *entry, wall func(int64) time.Time) ([]byte, error) {
+	env := envelope{
+		key: e.key, class: e.space.class.Name, stamp: e.stamp, tags: e.tags, took: e.took, codec: t.codec, notFound: e.err != nil,
+		created: wall(e.created), fresh: wall(e.fresh), stale: wall(e.stale), dead: wall(e.dead),
+	}
+	if e.err == nil {
+		var err error
+		if env.payload, env.compressed, err = encodeValue(t.codec, e.value); err != nil {
+			return nil, err
+		}
+	}
+	return env.append(nil), nil
+}
+
+// A lookup's result, before it has a type.
+type lookup struct {
+	entry       *entry
+	state       state
+	tier        Tier
+	unconfirmed bool
+	asked       int64
+}
+
+// lookup goes through the tiers: near, then shared. A Strict class, and a node that has not been
+// confirmed for a while, takes nothing from the shared tier without reading the log with it.
+func (c *Cache) lookup(ctx context.Context, sp *space, key string) lookup {
+	now := c.now()
+	strict := sp.class.Strict && c.shared != nil
+	if strict && c.ready() {
+		if l, ok := c.strictLookup(ctx, sp, key); ok {
+			return l
+		}
+	}
+	if strict {
+		return lookup{state: isDead, unconfirmed: true, asked: now}
+	}
+	l := lookup{unconfirmed: c.shared != nil && !c.confirmed()}
+	l.entry, l.state = c.near.get(key, now)
+	if c.shared == nil || l.state < isOnError || !c.ready() {
+		return l
+	}
+	if s, ok := c.sharedLookup(ctx, sp, key, l.unconfirmed); ok && s.state < l.state {
+		return s
+	}
+	return l
+}
+
+// strictLookup confirms, in the same round trip as the read. It returns false if it cannot.
+func (c *Cache) strictLookup(ctx context.Context, sp *space, key string) (lookup, bool) {
+	e, st := c.near.get(key, c.now())
+	if st > isAhead || !c.confirmed() {
+		return c.sharedLookup(ctx, sp, key, true)
+	}
+	if c.confirm(ctx) != nil {
+		return lookup{}, false
+	}
+	if e, st = c.near.judge(e, c.now()); st <= isAhead {
+		return lookup{entry: e, state: st}, true
+	}
+	return c.sharedLookup(ctx, sp, key, true)
+}
+
+// sharedLookup reads the shared tier, with the log if withLog. It returns false if that failed.
+func (c *Cache) sharedLookup(ctx context.Context, sp *space, key string, withLog bool) (lookup, bool) {
+	for {
+		b, err := c.read(ctx, key, withLog)
+		if err != nil {
+			return lookup{}, false
+		}
+		l := lookup{state: isDead, tier: TierShared}
+		if b == nil {
+			return l, true
+		}
+		e, v, ahead, err := c.unseal(sp, key, b)
+		if ahead && !withLog {
+			withLog = true // it was loaded beyond what this node has read: read the log with it
+			continue
+		}
+		if err != nil {
+			c.shared.unusable(err)
+			return l, true
+		}
+		l.entry, l.state = e, e.stateAt(c.now(), v)
+		if v == valid && l.state < isOnError {
+			c.near.put(e)
+		}
+		return l, true
+	}
+}
+
+func (c *Cache) read(ctx context.Context, key string, withLog bool) ([]byte, error) {
+	if !withLog {
+		return c.shared.Get(ctx, key)
+	}
+	asked, _ := c.ledger.place()
+	sent := c.now()
+	b, r, err := c.shared.GetAndRead(ctx, key, asked)
+	if err != nil {
+		return nil, err
+	}
+	return b, c.absorb(ctx, asked, r, nil, sent)
+}
+
+// unseal opens an envelope, judges it by the log, and makes it an entry of this node. What it cannot
+// use is an error that says why.
+func (c *Cache) unseal(sp *space, key string, b []byte) (e *entry, v verdict, ahead bool, err error) {
+	env, err := openEnvelope(b)
+	if err != nil {
+		return nil, removed, false, err
+	}
+	if env.key != key || env.class != sp.class.Name {
+		return nil, removed, false, errOtherKey
+	}
+	v, number, ahead := c.ledger.judgeStamp(env)
+	if ahead {
+		return nil, removed, true, errFormat
+	}
+	e = &entry{
+		space: sp, key: key, tags: env.tags, stamp: env.stamp, took: env.took,
+		created: c.mono(env.created), fresh: c.mono(env.fresh), stale: c.mono(env.stale), dead: c.mono(env.dead),
+	}
+	e.number.Store(number)
+	e.setPlain()
+	if v == removed {
+		return e, v, false, nil
+	}
+	size := 0
+	if env.notFound {
+		e.err = ErrNotFound
+	} else {
+		if e.value, err = sp.decode(env.codec, env.payload, env.compressed); err != nil {
+			return nil, removed, false, errDecode
+		}
+		size = sp.weigh(e.value)
+	}
+	e.weigh(size)
+	return e, v, false, nil
+}
+
+// wall and mono translate between this process's clock and that of the world.
+func (c *Cache) wall(mono int64) time.Time { return c.opened.Add(time.Duration(mono)) }
+func (c *Cache) mono(wall time.Time) int64 {
+	return c.now() - int64(time.Since(wall))
+}
+
+// Leases: the holder renews, so that one who dies costs the others no more than a life.
+const (
+	leaseLife   = 3 * time.Second
+	leaseRenew  = time.Second
+	leaseLook   = 20 * time.Millisecond  // how soon to look again, growing …
+	leaseLookAt = 160 * time.Millisecond // … to this
+)
+
+// lease takes the lease of a flight's key, or waits for the answer of the node that holds it. It
+// reports whether the flight was answered so. Where the tier is away everybody loads.
+func (c *Cache) lease(f *flight, patient bool) (answered bool, err error) {
+	if !c.ready() || f.stamp.Epoch == "" {
+		return false, nil
+	}
+	token := rand.Text()
+	for pause := leaseLook; ; pause = min(2*pause, leaseLookAt) {
+		held, b, err := c.shared.Lease(f.ctx, f.key, token, leaseLife)
+		if err != nil {
+			return false, nil
+		}
+		if e := c.elsewhere(f, b); e != nil {
+			if held {
+				c.release(f.key, token)
+			}
+			c.flights.end(f, e, e.err)
+			return true, nil
+		}
+		if held {
+			c.flights.leased(f, token)
+			return false, nil
+		}
+		if !patient {
+			return false, &BusyError{Class: f.space.class.Name, MaxLoads: f.space.class.MaxLoads, RetryAfter: retryAfter, impatient: true}
+		}
+		select {
+		case <-time.After(pause):
+		case <-f.ctx.Done():
+			return false, c.flights.timeoutError(f)
+		}
+		if !c.ready() {
+			return false, nil
+		}
+	}
+}
+
+// elsewhere returns what another node has loaded meanwhile, if it may answer the flight: fresh, newer
+// than what this node holds, and not from before anything it knew when the flight began.
+func (c *Cache) elsewhere(f *flight, b []byte) *entry {
+	if b == nil || f.anyway || f.since > 0 {
+		return nil
+	}
+	e, v, ahead, err := c.unseal(f.space, f.key, b)
+	if ahead || err != nil || v != valid || e.number.Load() < f.number || !c.confirmed() || c.now() >= e.fresh {
+		return nil
+	}
+	if held, _ := c.near.get(f.key, c.now()); held != nil && e.created <= held.created+int64(time.Millisecond) {
+		return nil // the very entry that is to be refreshed; envelopes count in milliseconds
+	}
+	return e
+}
+
+// leased keeps the lease alive for as long as the flight lasts.
+func (fs *flights) leased(f *flight, token string) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if f.ended {
+		fs.cache.release(f.key, token)
+		return
+	}
+	f.token = token
+	f.renewal = time.AfterFunc(leaseRenew, func() {
+		if fs.cache.shared.Renew(f.ctx, f.key, token, leaseLife) == nil && f.ctx.Err() == nil {
+			fs.mu.Lock()
+			defer fs.mu.Unlock()
+			if !f.ended {
+				f.renewal.Reset(leaseRenew)
+			}
+		}
+	})
+}
+
+func (c *Cache) release(key, token string) { c.shared.enqueue(job{key: key, token: token}) }
