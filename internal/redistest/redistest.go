@@ -1,0 +1,141 @@
+// Package redistest starts real redis-server processes for tests, each on a free loopback port, and
+// ends them by their pid.
+package redistest
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// A Server is a redis-server process. It ends with its test.
+type Server struct {
+	Port int
+
+	t    testing.TB
+	dir  string
+	args []string
+	cmd  *exec.Cmd
+}
+
+// Start starts a server that keeps nothing on disk, with more arguments where they are given:
+// "--appendonly", "yes".
+func Start(t testing.TB, args ...string) *Server {
+	t.Helper()
+	s := &Server{Port: freePort(t), t: t, dir: t.TempDir(), args: args}
+	s.Restart()
+	t.Cleanup(s.Kill)
+	return s
+}
+
+func freePort(t testing.TB) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// URL is the server's address.
+func (s *Server) URL() string { return fmt.Sprintf("redis://127.0.0.1:%d", s.Port) }
+
+// Addr is the server's host and port.
+func (s *Server) Addr() string { return fmt.Sprintf("127.0.0.1:%d", s.Port) }
+
+// Restart starts the process, on the same port and folder, and waits until it answers.
+func (s *Server) Restart() {
+	s.t.Helper()
+	path, err := exec.LookPath("redis-server")
+	if err != nil {
+		s.t.Fatal("redis-server is not installed: apt-get install redis-server")
+	}
+	args := append([]string{"--port", strconv.Itoa(s.Port), "--bind", "127.0.0.1", "--dir", s.dir, "--save", "", "--daemonize", "no",
+		"--logfile", "redis.log"}, s.args...)
+	s.cmd = exec.Command(path, args...)
+	// The server must not outlive a test process that is killed.
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := s.cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	for range 500 {
+		if s.ping() {
+			return
+		}
+		pause := time.NewTimer(10 * time.Millisecond)
+		<-pause.C
+	}
+	log, _ := os.ReadFile(s.dir + "/redis.log")
+	s.t.Fatalf("redis-server does not answer on port %d:\n%s", s.Port, log)
+}
+
+func (s *Server) ping() bool {
+	conn, err := net.DialTimeout("tcp", s.Addr(), time.Second)
+	if err != nil {
+		return false
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(time.Second))
+	fmt.Fprint(conn, "PING\r\n")
+	line, _ := bufio.NewReader(conn).ReadString('\n')
+	return strings.HasPrefix(line, "+PONG") || strings.HasPrefix(line, "-NOAUTH") || strings.HasPrefix(line, "-MASTERDOWN")
+}
+
+// Kill ends the process at once, and does nothing if it has ended.
+func (s *Server) Kill() {
+	if s.cmd == nil {
+		return
+	}
+	s.cmd.Process.Signal(syscall.SIGCONT)
+	s.cmd.Process.Kill()
+	s.cmd.Wait()
+	s.cmd = nil
+}
+
+// Freeze stops the process without ending it; Thaw lets it go on.
+func (s *Server) Freeze() { s.cmd.Process.Signal(syscall.SIGSTOP) }
+
+// Thaw lets a frozen process go on.
+func (s *Server) Thaw() { s.cmd.Process.Signal(syscall.SIGCONT) }
+
+// Do sends one command, given word by word, and returns the first line of the answer, or the bulk
+// that follows it.
+func (s *Server) Do(words ...string) string {
+	s.t.Helper()
+	conn, err := net.DialTimeout("tcp", s.Addr(), time.Second)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(5 * time.Second))
+	fmt.Fprintf(conn, "*%d\r\n", len(words))
+	for _, w := range words {
+		fmt.Fprintf(conn, "$%d\r\n%s\r\n", len(w), w)
+	}
+	r := bufio.NewReader(conn)
+	line, err := r.ReadString('\n')
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	line = strings.TrimSpace(line)
+	if n, err := strconv.Atoi(strings.TrimPrefix(line, "$")); err == nil && line[0] == '$' && n >= 0 {
+		b := make([]byte, n)
+		for read := 0; read < n; {
+			m, err := r.Read(b[read:])
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			read += m
+		}
+		return string(b)
+	}
+	return line
+}

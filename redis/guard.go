@@ -1,0 +1,138 @@
+package redis
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/forebay-cache/forebay"
+	"github.com/redis/rueidis"
+	"github.com/sony/gobreaker/v2"
+)
+
+const (
+	dialTimeout  = time.Second
+	keepAlive    = time.Second
+	writeTimeout = 2 * time.Second
+
+	// Operations that no reader waits for may take longer than the budget.
+	appendBudget = 250 * time.Millisecond
+	scanBudget   = time.Second
+
+	tripAfter  = 5                      // consecutive failures
+	openFor    = 200 * time.Millisecond // before the prober may try
+	probeEvery = 250 * time.Millisecond
+)
+
+// newBreaker counts timeouts and refusals of the server, not cancellations by the caller.
+func newBreaker(changed func(from, to gobreaker.State)) *gobreaker.CircuitBreaker[struct{}] {
+	return gobreaker.NewCircuitBreaker[struct{}](gobreaker.Settings{
+		Name: "redis", MaxRequests: 1, Timeout: openFor,
+		ReadyToTrip:   func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= tripAfter },
+		IsSuccessful:  func(err error) bool { return err == nil || writesOnly(err) },
+		IsExcluded:    func(err error) bool { return errors.Is(err, context.Canceled) },
+		OnStateChange: func(_ string, from, to gobreaker.State) { changed(from, to) },
+	})
+}
+
+// writesOnly recognises refusals that concern writes alone: reading goes on.
+func writesOnly(err error) bool {
+	var r *rueidis.RedisError
+	return errors.As(err, &r) && (strings.HasPrefix(r.Error(), "OOM ") || strings.HasPrefix(r.Error(), "MISCONF "))
+}
+
+// usable reports whether requests may ask the server.
+func (t *Tier) usable() bool { return t.up.Load() && t.breaker.State() == gobreaker.StateClosed }
+
+// guard runs an operation within its budget and lets the breaker know. While the breaker is not
+// closed, or the connection is lost, it returns [forebay.ErrAway] at once.
+func (t *Tier) guard(ctx context.Context, budget time.Duration, op func(context.Context, rueidis.Client) error) error {
+	client := t.client.Load()
+	if client == nil || !t.usable() {
+		return forebay.ErrAway
+	}
+	_, err := t.breaker.Execute(func() (struct{}, error) {
+		limited, cancel := context.WithTimeout(ctx, budget)
+		defer cancel()
+		err := op(limited, *client)
+		if err != nil && ctx.Err() != nil {
+			err = context.Canceled // the caller's own time was up, not the server's
+		}
+		return struct{}{}, err
+	})
+	if err != nil {
+		t.counts.errors.Add(1)
+	}
+	return err
+}
+
+// Who may dial: a request that finds no connection must fail, not wait for one.
+type dialKey struct{}
+
+type dialFor int
+
+const (
+	dialToProbe  dialFor = iota + 1 // the connection that carries requests
+	dialToFollow                    // one that waits at the doorbell
+)
+
+func mayDial(ctx context.Context, who dialFor) context.Context {
+	return context.WithValue(ctx, dialKey{}, who)
+}
+
+var errNoDial = errors.New("redis: not connected")
+
+// dial opens a connection for the tier's own goroutines. Every connection that carries requests is
+// counted, because the server behind a new one may be another.
+func (t *Tier) dial(ctx context.Context, addr string, d *net.Dialer, cfg *tls.Config) (net.Conn, error) {
+	who, _ := ctx.Value(dialKey{}).(dialFor)
+	if who == 0 {
+		return nil, errNoDial
+	}
+	var conn net.Conn
+	var err error
+	if cfg != nil {
+		conn, err = (&tls.Dialer{NetDialer: d, Config: cfg}).DialContext(ctx, "tcp", addr)
+	} else {
+		conn, err = d.DialContext(ctx, "tcp", addr)
+	}
+	if err != nil || who == dialToFollow {
+		return conn, err
+	}
+	t.dials.Add(1)
+	return &watchedConn{Conn: conn, lost: t.lost}, nil
+}
+
+// lost keeps requests away until the prober has an answer again.
+func (t *Tier) lost() {
+	t.up.Store(false)
+	select {
+	case t.wake <- struct{}{}:
+	default:
+	}
+}
+
+// A watchedConn tells when it is closed.
+type watchedConn struct {
+	net.Conn
+	once sync.Once
+	lost func()
+}
+
+func (c *watchedConn) Close() error {
+	c.once.Do(c.lost)
+	return c.Conn.Close()
+}
+
+func (c *watchedConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	var timeout net.Error
+	if err != nil && !(errors.As(err, &timeout) && timeout.Timeout()) {
+		c.once.Do(c.lost)
+	}
+	return n, err
+}

@@ -1,0 +1,234 @@
+package redis
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/forebay-cache/forebay"
+	"github.com/redis/rueidis"
+)
+
+// pageRecords is how many records one answer of the log holds at most.
+const pageRecords = 1000
+
+// logScript appends in one step and answers with the log from the caller's head on. It looks at the
+// newest record and at the server's run: if there is no record, or it was written under another run,
+// it first appends a fence with a fresh epoch. (A plain XADD after a flush would make a log that looks
+// whole.) Without "append" it only reads, and says under which run.
+//
+// KEYS[1] the log. ARGV: "append" or "read", a name for an epoch that may begin, head, page, then
+// target and mode of each record.
+var logScript = rueidis.NewLuaScript(`
+local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
+local ids, epoch = {}, ''
+if ARGV[1] == 'append' then
+	local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)
+	local wrote = ''
+	if last[1] then
+		for i = 1, #last[1][2], 2 do
+			if last[1][2][i] == 'e' then epoch = last[1][2][i + 1] elseif last[1][2][i] == 'r' then wrote = last[1][2][i + 1] end
+		end
+	end
+	if wrote ~= run then
+		epoch = ARGV[2]
+		redis.call('XADD', KEYS[1], '*', 'f', '1', 'e', epoch, 'r', run)
+	end
+	for i = 5, #ARGV, 2 do
+		ids[#ids + 1] = redis.call('XADD', KEYS[1], '*', 't', ARGV[i], 'm', ARGV[i + 1], 'e', epoch, 'r', run)
+	end
+end
+return {run, epoch, ids, redis.call('XRANGE', KEYS[1], ARGV[3], '+', 'COUNT', ARGV[4])}
+`)
+
+// trimScript removes what is older than the retention, measured against the newest record, but for
+// the newest of those; and what is beyond the count.
+var trimScript = rueidis.NewLuaScript(`
+local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)
+if not last[1] then return 0 end
+local cut = tonumber(string.match(last[1][1], '^(%d+)')) - tonumber(ARGV[1])
+local n = 0
+if cut > 0 then
+	local keep = redis.call('XREVRANGE', KEYS[1], '(' .. string.format('%.0f', cut), '-', 'COUNT', 1)
+	if keep[1] then n = redis.call('XTRIM', KEYS[1], 'MINID', keep[1][1]) end
+end
+return n + redis.call('XTRIM', KEYS[1], 'MAXLEN', ARGV[2])
+`)
+
+// maxRecords bounds the log. What nodes have not read of it then, they treat as lost.
+const maxRecords = 1_000_000
+
+// A serverRun is the run of the server at the other end of a connection. A TCP connection does not
+// move from one process to another, so it holds for as long as nothing was dialled.
+type serverRun struct {
+	id    string
+	dials uint64
+}
+
+// knownRun returns the run of the server, nil if a connection was dialled since it was asked.
+func (t *Tier) knownRun() *serverRun {
+	if r := t.run.Load(); r != nil && r.dials == t.dials.Load() {
+		return r
+	}
+	return nil
+}
+
+// Append implements [forebay.Log].
+func (t *Tier) Append(ctx context.Context, head forebay.ID, records []forebay.Record) (r forebay.Reading, err error) {
+	err = t.guard(ctx, appendBudget, func(ctx context.Context, c rueidis.Client) error {
+		r, err = t.script(ctx, c, true, head, records)
+		return err
+	})
+	return r, err
+}
+
+// Read implements [forebay.Log].
+func (t *Tier) Read(ctx context.Context, head forebay.Stamp) (r forebay.Reading, err error) {
+	err = t.guard(ctx, t.o.Budget, func(ctx context.Context, c rueidis.Client) error {
+		run := t.knownRun()
+		if run == nil {
+			r, err = t.script(ctx, c, false, head.ID, nil)
+			return err
+		}
+		r, err = t.reading(c.Do(ctx, t.xrange(c, head.ID)), run)
+		return err
+	})
+	return r, err
+}
+
+func (t *Tier) xrange(c rueidis.Client, head forebay.ID) rueidis.Completed {
+	return c.B().Xrange().Key(t.logKey()).Start(head.String()).End("+").Count(pageRecords).Build()
+}
+
+// reading makes sense of an XRANGE that was sent when the run was known.
+func (t *Tier) reading(r rueidis.RedisResult, run *serverRun) (forebay.Reading, error) {
+	entries, err := r.AsXRange()
+	if err != nil && !rueidis.IsRedisNil(err) {
+		return forebay.Reading{}, err
+	}
+	records, err := recordsOf(entries)
+	if err != nil {
+		return forebay.Reading{}, err
+	}
+	if run.dials != t.dials.Load() {
+		return forebay.Reading{}, errDialled
+	}
+	return forebay.Reading{Records: records, Run: run.id, More: len(records) == pageRecords}, nil
+}
+
+// errDialled says that the server may have changed between the command and its answer. The caller
+// goes on as if the tier had not answered, which is rare.
+var errDialled = errors.New("redis: reconnected meanwhile")
+
+func (t *Tier) script(ctx context.Context, c rueidis.Client, add bool, head forebay.ID, records []forebay.Record) (forebay.Reading, error) {
+	dials := t.dials.Load()
+	args := []string{"read", rand.Text(), head.String(), strconv.Itoa(pageRecords)}
+	if add {
+		args[0] = "append"
+	}
+	for _, r := range records {
+		args = append(args, strconv.Itoa(int(r.Target.Kind))+":"+r.Target.Name, strconv.Itoa(int(r.Mode)))
+	}
+	reply, err := logScript.Exec(ctx, c, []string{t.logKey()}, args).ToArray()
+	if err != nil {
+		return forebay.Reading{}, err
+	}
+	if len(reply) != 4 {
+		return forebay.Reading{}, fmt.Errorf("redis: the log answered with %d parts", len(reply))
+	}
+	out := forebay.Reading{}
+	if out.Run, err = reply[0].ToString(); err != nil {
+		return forebay.Reading{}, err
+	}
+	if out.Epoch, err = reply[1].ToString(); err != nil {
+		return forebay.Reading{}, err
+	}
+	ids, err := reply[2].AsStrSlice()
+	if err != nil {
+		return forebay.Reading{}, err
+	}
+	for _, s := range ids {
+		id, err := forebay.ParseID(s)
+		if err != nil {
+			return forebay.Reading{}, err
+		}
+		out.Appended = append(out.Appended, id)
+	}
+	entries, err := reply[3].AsXRange()
+	if err != nil {
+		return forebay.Reading{}, err
+	}
+	if out.Records, err = recordsOf(entries); err != nil {
+		return forebay.Reading{}, err
+	}
+	out.More = len(out.Records) == pageRecords
+	if dials == t.dials.Load() {
+		t.run.Store(&serverRun{out.Run, dials})
+	}
+	return out, nil
+}
+
+func recordsOf(entries []rueidis.XRangeEntry) ([]forebay.Record, error) {
+	out := make([]forebay.Record, 0, len(entries))
+	for _, e := range entries {
+		id, err := forebay.ParseID(e.ID)
+		if err != nil {
+			return nil, err
+		}
+		r := forebay.Record{ID: id, Epoch: e.FieldValues["e"], Run: e.FieldValues["r"], Fence: e.FieldValues["f"] != ""}
+		if !r.Fence {
+			if r.Target, r.Mode, err = targetOf(e.FieldValues["t"], e.FieldValues["m"]); err != nil {
+				return nil, fmt.Errorf("redis: record %s of the log: %w", e.ID, err)
+			}
+		}
+		out = append(out, r)
+	}
+	return out, nil
+}
+
+// targetOf reads what script writes. A kind from a later version covers more than this one knows of:
+// everything is safe.
+func targetOf(target, mode string) (forebay.Target, forebay.Mode, error) {
+	if len(target) < 2 || target[1] != ':' || target[0] < '0' || target[0] > '9' {
+		return forebay.Target{}, 0, fmt.Errorf("target %q", target)
+	}
+	kind := forebay.Kind(target[0] - '0')
+	if kind > forebay.KindAll {
+		return forebay.Everything(), forebay.Remove, nil
+	}
+	m := forebay.Remove
+	if mode == strconv.Itoa(int(forebay.Expire)) {
+		m = forebay.Expire
+	}
+	return forebay.Target{Kind: kind, Name: target[2:]}, m, nil
+}
+
+// followFor bounds one wait at the doorbell.
+const followFor = 900 * time.Millisecond
+
+// Follow implements [forebay.Shared], with a blocking XREAD on a connection of its own. It is only a
+// doorbell: after a failover to a server whose clock is behind, or after a flush, it stays silent.
+func (t *Tier) Follow(ctx context.Context, head forebay.ID) error {
+	client := t.client.Load()
+	if client == nil || !t.usable() {
+		return forebay.ErrAway
+	}
+	c := *client
+	ctx, cancel := context.WithTimeout(mayDial(ctx, dialToFollow), followFor+2*t.o.Budget)
+	defer cancel()
+	err := c.Do(ctx, c.B().Xread().Count(1).Block(followFor.Milliseconds()).Streams().Key(t.logKey()).Id(head.String()).Build()).Error()
+	if rueidis.IsRedisNil(err) {
+		return nil
+	}
+	return err
+}
+
+// Trim implements [forebay.Shared].
+func (t *Tier) Trim(ctx context.Context, retention time.Duration) error {
+	return t.guard(ctx, scanBudget, func(ctx context.Context, c rueidis.Client) error {
+		return trimScript.Exec(ctx, c, []string{t.logKey()}, []string{strconv.FormatInt(retention.Milliseconds(), 10), strconv.Itoa(maxRecords)}).Error()
+	})
+}

@@ -1,0 +1,195 @@
+package redis
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/rueidis"
+	"github.com/sony/gobreaker/v2"
+)
+
+// inspectEvery is how often the prober looks at what changes rarely: memory, version, role.
+const inspectEvery = 5 * time.Second
+
+// probe owns the connection: it dials, asks a lost or silent server whether it is back, also without
+// traffic, and looks at the server's state. first is closed after the first attempt.
+func (t *Tier) probe(ctx context.Context, o rueidis.ClientOption, first chan struct{}) {
+	tick := time.NewTicker(probeEvery)
+	defer tick.Stop()
+	inspected := time.Time{}
+	for {
+		switch {
+		case t.client.Load() == nil:
+			t.connect(ctx, o)
+			inspected = time.Now()
+		case !t.usable():
+			if t.ping(ctx) {
+				inspected = time.Time{}
+			}
+		}
+		if t.usable() && time.Since(inspected) > inspectEvery {
+			t.inspect(ctx)
+			inspected = time.Now()
+		}
+		if first != nil {
+			close(first)
+			first = nil
+		}
+		select {
+		case <-tick.C:
+		case <-t.wake:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// connect makes the client, if the server is there and can be used.
+func (t *Tier) connect(ctx context.Context, o rueidis.ClientOption) {
+	// The client dials with a context of its own, so for this once everybody may.
+	dial := o.DialCtxFn
+	var made atomic.Bool
+	o.DialCtxFn = func(c context.Context, addr string, d *net.Dialer, cfg *tls.Config) (net.Conn, error) {
+		if !made.Load() {
+			c = mayDial(c, dialToProbe)
+		}
+		return dial(c, addr, d, cfg)
+	}
+	client, err := rueidis.NewClient(o)
+	made.Store(true)
+	if err != nil {
+		t.problem(remedy(err))
+		return
+	}
+	if err := t.look(ctx, client); err != nil {
+		client.Close()
+		t.problem(remedy(err))
+		return
+	}
+	t.client.Store(&client)
+	t.up.Store(true)
+	t.o.Logger.Info("forebay: the shared tier is connected", "server", t.State().Version)
+}
+
+// ping asks a server that was away; the breaker lets it through when it is time.
+func (t *Tier) ping(ctx context.Context) bool {
+	client := *t.client.Load()
+	ask := func() (struct{}, error) {
+		ctx, cancel := context.WithTimeout(mayDial(ctx, dialToProbe), dialTimeout)
+		defer cancel()
+		return struct{}{}, client.Do(ctx, client.B().Ping().Build()).Error()
+	}
+	var err error
+	if t.breaker.State() == gobreaker.StateOpen {
+		return false
+	} else if _, err = t.breaker.Execute(ask); err == nil {
+		t.up.Store(true)
+		return true
+	}
+	t.problem(remedy(err))
+	return false
+}
+
+// inspect looks at the server again; one that became a replica is no server for us.
+func (t *Tier) inspect(ctx context.Context) {
+	client := *t.client.Load()
+	if err := t.look(ctx, client); err != nil {
+		t.problem(remedy(err))
+		var unfit *unfitError
+		if errors.As(err, &unfit) {
+			t.up.Store(false)
+			t.client.Store(nil)
+			client.Close()
+		}
+	}
+}
+
+// An unfitError says that the server cannot be used as it is.
+type unfitError struct{ reason string }
+
+func (e *unfitError) Error() string { return e.reason }
+
+// look reads what the server says of itself.
+func (t *Tier) look(ctx context.Context, c rueidis.Client) error {
+	ctx, cancel := context.WithTimeout(mayDial(ctx, dialToProbe), dialTimeout)
+	defer cancel()
+	text, err := c.Do(ctx, c.B().Info().Build()).ToString()
+	if err != nil {
+		return err
+	}
+	info := map[string]string{}
+	for line := range strings.SplitSeq(text, "\r\n") {
+		if k, v, ok := strings.Cut(line, ":"); ok {
+			info[k] = v
+		}
+	}
+	version := info["redis_version"]
+	name := "redis " + version
+	if v := info["valkey_version"]; v != "" {
+		name = "valkey " + v
+	}
+	if !atLeast(version, 6, 2) {
+		return &unfitError{fmt.Sprintf("the server is %s: 6.2 or later is needed; upgrade it", name)}
+	}
+	if info["role"] != "master" {
+		return &unfitError{fmt.Sprintf("the server is a replica of %s:%s: connect to its master", info["master_host"], info["master_port"])}
+	}
+	kind, err := c.Do(ctx, c.B().Type().Key(t.logKey()).Build()).ToString()
+	if err != nil {
+		return err
+	}
+	if kind != "stream" && kind != "none" {
+		return &unfitError{fmt.Sprintf("the key %s is a %s of somebody else: choose another namespace, or remove it", t.logKey(), kind)}
+	}
+	used, _ := strconv.ParseUint(info["used_memory"], 10, 64) // a server that hides it has none to show
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.state.Version, t.state.UsedMemory, t.state.Problem = name, used, ""
+	return nil
+}
+
+func atLeast(version string, major, minor int) bool {
+	parts := strings.SplitN(version, ".", 3)
+	if len(parts) < 2 {
+		return false
+	}
+	a, err1 := strconv.Atoi(parts[0])
+	b, err2 := strconv.Atoi(parts[1])
+	return err1 == nil && err2 == nil && (a > major || a == major && b >= minor)
+}
+
+// problem remembers what is wrong, and says it once.
+func (t *Tier) problem(text string) {
+	t.mu.Lock()
+	news := t.state.Problem != text
+	t.state.Problem = text
+	t.mu.Unlock()
+	if news {
+		t.o.Logger.Warn("forebay: the shared tier cannot be used", "problem", text)
+	}
+}
+
+// remedy puts an error into words that say what to do.
+func remedy(err error) string {
+	text := err.Error()
+	switch {
+	case strings.HasPrefix(text, "WRONGPASS"), strings.HasPrefix(text, "NOAUTH"), strings.Contains(text, "invalid password"):
+		return "the server refuses the user or password: correct them in REDIS_URL"
+	case strings.HasPrefix(text, "NOPERM"):
+		return text + ": give the user the command in the server's ACL"
+	case strings.HasPrefix(text, "LOADING"):
+		return "the server is loading its data: it is joined when it is ready"
+	case strings.Contains(text, "connection refused"):
+		return "nothing listens there (" + text + "): start the server, or correct REDIS_URL"
+	case errors.Is(err, context.DeadlineExceeded), strings.Contains(text, "i/o timeout"):
+		return "the server does not answer: is it hanging, or is something in between?"
+	}
+	return text
+}

@@ -1,0 +1,274 @@
+// Package redis is the shared tier on Redis (from 6.2) and Valkey: values, leases, and the log of
+// invalidations as a stream.
+//
+// It is a guest in the request: every operation has a budget, a breaker keeps requests away from a
+// server that does not answer, and only a goroutine of the tier's own ever dials.
+package redis
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/forebay-cache/forebay"
+	"github.com/redis/rueidis"
+	"github.com/sony/gobreaker/v2"
+)
+
+// Options configure [Open].
+type Options struct {
+	// URL is redis://[user:password@]host:port[/db], or rediss:// with TLS.
+	URL string
+	// Namespace begins every key. Caches with the same namespace are nodes of one. Default "forebay".
+	Namespace string
+	// Budget bounds what one operation may cost a request. Default 50 ms.
+	Budget time.Duration
+	// Logger gets one record for each change of state. Default slog.Default().
+	Logger *slog.Logger
+}
+
+// A Tier is the shared tier on one server. It is safe for concurrent use.
+type Tier struct {
+	o       Options
+	client  atomic.Pointer[rueidis.Client]
+	breaker *gobreaker.CircuitBreaker[struct{}]
+
+	up     atomic.Bool   // the last probe was answered, and no connection was lost since
+	dials  atomic.Uint64 // connections that carry requests, ever
+	run    atomic.Pointer[serverRun]
+	counts counts
+	wake   chan struct{} // rings the prober
+
+	mu    sync.Mutex // guards what follows
+	state forebay.SharedState
+
+	stop    context.CancelFunc
+	probing sync.WaitGroup
+}
+
+var _ forebay.Shared = (*Tier)(nil)
+
+const (
+	defaultBudget    = 50 * time.Millisecond
+	defaultNamespace = "forebay"
+)
+
+// Open opens the tier. Its error is about the options; a server that cannot be reached, or not be
+// used, is joined when it can: [Tier.State] says what is wrong meanwhile. Open waits for the first
+// answer for a moment.
+func Open(ctx context.Context, o Options) (*Tier, error) {
+	if o.Namespace == "" {
+		o.Namespace = defaultNamespace
+	}
+	if o.Budget == 0 {
+		o.Budget = defaultBudget
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if strings.ContainsAny(o.Namespace, "*?[]{}\\ ") {
+		return nil, fmt.Errorf("redis: namespace %q: must not hold spaces or any of *?[]{}\\", o.Namespace)
+	}
+	t := &Tier{o: o, wake: make(chan struct{}, 1)}
+	option, err := t.clientOption()
+	if err != nil {
+		return nil, err
+	}
+	t.breaker = newBreaker(func(from, to gobreaker.State) {
+		o.Logger.Warn("forebay: the breaker of the shared tier changed", "from", from.String(), "to", to.String())
+	})
+	working, stop := context.WithCancel(context.WithoutCancel(ctx))
+	t.stop = stop
+	first := make(chan struct{})
+	t.probing.Go(func() { t.probe(working, option, first) })
+	select {
+	case <-first:
+	case <-ctx.Done():
+	}
+	return t, nil
+}
+
+// clientOption is the client's configuration: one connection carries all requests, so that what is
+// known of it is known of them.
+func (t *Tier) clientOption() (rueidis.ClientOption, error) {
+	o, err := rueidis.ParseURL(t.o.URL)
+	if err != nil {
+		return o, fmt.Errorf("redis: the URL is not of the form redis://[user:password@]host:port[/db]: %w", withoutSecret(err, t.o.URL))
+	}
+	o.ForceSingleClient = true
+	o.DisableCache = true
+	o.DisableRetry = true
+	o.PipelineMultiplex = -1
+	o.BlockingPoolSize = 2
+	o.Dialer.Timeout = dialTimeout
+	o.Dialer.KeepAlive = keepAlive
+	o.ConnWriteTimeout = writeTimeout
+	o.DialCtxFn = t.dial
+	return o, nil
+}
+
+// withoutSecret keeps a URL's password out of logs.
+func withoutSecret(err error, url string) error {
+	if url == "" {
+		return err
+	}
+	return fmt.Errorf("%s", strings.ReplaceAll(err.Error(), url, "the URL"))
+}
+
+func (t *Tier) logKey() string             { return t.o.Namespace + ":log" }
+func (t *Tier) valueKey(key string) string { return t.o.Namespace + ":e:" + key }
+func (t *Tier) leaseKey(key string) string { return t.o.Namespace + ":l:" + key }
+
+// Get implements [forebay.Shared].
+func (t *Tier) Get(ctx context.Context, key string) (value []byte, err error) {
+	start := time.Now()
+	err = t.guard(ctx, t.o.Budget, func(ctx context.Context, c rueidis.Client) error {
+		value, err = bytesOf(c.Do(ctx, c.B().Get().Key(t.valueKey(key)).Build()))
+		return err
+	})
+	t.counts.lookup(time.Since(start), err)
+	return value, err
+}
+
+// GetAndRead implements [forebay.Shared].
+func (t *Tier) GetAndRead(ctx context.Context, key string, head forebay.Stamp) (value []byte, r forebay.Reading, err error) {
+	start := time.Now()
+	err = t.guard(ctx, t.o.Budget, func(ctx context.Context, c rueidis.Client) error {
+		value, r, err = t.getAndRead(ctx, c, key, head)
+		return err
+	})
+	t.counts.lookup(time.Since(start), err)
+	return value, r, err
+}
+
+func (t *Tier) getAndRead(ctx context.Context, c rueidis.Client, key string, head forebay.Stamp) ([]byte, forebay.Reading, error) {
+	get := c.B().Get().Key(t.valueKey(key)).Build()
+	run := t.knownRun()
+	if run == nil {
+		value, err := bytesOf(c.Do(ctx, get))
+		if err != nil {
+			return nil, forebay.Reading{}, err
+		}
+		r, err := t.script(ctx, c, false, head.ID, nil)
+		return value, r, err
+	}
+	replies := c.DoMulti(ctx, get, t.xrange(c, head.ID))
+	value, err := bytesOf(replies[0])
+	if err != nil {
+		return nil, forebay.Reading{}, err
+	}
+	r, err := t.reading(replies[1], run)
+	return value, r, err
+}
+
+// bytesOf returns a reply's bytes; nil if there is nothing.
+func bytesOf(r rueidis.RedisResult) ([]byte, error) {
+	b, err := r.AsBytes()
+	if rueidis.IsRedisNil(err) {
+		return nil, nil
+	}
+	return b, err
+}
+
+// Set implements [forebay.Shared].
+func (t *Tier) Set(ctx context.Context, key string, value []byte, ttl time.Duration) error {
+	return t.guard(ctx, t.o.Budget, func(ctx context.Context, c rueidis.Client) error {
+		return c.Do(ctx, c.B().Set().Key(t.valueKey(key)).Value(rueidis.BinaryString(value)).PxMilliseconds(max(1, ttl.Milliseconds())).Build()).Error()
+	})
+}
+
+// Unlink implements [forebay.Shared].
+func (t *Tier) Unlink(ctx context.Context, keys ...string) error {
+	return t.guard(ctx, t.o.Budget, func(ctx context.Context, c rueidis.Client) error {
+		full := make([]string, len(keys))
+		for i, k := range keys {
+			full[i] = t.valueKey(k)
+		}
+		return c.Do(ctx, c.B().Unlink().Key(full...).Build()).Error()
+	})
+}
+
+// Lease implements [forebay.Shared].
+func (t *Tier) Lease(ctx context.Context, key, token string, life time.Duration) (held bool, value []byte, err error) {
+	err = t.guard(ctx, t.o.Budget, func(ctx context.Context, c rueidis.Client) error {
+		replies := c.DoMulti(ctx,
+			c.B().Set().Key(t.leaseKey(key)).Value(token).Nx().PxMilliseconds(life.Milliseconds()).Build(),
+			c.B().Get().Key(t.valueKey(key)).Build())
+		err := replies[0].Error()
+		if held = err == nil; err != nil && !rueidis.IsRedisNil(err) {
+			return err
+		}
+		value, err = bytesOf(replies[1])
+		return err
+	})
+	return held, value, err
+}
+
+var (
+	renewScript   = rueidis.NewLuaScript(`if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end return 0`)
+	releaseScript = rueidis.NewLuaScript(`if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0`)
+)
+
+// Renew implements [forebay.Shared].
+func (t *Tier) Renew(ctx context.Context, key, token string, life time.Duration) error {
+	return t.guard(ctx, t.o.Budget, func(ctx context.Context, c rueidis.Client) error {
+		return renewScript.Exec(ctx, c, []string{t.leaseKey(key)}, []string{token, fmt.Sprint(life.Milliseconds())}).Error()
+	})
+}
+
+// Release implements [forebay.Shared].
+func (t *Tier) Release(ctx context.Context, key, token string) error {
+	return t.guard(ctx, t.o.Budget, func(ctx context.Context, c rueidis.Client) error {
+		return releaseScript.Exec(ctx, c, []string{t.leaseKey(key)}, []string{token}).Error()
+	})
+}
+
+const (
+	scanPage  = 100
+	headBytes = 1023 // the last byte of what a scan reads of each value
+)
+
+// Scan implements [forebay.Shared], with SCAN: never KEYS.
+func (t *Tier) Scan(ctx context.Context, cursor uint64, prefix string) (found []forebay.Scanned, next uint64, err error) {
+	err = t.guard(ctx, scanBudget, func(ctx context.Context, c rueidis.Client) error {
+		begin := t.valueKey("")
+		page, err := c.Do(ctx, c.B().Scan().Cursor(cursor).Match(glob(begin+prefix)+"*").Count(scanPage).Build()).AsScanEntry()
+		if err != nil {
+			return err
+		}
+		next = page.Cursor
+		if len(page.Elements) == 0 {
+			return nil
+		}
+		gets := make(rueidis.Commands, len(page.Elements))
+		for i, k := range page.Elements {
+			gets[i] = c.B().Getrange().Key(k).Start(0).End(headBytes).Build()
+		}
+		for i, r := range c.DoMulti(ctx, gets...) {
+			if head, err := bytesOf(r); err == nil && len(head) > 0 {
+				found = append(found, forebay.Scanned{Key: strings.TrimPrefix(page.Elements[i], begin), Head: head})
+			}
+		}
+		return nil
+	})
+	return found, next, err
+}
+
+// glob escapes what SCAN's patterns would take for more than itself.
+func glob(s string) string {
+	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`).Replace(s)
+}
+
+// Close implements [forebay.Shared].
+func (t *Tier) Close() error {
+	t.stop()
+	t.probing.Wait()
+	if c := t.client.Swap(nil); c != nil {
+		(*c).Close()
+	}
+	return nil
+}

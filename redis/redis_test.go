@@ -1,0 +1,211 @@
+package redis_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/forebay-cache/forebay"
+	"github.com/forebay-cache/forebay/forebaytest"
+	"github.com/forebay-cache/forebay/internal/redistest"
+	"github.com/forebay-cache/forebay/redis"
+)
+
+var ctx = context.Background()
+
+// quiet is a logger for tests that provoke what it would say.
+var quiet = slog.New(slog.DiscardHandler)
+
+func open(t testing.TB, o redis.Options) *redis.Tier {
+	t.Helper()
+	o.Logger = quiet
+	tier, err := redis.Open(ctx, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { tier.Close() })
+	return tier
+}
+
+// TestContract runs against a server of its own, or the one that FOREBAY_TEST_REDIS names.
+func TestContract(t *testing.T) {
+	url := os.Getenv("FOREBAY_TEST_REDIS")
+	if url == "" {
+		url = redistest.Start(t).URL()
+	}
+	n := 0
+	forebaytest.TestShared(t, func(t *testing.T) forebay.Shared {
+		n++
+		return open(t, redis.Options{URL: url, Namespace: fmt.Sprintf("test-%d-%d", time.Now().UnixNano(), n)})
+	})
+}
+
+func eventually(t *testing.T, within time.Duration, what string, holds func() bool) time.Duration {
+	t.Helper()
+	start := time.Now()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for time.Since(start) < within {
+		if holds() {
+			return time.Since(start)
+		}
+		<-tick.C
+	}
+	t.Fatalf("not within %s: %s", within, what)
+	return 0
+}
+
+// Whatever happens to the server, an operation returns within the budget, and heals by itself.
+func TestGuest(t *testing.T) {
+	for name, fault := range map[string]struct {
+		begin, end func(s *redistest.Server)
+	}{
+		"killed": {(*redistest.Server).Kill, (*redistest.Server).Restart},
+		"frozen": {(*redistest.Server).Freeze, (*redistest.Server).Thaw},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := redistest.Start(t)
+			tier := open(t, redis.Options{URL: s.URL()})
+			if err := tier.Set(ctx, "a", []byte("v"), time.Minute); err != nil {
+				t.Fatal(err)
+			}
+			fault.begin(s)
+			slowest, failed := time.Duration(0), 0
+			for range 400 {
+				start := time.Now()
+				if _, err := tier.Get(ctx, "a"); err != nil {
+					failed++
+				}
+				slowest = max(slowest, time.Since(start))
+				pause := time.NewTimer(5 * time.Millisecond)
+				<-pause.C
+			}
+			if failed != 400 {
+				t.Errorf("%d of 400 look-ups failed", failed)
+			}
+			t.Logf("slowest %s", slowest)
+			if slowest > time.Second { // the budget is 50 ms; a machine under load may be late
+				t.Errorf("a look-up took %s", slowest)
+			}
+			if st := tier.State(); st.Connected && st.Breaker == "closed" {
+				t.Errorf("state %+v", st)
+			}
+			fault.end(s)
+			healed := eventually(t, 10*time.Second, "the tier answers again", func() bool { _, err := tier.Get(ctx, "a"); return err == nil })
+			t.Logf("healed after %s", healed)
+		})
+	}
+}
+
+func TestStartsWithoutAServer(t *testing.T) {
+	s := redistest.Start(t)
+	s.Kill()
+	start := time.Now()
+	tier := open(t, redis.Options{URL: s.URL()})
+	if took := time.Since(start); took > 3*time.Second {
+		t.Errorf("opening took %s", took)
+	}
+	if st := tier.State(); st.Connected || !strings.Contains(st.Problem, "nothing listens there") {
+		t.Errorf("state %+v", st)
+	}
+	if _, err := tier.Get(ctx, "a"); err != forebay.ErrAway {
+		t.Errorf("got %v", err)
+	}
+	s.Restart()
+	eventually(t, 10*time.Second, "the tier is joined", func() bool { return tier.State().Connected && tier.State().Problem == "" })
+}
+
+// Bad input gets a clear line with the remedy.
+func TestWhatCannotBeUsed(t *testing.T) {
+	for _, url := range []string{"", "http://host", "redis://host/notanumber", "::"} {
+		if _, err := redis.Open(ctx, redis.Options{URL: url, Logger: quiet}); err == nil || !strings.Contains(err.Error(), "redis://") {
+			t.Errorf("%q: %v", url, err)
+		}
+	}
+	if _, err := redis.Open(ctx, redis.Options{URL: "redis://user:secret@host/x/y"}); err == nil || strings.Contains(err.Error(), "secret") {
+		t.Errorf("the error shows the password: %v", err)
+	}
+	master := redistest.Start(t)
+	for _, test := range []struct {
+		name  string
+		url   func(t *testing.T) string
+		holds string
+	}{
+		{"wrong password", func(t *testing.T) string {
+			s := redistest.Start(t, "--requirepass", "right")
+			return strings.Replace(s.URL(), "redis://", "redis://:wrong@", 1)
+		}, "user or password"},
+		{"no password", func(t *testing.T) string { return redistest.Start(t, "--requirepass", "right").URL() }, "user or password"},
+		{"a replica", func(t *testing.T) string {
+			return redistest.Start(t, "--replicaof", "127.0.0.1 "+fmt.Sprint(master.Port)).URL()
+		}, "connect to its master"},
+		{"a foreign key", func(t *testing.T) string {
+			s := redistest.Start(t)
+			s.Do("SET", "forebay:log", "mine")
+			return s.URL()
+		}, "choose another namespace"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			tier := open(t, redis.Options{URL: test.url(t)})
+			eventually(t, 5*time.Second, "the state says "+test.holds, func() bool { return strings.Contains(tier.State().Problem, test.holds) })
+			if tier.State().Connected {
+				t.Error("connected")
+			}
+		})
+	}
+}
+
+// A reading never says a run that is not the one of the server that answered.
+func TestTheRunFollowsTheServer(t *testing.T) {
+	s := redistest.Start(t)
+	tier := open(t, redis.Options{URL: s.URL()})
+	first, err := tier.Append(ctx, forebay.ID{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Kill()
+	s.Restart()
+	var r forebay.Reading
+	eventually(t, 10*time.Second, "the server answers again", func() bool {
+		r, err = tier.Read(ctx, forebay.Stamp{Epoch: first.Epoch, ID: first.Records[0].ID})
+		return err == nil
+	})
+	if r.Run == first.Run || len(r.Records) != 0 {
+		t.Errorf("read %+v after a restart that lost everything; the run was %s", r, first.Run)
+	}
+	again, err := tier.Append(ctx, forebay.ID{}, nil)
+	if err != nil || len(again.Records) != 1 || !again.Records[0].Fence || again.Records[0].Epoch == first.Records[0].Epoch {
+		t.Errorf("%+v, %v", again, err)
+	}
+}
+
+// One round trip per shared hit, counted at the server.
+func TestCommandsPerHit(t *testing.T) {
+	s := redistest.Start(t)
+	tier := open(t, redis.Options{URL: s.URL()})
+	if _, err := tier.Append(ctx, forebay.ID{}, nil); err != nil {
+		t.Fatal(err)
+	}
+	before := commands(s)
+	for range 100 {
+		if _, err := tier.Get(ctx, "a"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// The INFO that counts is a command too, and so may be a probe's.
+	if n := commands(s) - before; n < 100 || n > 104 {
+		t.Errorf("%d commands for 100 look-ups", n)
+	}
+}
+
+func commands(s *redistest.Server) int {
+	n := 0
+	for line := range strings.SplitSeq(s.Do("INFO", "stats"), "\r\n") {
+		fmt.Sscanf(line, "total_commands_processed:%d", &n)
+	}
+	return n
+}
