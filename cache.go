@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,7 +30,7 @@ type Options struct {
 	LedgerSize int
 
 	// Secret keys the hashes that stand for callers in the keys of private classes. Nodes that
-	// share a tier need the same. Default: random, good for this process.
+	// share a tier need the same, so with private classes it is then required. Default: random.
 	Secret []byte
 
 	// Caller names who is asking, for private classes. Default: nobody, so private classes bypass.
@@ -77,7 +78,7 @@ type Cache struct {
 	mu       sync.RWMutex // guards what follows
 	classes  map[string]*class
 	order    []string
-	names    map[string]bool
+	names    map[string]*space
 	declared bool
 
 	closed  atomic.Bool
@@ -109,7 +110,7 @@ func Open(ctx context.Context, o Options) (*Cache, error) {
 	}
 	c := &Cache{
 		options: o, opened: time.Now(), log: NewMemory(), logger: o.Logger,
-		classes: map[string]*class{}, names: map[string]bool{}, declared: len(o.Classes) > 0,
+		classes: map[string]*class{}, names: map[string]*space{}, declared: len(o.Classes) > 0,
 		sweep: make(chan struct{}, 1),
 	}
 	for _, k := range o.Classes {
@@ -162,6 +163,9 @@ func (o Options) check() error {
 			mistakes = append(mistakes, fmt.Errorf("%s.Name: %q is declared twice", path, k.Name))
 		}
 		seen[k.Name] = true
+	}
+	if o.Shared != nil && len(o.Secret) == 0 && slices.ContainsFunc(o.Classes, func(k Class) bool { return k.Private }) {
+		mistakes = append(mistakes, errors.New("Secret: private classes on a shared tier need one, the same on every node"))
 	}
 	if o.NearBytes != 0 && o.NearBytes < minNearBytes {
 		mistakes = append(mistakes, fmt.Errorf("NearBytes: %d is less than %d", o.NearBytes, minNearBytes))

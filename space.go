@@ -73,7 +73,7 @@ func (c *Cache) open(name string) (*space, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.names[name] {
+	if c.names[name] != nil {
 		mistakes = append(mistakes, fmt.Errorf("the name is taken: give the function one of its own, %q", className+"/…"))
 	}
 	k := c.classes[className]
@@ -88,8 +88,9 @@ func (c *Cache) open(name string) (*space, error) {
 		c.classes[className] = k
 		c.order = append(c.order, className)
 	}
-	c.names[name] = true
-	return &space{cache: c, near: c.near, class: k, name: name, prefix: name + ":"}, nil
+	sp := &space{cache: c, near: c.near, class: k, name: name, prefix: name + ":"}
+	c.names[name] = sp
+	return sp, nil
 }
 
 // Key returns the full key of a part, as [PlanKey] writes it or of the caller's own making: what

@@ -1,6 +1,7 @@
 package forebay
 
 import (
+	"maps"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -87,8 +88,30 @@ func (s *striped) sum() (n uint64, saved time.Duration) {
 type Stats struct {
 	Classes []ClassStats // in the order of their declaration
 	Near    NearStats
+	Shared  *SharedStats // nil: no shared tier is configured
 	Log     LogStats
+	Mode    Standing
 	Uptime  time.Duration
+}
+
+// A Standing is how a cache stands to its shared tier.
+type Standing string
+
+const (
+	NearOnly Standing = "near-only" // none is configured
+	TwoTier  Standing = "two-tier"
+	Degraded Standing = "degraded" // configured, but away, not usable, or unconfirmed
+)
+
+// SharedStats is the shared tier, and what the cache does with it.
+type SharedStats struct {
+	SharedState
+	Queued   int               // writes that wait behind the requests
+	Dropped  uint64            // writes for which there was no room
+	Failed   uint64            // writes that the tier refused
+	Unusable map[string]uint64 // values that could not be used, by reason: each was a miss
+	Lost     map[string]string // functions whose values do not survive the codec, and the first difference
+	Deferred int64             // invalidations that wait for the log
 }
 
 // ClassStats is what happened in one class. A request is exactly one of hit, stale hit, coalesced,
@@ -134,6 +157,7 @@ type NearStats struct {
 // LogStats is how this node stands to the log.
 type LogStats struct {
 	Head      Stamp
+	Lag       time.Duration // since the latest check of the log was sent
 	Floor     ID
 	Confirmed bool
 	Targets   int // held in the ledger
@@ -142,7 +166,13 @@ type LogStats struct {
 // Stats returns what the cache has done so far. The counters are read one after the other, while
 // requests go on.
 func (c *Cache) Stats() Stats {
-	s := Stats{Uptime: time.Since(c.opened), Log: c.ledger.stats()}
+	s := Stats{Uptime: time.Since(c.opened), Log: c.ledger.stats(), Mode: NearOnly}
+	s.Log.Confirmed = c.confirmed()
+	if c.shared != nil {
+		s.Log.Lag = time.Duration(c.now() - c.confirmedAt.Load())
+		s.Shared = c.sharedStats()
+		s.Mode = c.standing(s.Shared)
+	}
 	c.mu.RLock()
 	for _, name := range c.order {
 		s.Classes = append(s.Classes, c.classes[name].stats())
@@ -154,6 +184,30 @@ func (c *Cache) Stats() Stats {
 		s.Near.Evictions += k.Evictions
 	}
 	return s
+}
+
+func (c *Cache) sharedStats() *SharedStats {
+	t := c.shared
+	s := &SharedStats{SharedState: t.State(), Queued: len(t.jobs), Dropped: t.dropped.Load(), Failed: t.failed.Load(),
+		Deferred: c.journal.waiting.Load(), Lost: map[string]string{}}
+	t.mu.Lock()
+	s.Unusable = maps.Clone(t.unread)
+	t.mu.Unlock()
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	for name, sp := range c.names {
+		if lost := sp.lostField(); lost != "" {
+			s.Lost[name] = lost
+		}
+	}
+	return s
+}
+
+func (c *Cache) standing(s *SharedStats) Standing {
+	if c.ready() && c.confirmed() && s.Connected && s.Breaker == "closed" && s.Problem == "" {
+		return TwoTier
+	}
+	return Degraded
 }
 
 func (k *class) stats() ClassStats {
@@ -180,7 +234,7 @@ func (l *ledger) stats() LogStats {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	return LogStats{
-		Head: l.head, Floor: l.floor.id, Confirmed: true,
+		Head: l.head, Floor: l.floor.id,
 		Targets: len(l.classes) + len(l.keys) + len(l.tags) + len(l.patterns),
 	}
 }

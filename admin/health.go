@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"sort"
+
+	"github.com/forebay-cache/forebay"
 )
 
 // Health is the answer of /health and /health/ready.
@@ -31,9 +33,7 @@ func (a *Admin) Health(ctx context.Context) Health {
 		h.Reasons = append(h.Reasons, check+": "+reason)
 	}
 	s := a.cache.Stats()
-	if !s.Log.Confirmed {
-		degraded("log", "invalidations of other nodes may be missing")
-	}
+	a.sharedHealth(s, h.Checks, degraded)
 	for _, c := range s.Classes {
 		if c.Loads >= failingLoads && float64(c.LoadErrors) > failingShare*float64(c.Loads) {
 			degraded("class "+c.Name, fmt.Sprintf("%d of %d loads failed: look at its origin", c.LoadErrors, c.Loads))
@@ -55,6 +55,28 @@ func (a *Admin) Health(ctx context.Context) Health {
 	}
 	sort.Strings(h.Reasons)
 	return h
+}
+
+func (a *Admin) sharedHealth(s forebay.Stats, checks map[string]string, degraded func(check, reason string)) {
+	if s.Shared == nil {
+		return
+	}
+	checks["shared"] = "ok"
+	switch sh := s.Shared; {
+	case sh.Problem != "":
+		degraded("shared", sh.Problem)
+	case !sh.Connected || sh.Breaker != "closed":
+		degraded("shared", "the shared tier is away (breaker "+sh.Breaker+"): every node answers from its own tier and the origin")
+	}
+	if !s.Log.Confirmed {
+		degraded("log", "invalidations of other nodes may be missing: strict classes load, others are served until their TTL")
+	}
+	if n := s.Shared.Deferred; n > 0 {
+		degraded("journal", fmt.Sprintf("%d invalidations wait to be told to the other nodes", n))
+	}
+	for name, lost := range s.Shared.Lost {
+		degraded("function "+name, "its values do not survive the shared tier and stay near: "+lost)
+	}
 }
 
 func (a *Admin) health(w http.ResponseWriter, r *http.Request) {

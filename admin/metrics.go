@@ -35,13 +35,21 @@ var (
 	bytesDesc      = desc("near_bytes", "Memory the near tier takes.")
 	maxBytesDesc   = desc("near_max_bytes", "Memory the near tier may take.")
 	confirmedDesc  = desc("log_confirmed", "1 while the node knows every invalidation.")
+	connectedDesc  = desc("shared_connected", "1 while the shared tier is connected and its breaker closed.")
+	lookupsDesc    = desc("shared_lookups_total", "Look-ups in the shared tier.")
+	sharedErrDesc  = desc("shared_errors_total", "Operations on the shared tier that failed.")
+	droppedDesc    = desc("shared_writes_dropped_total", "Writes to the shared tier for which the queue had no room.")
+	unusableDesc   = desc("shared_unusable_total", "Values of the shared tier that could not be used.", "reason")
+	deferredDesc   = desc("log_deferred", "Invalidations that wait to be told to the other nodes.")
+	lagDesc        = desc("log_lag_seconds", "Time since the latest check of the log was sent.")
 	infoDesc       = desc("build_info", "Always 1; the version is the label.", "version")
 )
 
 // Describe implements [prometheus.Collector].
 func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{requestsDesc, missesDesc, loadsDesc, loadingDesc, loadErrorsDesc, refusedDesc,
-		savedDesc, entriesDesc, evictionsDesc, bytesDesc, maxBytesDesc, confirmedDesc, infoDesc} {
+		savedDesc, entriesDesc, evictionsDesc, bytesDesc, maxBytesDesc, confirmedDesc, connectedDesc, lookupsDesc,
+		sharedErrDesc, droppedDesc, unusableDesc, deferredDesc, lagDesc, infoDesc} {
 		out <- d
 	}
 }
@@ -74,10 +82,24 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	}
 	gauge(bytesDesc, float64(s.Near.Bytes))
 	gauge(maxBytesDesc, float64(s.Near.MaxBytes))
-	confirmed := 0.0
-	if s.Log.Confirmed {
-		confirmed = 1
+	gauge(confirmedDesc, one(s.Log.Confirmed))
+	gauge(lagDesc, s.Log.LagMS/1000)
+	if sh := s.Shared; sh != nil {
+		gauge(connectedDesc, one(sh.Connected && sh.Breaker == "closed"))
+		count(lookupsDesc, float64(sh.Lookups))
+		count(sharedErrDesc, float64(sh.Errors))
+		count(droppedDesc, float64(sh.Dropped))
+		gauge(deferredDesc, float64(sh.Deferred))
+		for reason, n := range sh.Unusable {
+			count(unusableDesc, float64(n), reason)
+		}
 	}
-	gauge(confirmedDesc, confirmed)
 	gauge(infoDesc, 1, s.Version)
+}
+
+func one(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
 }

@@ -21,7 +21,7 @@ type Stats struct {
 	SavedSeconds  float64               `json:"saved_seconds"`
 	Classes       map[string]ClassStats `json:"classes"`
 	Near          NearStats             `json:"near"`
-	Shared        *struct{}             `json:"shared"` // null when near-only
+	Shared        *SharedStats          `json:"shared"` // null when near-only
 	Log           LogStats              `json:"log"`
 	Origin        *OriginStats          `json:"origin,omitempty"`
 	UptimeSeconds float64               `json:"uptime_seconds"`
@@ -57,6 +57,49 @@ type NearStats struct {
 	Evictions uint64 `json:"evictions"`
 }
 
+// SharedStats is the shared tier in [Stats].
+type SharedStats struct {
+	Connected  bool              `json:"connected"`
+	Version    string            `json:"version"`
+	Breaker    string            `json:"breaker"`
+	Problem    string            `json:"problem,omitempty"`
+	UsedMemory uint64            `json:"used_memory"`
+	Errors     uint64            `json:"errors"`
+	Lookups    uint64            `json:"lookups"`
+	LatencyMS  Latency           `json:"latency_ms"`
+	Queued     int               `json:"queued"`
+	Dropped    uint64            `json:"dropped"`
+	Failed     uint64            `json:"failed"`
+	Deferred   int64             `json:"deferred"`
+	Unusable   map[string]uint64 `json:"unusable"`
+	Lost       map[string]string `json:"lost"`
+}
+
+// Latency is of the look-ups in the shared tier, in milliseconds; null before the first.
+type Latency struct {
+	P50 *float64 `json:"p50"`
+	P99 *float64 `json:"p99"`
+}
+
+func sharedStats(s *forebay.SharedStats) *SharedStats {
+	if s == nil {
+		return nil
+	}
+	return &SharedStats{
+		Connected: s.Connected, Version: s.Version, Breaker: s.Breaker, Problem: s.Problem, UsedMemory: s.UsedMemory,
+		Errors: s.Errors, Lookups: s.Lookups, LatencyMS: Latency{milliseconds(s.P50), milliseconds(s.P99)},
+		Queued: s.Queued, Dropped: s.Dropped, Failed: s.Failed, Deferred: s.Deferred, Unusable: s.Unusable, Lost: s.Lost,
+	}
+}
+
+func milliseconds(d time.Duration) *float64 {
+	if d == 0 {
+		return nil
+	}
+	ms := float64(d) / float64(time.Millisecond)
+	return &ms
+}
+
 // LogStats is the log of invalidations in [Stats].
 type LogStats struct {
 	Head      string  `json:"head"`
@@ -77,10 +120,10 @@ func (a *Admin) stats(w http.ResponseWriter, _ *http.Request) { writeJSON(w, htt
 func (a *Admin) Stats() Stats {
 	s := a.cache.Stats()
 	out := Stats{
-		Mode: "near-only", Classes: map[string]ClassStats{}, Version: a.o.Version,
+		Mode: string(s.Mode), Shared: sharedStats(s.Shared), Classes: map[string]ClassStats{}, Version: a.o.Version,
 		UptimeSeconds: seconds(s.Uptime),
 		Near:          NearStats(s.Near),
-		Log:           LogStats{Head: s.Log.Head.ID.String(), Floor: s.Log.Floor.String(), Confirmed: s.Log.Confirmed, Targets: s.Log.Targets},
+		Log:           LogStats{Head: s.Log.Head.ID.String(), Floor: s.Log.Floor.String(), LagMS: float64(s.Log.Lag) / float64(time.Millisecond), Confirmed: s.Log.Confirmed, Targets: s.Log.Targets},
 	}
 	for _, c := range s.Classes {
 		out.Classes[c.Name] = classStats(c)

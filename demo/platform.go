@@ -22,6 +22,9 @@ type Options struct {
 	DataFile      string         // default: memory
 	OriginLatency origin.Latency // of each call of the partner API; the zero Latency is none
 	NearBytes     int64          // default: the library's
+	Shared        forebay.Shared // the tier that nodes share; the platform does not close it. Default: none
+	Journal       string         // file of the invalidations that the log does not have yet; default: memory
+	Secret        []byte         // keys the hashes of sessions; nodes that share a tier need the same
 	Assistant     Assistant      // default: the embedded one
 	Version       string
 	Logger        *slog.Logger // default slog.Default()
@@ -56,6 +59,9 @@ func Open(ctx context.Context, o Options) (*Platform, error) {
 	cache, err := forebay.Open(ctx, forebay.Options{
 		Classes:    Classes,
 		NearBytes:  o.NearBytes,
+		Shared:     o.Shared,
+		Journal:    o.Journal,
+		Secret:     o.Secret,
 		Caller:     sessionCaller,
 		IsNotFound: func(err error) bool { return errors.Is(err, origin.ErrNotFound) },
 		Logger:     o.Logger,

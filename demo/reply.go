@@ -2,6 +2,7 @@ package demo
 
 import (
 	"context"
+	"encoding/json"
 	"strings"
 	"sync"
 
@@ -80,6 +81,29 @@ func (r *reply) all(ctx context.Context) (string, []origin.Source, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return b.String(), r.sources, err
+}
+
+// storedReply is a whole reply as the shared tier holds it.
+type storedReply struct {
+	Words   []string        `json:"words"`
+	Sources []origin.Source `json:"sources"`
+}
+
+// MarshalBinary writes a whole reply.
+func (r *reply) MarshalBinary() ([]byte, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return json.Marshal(storedReply{r.words, r.sources})
+}
+
+// UnmarshalBinary reads what MarshalBinary wrote.
+func (r *reply) UnmarshalBinary(b []byte) error {
+	var s storedReply
+	if err := json.Unmarshal(b, &s); err != nil {
+		return err
+	}
+	r.words, r.sources, r.whole, r.grew = s.Words, s.Sources, true, make(chan struct{})
+	return nil
 }
 
 // size is what a whole reply takes in memory.

@@ -11,11 +11,14 @@ import (
 	"github.com/forebay-cache/forebay/demo"
 	"github.com/forebay-cache/forebay/demo/origin"
 	"github.com/forebay-cache/forebay/internal/memlimit"
+	"github.com/forebay-cache/forebay/redis"
 )
 
 type demoCommand struct {
 	listenFlags
-	Redis         string   `placeholder:"URL" env:"REDIS_URL,FOREBAY_REDIS" help:"Shared tier. This version has none yet: the near tier alone answers."`
+	Redis         string   `placeholder:"URL" env:"REDIS_URL,FOREBAY_REDIS" help:"Shared tier, on Redis or Valkey. Default: near tier only."`
+	Journal       string   `placeholder:"FILE" help:"Keeps the invalidations that Redis does not have yet, so that they survive a crash; each process needs its own. Default: memory."`
+	Secret        string   `env:"FOREBAY_SECRET" hidden:""`
 	NearBytes     byteSize `placeholder:"SIZE" help:"Memory of the near tier. Default: a quarter of what the process may use, at most 512MiB."`
 	Data          string   `placeholder:"FILE" help:"Database file. Default: memory."`
 	OriginLatency spanOfMS `default:"200ms-500ms" placeholder:"A-B|0" help:"How long each call of the origin takes."`
@@ -36,15 +39,21 @@ func (c *demoCommand) Run(t terminal) error {
 		return usageError{fmt.Errorf("--traffic %d: must not be negative", c.Traffic)}
 	}
 	limitMemory()
-	if c.Redis != "" {
-		logger.Warn("REDIS_URL is set, but this version has no shared tier yet: running near-only")
-	}
 	o := demo.Options{
+		Journal: c.Journal, Secret: c.secret(),
 		DataFile: c.Data, OriginLatency: origin.Latency(c.OriginLatency), NearBytes: int64(c.NearBytes),
 		Version: version(), Logger: logger,
 	}
 	if c.OpenAI.BaseURL != "" && c.OpenAI.Key != "" {
 		o.Assistant = demo.NewOpenAI(c.OpenAI.BaseURL, c.OpenAI.Key, c.OpenAI.Model)
+	}
+	if c.Redis != "" {
+		tier, err := redis.Open(t.ctx, redis.Options{URL: c.Redis, Logger: logger})
+		if err != nil {
+			return usageError{fmt.Errorf("--redis or REDIS_URL: %w", err)}
+		}
+		defer tier.Close()
+		o.Shared = tier
 	}
 	p, err := demo.Open(t.ctx, o)
 	if err != nil {
@@ -76,6 +85,15 @@ func (c *demoCommand) Run(t terminal) error {
 	stop()
 	traffic.Wait()
 	return err
+}
+
+// secret keys what stands for sessions in keys. Nodes must agree on it. Without one configured the
+// hash is a plain one, which is enough for tokens that nobody can guess.
+func (c *demoCommand) secret() []byte {
+	if c.Secret == "" {
+		return []byte("forebay demo")
+	}
+	return []byte(c.Secret)
 }
 
 // limitMemory tells the collector what the process may use, unless GOMEMLIMIT says so.

@@ -19,11 +19,14 @@ type rule struct {
 
 var rules = map[string]rule{
 	"":                   {[]string{"internal/", "github.com/maypok86/otter", "github.com/fxamacker/cbor", "github.com/klauspost/compress/zstd"}, "the core knows nothing of HTTP, Redis, metrics or pages: whoever uses it pays for nothing else"},
+	"redis":              {[]string{"", "github.com/redis/rueidis", "github.com/sony/gobreaker"}, "a shared tier knows the core's interface and one client"},
+	"forebaytest":        {[]string{""}, "the contract knows the interface alone"},
+	"internal/redistest": {nil, "starts processes; knows nothing of ours"},
 	"httpcache":          {[]string{""}, "the HTTP cache stands on the core alone"},
 	"admin":              {[]string{"", "github.com/prometheus"}, "operators' views read the core; nothing of the demo or the gateway may leak into them"},
 	"demo":               {[]string{"", "httpcache", "admin", "demo/origin", "github.com/alexedwards/scs", "github.com/klauspost/compress", "golang.org/x/"}, "the platform is the example users copy: it uses the public API only"},
 	"demo/origin":        {[]string{"modernc.org/sqlite"}, "an origin knows nothing of caches"},
-	"cmd/forebay":        {[]string{"", "httpcache", "admin", "demo", "demo/origin", "internal/", "github.com/alecthomas/kong"}, "the command wires everyone"},
+	"cmd/forebay":        {[]string{"", "httpcache", "admin", "demo", "demo/origin", "redis", "internal/", "github.com/alecthomas/kong"}, "the command wires everyone"},
 	"internal/arch":      {nil, "it reads the others' imports from outside"},
 	"internal/memlimit":  {nil, "a leaf"},
 	"internal/mechanism": {nil, "it runs the tests of others"},
