@@ -100,8 +100,14 @@ func (t *Tier) dial(ctx context.Context, addr string, d *net.Dialer, cfg *tls.Co
 	} else {
 		conn, err = d.DialContext(ctx, "tcp", addr)
 	}
-	if err != nil || who == dialToFollow {
-		return conn, err
+	if err != nil {
+		return nil, err
+	}
+	if who == dialToFollow {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.doorbell = conn
+		return conn, nil
 	}
 	t.dials.Add(1)
 	return &watchedConn{Conn: conn, lost: t.lost}, nil

@@ -216,8 +216,23 @@ func (t *Tier) Follow(ctx context.Context, head forebay.ID) error {
 	if client == nil || !t.usable() {
 		return forebay.ErrAway
 	}
-	c := *client
-	ctx, cancel := context.WithTimeout(mayDial(ctx, dialToFollow), followFor+2*t.o.Budget)
+	// The client does not give a blocking command up before its answer. Close does, by closing the client.
+	rung := make(chan error, 1)
+	t.mu.Lock()
+	if !t.closed {
+		t.probing.Go(func() { rung <- t.ring(*client, head) })
+	}
+	t.mu.Unlock()
+	select {
+	case err := <-rung:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (t *Tier) ring(c rueidis.Client, head forebay.ID) error {
+	ctx, cancel := context.WithTimeout(mayDial(context.Background(), dialToFollow), followFor+2*t.o.Budget)
 	defer cancel()
 	err := c.Do(ctx, c.B().Xread().Count(1).Block(followFor.Milliseconds()).Streams().Key(t.logKey()).Id(head.String()).Build()).Error()
 	if rueidis.IsRedisNil(err) {

@@ -25,17 +25,16 @@ func (t *Tier) probe(ctx context.Context, o rueidis.ClientOption, first chan str
 	defer tick.Stop()
 	inspected := time.Time{}
 	for {
-		switch {
-		case t.client.Load() == nil:
+		switch client := t.client.Load(); {
+		case client == nil:
 			t.connect(ctx, o)
 			inspected = time.Now()
 		case !t.usable():
-			if t.ping(ctx) {
+			if t.ping(ctx, *client) {
 				inspected = time.Time{}
 			}
-		}
-		if t.usable() && time.Since(inspected) > inspectEvery {
-			t.inspect(ctx)
+		case time.Since(inspected) > inspectEvery:
+			t.inspect(ctx, *client)
 			inspected = time.Now()
 		}
 		if first != nil {
@@ -75,12 +74,14 @@ func (t *Tier) connect(ctx context.Context, o rueidis.ClientOption) {
 	}
 	t.client.Store(&client)
 	t.up.Store(true)
+	if ctx.Err() != nil {
+		return
+	}
 	t.o.Logger.Info("forebay: the shared tier is connected", "server", t.State().Version)
 }
 
 // ping asks a server that was away; the breaker lets it through when it is time.
-func (t *Tier) ping(ctx context.Context) bool {
-	client := *t.client.Load()
+func (t *Tier) ping(ctx context.Context, client rueidis.Client) bool {
 	ask := func() (struct{}, error) {
 		ctx, cancel := context.WithTimeout(mayDial(ctx, dialToProbe), dialTimeout)
 		defer cancel()
@@ -98,8 +99,7 @@ func (t *Tier) ping(ctx context.Context) bool {
 }
 
 // inspect looks at the server again; one that became a replica is no server for us.
-func (t *Tier) inspect(ctx context.Context) {
-	client := *t.client.Load()
+func (t *Tier) inspect(ctx context.Context, client rueidis.Client) {
 	if err := t.look(ctx, client); err != nil {
 		t.problem(remedy(err))
 		var unfit *unfitError

@@ -9,6 +9,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -43,8 +44,10 @@ type Tier struct {
 	counts counts
 	wake   chan struct{} // rings the prober
 
-	mu    sync.Mutex // guards what follows
-	state forebay.SharedState
+	mu       sync.Mutex // guards what follows
+	state    forebay.SharedState
+	closed   bool
+	doorbell net.Conn // the latest connection that waits
 
 	stop    context.CancelFunc
 	probing sync.WaitGroup
@@ -266,8 +269,17 @@ func glob(s string) string {
 // Close implements [forebay.Shared].
 func (t *Tier) Close() error {
 	t.stop()
-	t.probing.Wait()
+	t.mu.Lock()
+	t.closed = true
+	if t.doorbell != nil {
+		t.doorbell.Close() // or the client would wait for the bell
+	}
+	t.mu.Unlock()
 	if c := t.client.Swap(nil); c != nil {
+		(*c).Close()
+	}
+	t.probing.Wait()
+	if c := t.client.Swap(nil); c != nil { // the prober was just connecting
 		(*c).Close()
 	}
 	return nil
