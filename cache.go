@@ -209,7 +209,7 @@ func (c *Cache) store(e *entry, token string) bool {
 	}
 	c.near.put(e)
 	if c.shared != nil && e.stamp.Epoch != "" { // what was loaded without a place in the log stays near
-		c.shared.enqueue(job{entry: e, key: e.key, token: token})
+		c.shared.enqueue(job{entry: e, key: e.space.class.stored(e.key), token: token})
 	}
 	return true
 }

@@ -185,7 +185,7 @@ func (fs *flights) end(f *flight, e *entry, err error) {
 	}
 	fs.mu.Unlock()
 	if token != "" && !(e != nil && f.stored) {
-		fs.cache.release(f.key, token)
+		fs.cache.release(f.space.class.stored(f.key), token)
 	}
 	f.unhook()
 	f.cancel()

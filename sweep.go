@@ -61,7 +61,7 @@ func (c *Cache) sweepFor(targets []Target, mode Mode) {
 	wide := false
 	for _, t := range targets {
 		if t.Kind == KindKey && c.shared != nil && mode == Remove {
-			c.shared.enqueue(job{key: t.Name, remove: true})
+			c.shared.enqueue(job{key: c.stored(t), remove: true})
 		}
 		wide = wide || t.Kind != KindKey
 	}
@@ -71,4 +71,12 @@ func (c *Cache) sweepFor(targets []Target, mode Mode) {
 		default:
 		}
 	}
+}
+
+// stored is where a key's entry is in the shared tier.
+func (c *Cache) stored(key Target) string {
+	if k := c.class(classOf(key)); k != nil {
+		return k.stored(key.Name)
+	}
+	return key.Name
 }

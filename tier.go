@@ -92,7 +92,7 @@ func (t *tier) do(ctx context.Context, j job, wall func(int64) time.Time, now fu
 		if left := time.Duration(j.entry.dead - now()); left > 0 && j.entry.space.survives(t.codec, j.entry.value) {
 			var b []byte
 			if b, err = t.seal(j.entry, wall); err == nil {
-				err = t.Set(ctx, j.entry.key, b, left)
+				err = t.Set(ctx, j.entry.space.class.stored(j.entry.key), b, left)
 			}
 		}
 	}
@@ -168,7 +168,7 @@ func (c *Cache) strictLookup(ctx context.Context, sp *space, key string) (lookup
 // sharedLookup reads the shared tier, with the log if withLog. It returns false if that failed.
 func (c *Cache) sharedLookup(ctx context.Context, sp *space, key string, withLog bool) (lookup, bool) {
 	for {
-		b, err := c.read(ctx, key, withLog)
+		b, err := c.read(ctx, sp.class.stored(key), withLog)
 		if err != nil {
 			return lookup{}, false
 		}
@@ -264,13 +264,13 @@ func (c *Cache) lease(f *flight, patient bool) (answered bool, err error) {
 	}
 	token := rand.Text()
 	for pause := leaseLook; ; pause = min(2*pause, leaseLookAt) {
-		held, b, err := c.shared.Lease(f.ctx, f.key, token, leaseLife)
+		held, b, err := c.shared.Lease(f.ctx, f.space.class.stored(f.key), token, leaseLife)
 		if err != nil {
 			return false, nil
 		}
 		if e := c.elsewhere(f, b); e != nil {
 			if held {
-				c.release(f.key, token)
+				c.release(f.space.class.stored(f.key), token)
 			}
 			c.flights.end(f, e, e.err)
 			return true, nil
@@ -314,12 +314,12 @@ func (fs *flights) leased(f *flight, token string) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	if f.ended {
-		fs.cache.release(f.key, token)
+		fs.cache.release(f.space.class.stored(f.key), token)
 		return
 	}
 	f.token = token
 	f.renewal = time.AfterFunc(leaseRenew, func() {
-		if fs.cache.shared.Renew(f.ctx, f.key, token, leaseLife) == nil && f.ctx.Err() == nil {
+		if fs.cache.shared.Renew(f.ctx, f.space.class.stored(f.key), token, leaseLife) == nil && f.ctx.Err() == nil {
 			fs.mu.Lock()
 			defer fs.mu.Unlock()
 			if !f.ended {

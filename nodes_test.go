@@ -1,0 +1,97 @@
+package forebay_test
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/forebay-cache/forebay"
+)
+
+// A heldLog is a tier in memory whose appends wait while it is held.
+type heldLog struct {
+	*forebay.Memory
+	held chan struct{} // nil: appends go through
+}
+
+func (h *heldLog) Append(ctx context.Context, head forebay.ID, records []forebay.Record) (forebay.Reading, error) {
+	if h.held != nil && len(records) > 0 {
+		<-h.held
+	}
+	return h.Memory.Append(ctx, head, records)
+}
+
+func joined(t *testing.T, s forebay.Shared, o *origin) (*forebay.Cache, *forebay.Func[string, int]) {
+	t.Helper()
+	c := open(t, forebay.Options{Shared: s, Logger: slog.New(slog.DiscardHandler), Classes: []forebay.Class{{Name: "c", TTL: time.Hour}}})
+	return c, wrap(t, c, "c", o.load, tagged())
+}
+
+// Two caches on one tier in memory are two nodes.
+func TestTwoNodesInOneProcess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, m := &origin{took: second}, forebay.NewMemory()
+		a, f := joined(t, m, o)
+		_, g := joined(t, m, o)
+		f.Get(ctx, "a")
+		synctest.Wait()
+		if r := g.Do(ctx, "a"); r.Status != forebay.Hit || r.Tier != forebay.TierShared {
+			t.Errorf("the other node: %s %s", r.Status, r.Tier)
+		}
+		v := o.write("a")
+		if _, err := a.Invalidate(ctx, forebay.Tag("t")); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait() // the doorbell has rung
+		if r := g.Do(ctx, "a"); r.Value != v {
+			t.Errorf("the other node reads %d (%s)", r.Value, r.Status)
+		}
+	})
+}
+
+// While an invalidation is on its way to the log, its node reads the older entry from the shared
+// tier. It may not keep it as if it were known to be valid.
+func TestAnInvalidationInFlight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, m := &origin{}, &heldLog{Memory: forebay.NewMemory()}
+		_, other := joined(t, m.Memory, o)
+		other.Get(ctx, "a")
+		synctest.Wait()
+		c, f := joined(t, m, o)
+		v := o.write("a")
+		m.held = make(chan struct{})
+		acknowledged := make(chan struct{})
+		go func() {
+			c.Invalidate(ctx, forebay.Tag("t"))
+			close(acknowledged)
+		}()
+		synctest.Wait()
+		f.Get(ctx, "a") // not acknowledged yet: either answer will do
+		close(m.held)
+		<-acknowledged
+		if r := f.Do(ctx, "a"); r.Value != v {
+			t.Errorf("read %d (%s %s) after %d was acknowledged", r.Value, r.Status, r.Tier, v)
+		}
+	})
+}
+
+func TestSchemaSeparates(t *testing.T) {
+	m := forebay.NewMemory()
+	for schema := range 2 {
+		c := open(t, forebay.Options{Shared: m, Logger: slog.New(slog.DiscardHandler), Classes: []forebay.Class{{Name: "c", Schema: schema}}})
+		f := wrap(t, c, "c", func(context.Context, string) (int, error) { return schema, nil })
+		if v, err := f.Get(ctx, "a"); v != schema || err != nil {
+			t.Errorf("schema %d reads %d, %v", schema, v, err)
+		}
+		c.Close() // so that it is written
+	}
+}
+
+func TestPrivateClassesOnASharedTierNeedASecret(t *testing.T) {
+	_, err := forebay.Open(ctx, forebay.Options{Shared: forebay.NewMemory(), Classes: []forebay.Class{{Name: "p", Private: true}}})
+	if err == nil {
+		t.Error("accepted: each node would hash with a secret of its own")
+	}
+}
