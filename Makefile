@@ -2,7 +2,7 @@
 GO ?= go
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.7.0
 
-.PHONY: help run build test bench bench-near fuzz lint
+.PHONY: help run build test deps bench fuzz lint
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 12
@@ -13,14 +13,21 @@ run: ## start the reference platform; it prints its addresses
 build: ## build bin/forebay
 	$(GO) build -o bin/forebay ./cmd/forebay
 
-test: ## every test
-	$(GO) test -race -shuffle=on -timeout 10m ./...
+test: deps ## every test; installs what is missing in CI or as root on Debian
+	$(GO) test -race -shuffle=on -timeout 12m ./...
+	$(GO) test -run '^$$' -fuzz '^FuzzKey$$' -fuzztime 10s .
+	$(GO) test -run '^$$' -fuzz '^FuzzPattern$$' -fuzztime 10s .
+	$(GO) test -run '^$$' -fuzz '^FuzzEnvelope$$' -fuzztime 10s .
 
-fuzz: ## look for new inputs, 30 s for each target
-	$(GO) test -run '^$$' -fuzz '^FuzzPattern$$' -fuzztime 30s .
-	$(GO) test -run '^$$' -fuzz '^FuzzKey$$' -fuzztime 30s .
+deps:
+	@sh internal/redistest/install.sh
 
-bench: ## measure against peers and write docs/performance.md
+fuzz: ## look for new inputs, a minute for each target
+	$(GO) test -run '^$$' -fuzz '^FuzzKey$$' -fuzztime 1m .
+	$(GO) test -run '^$$' -fuzz '^FuzzPattern$$' -fuzztime 1m .
+	$(GO) test -run '^$$' -fuzz '^FuzzEnvelope$$' -fuzztime 1m .
+
+bench: deps ## measure against peers and write docs/performance.md
 	cd bench && $(GO) run . -write ../docs/performance.md
 
 lint: ## what the tools find

@@ -25,6 +25,7 @@ type codecID byte
 const (
 	idCBOR codecID = 1
 	idJSON codecID = 2
+	idRaw  codecID = 3 // bytes are their own form
 )
 
 func (c Codec) id() codecID {
@@ -66,26 +67,30 @@ var codecs = sync.OnceValue(func() (c struct {
 	return c
 })
 
-// encodeValue returns a value's payload and whether it is compressed.
-func encodeValue(id codecID, v any) (payload []byte, compressed bool, err error) {
-	if id == idJSON {
+// encodeValue returns a value's payload, how it was written, and whether it is compressed.
+func encodeValue(id codecID, v any) (_ codecID, payload []byte, compressed bool, err error) {
+	raw, isRaw := v.([]byte)
+	switch {
+	case isRaw && raw != nil:
+		id, payload = idRaw, raw
+	case id == idJSON:
 		payload, err = json.Marshal(v)
-	} else {
+	default:
 		payload, err = codecs().enc.Marshal(v)
 	}
 	if err != nil {
-		return nil, false, fmt.Errorf("encode %T: %w", v, err)
+		return 0, nil, false, fmt.Errorf("encode %T: %w", v, err)
 	}
 	if len(payload) < compressFrom {
-		return payload, false, nil
+		return id, payload, false, nil
 	}
 	if zipped := codecs().zip.EncodeAll(payload, nil); len(zipped) < len(payload) {
-		return zipped, true, nil
+		return id, zipped, true, nil
 	}
-	return payload, false, nil
+	return id, payload, false, nil
 }
 
-// decodeValue reads a payload into the value that into points to.
+// decodeValue reads a payload into the value that into points to. It may keep the payload.
 func decodeValue(id codecID, payload []byte, compressed bool, into any) error {
 	if compressed {
 		var err error
@@ -94,6 +99,13 @@ func decodeValue(id codecID, payload []byte, compressed bool, into any) error {
 		}
 	}
 	switch id {
+	case idRaw:
+		raw, ok := into.(*[]byte)
+		if !ok {
+			return fmt.Errorf("bytes for a %T", into)
+		}
+		*raw = payload[:len(payload):len(payload)]
+		return nil
 	case idJSON:
 		return json.Unmarshal(payload, into)
 	case idCBOR:

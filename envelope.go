@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"time"
+	"unsafe"
 )
 
 // An envelope is an entry as the shared tier holds it: a binary header and the encoded value. The
@@ -23,15 +24,16 @@ import (
 //	payload
 //	CRC-32C of all before       4 bytes
 type envelope struct {
-	key, class                  string
-	stamp                       Stamp
-	created, fresh, stale, dead time.Time
-	took                        time.Duration
-	tags                        []string
-	notFound                    bool
-	codec                       codecID
-	compressed                  bool
-	payload                     []byte
+	key, class         string
+	stamp              Stamp
+	created            time.Time
+	fresh, stale, dead time.Duration // since created
+	took               time.Duration
+	tags               []string
+	notFound           bool
+	codec              codecID
+	compressed         bool
+	payload            []byte
 }
 
 const (
@@ -69,8 +71,8 @@ func (e *envelope) append(b []byte) []byte {
 	}
 	b = binary.AppendUvarint(binary.AppendUvarint(b, e.stamp.ID.Ms), e.stamp.ID.Seq)
 	b = binary.AppendVarint(b, e.created.UnixMilli())
-	for _, t := range []time.Time{e.fresh, e.stale, e.dead} {
-		b = binary.AppendVarint(b, t.Sub(e.created).Milliseconds())
+	for _, d := range []time.Duration{e.fresh, e.stale, e.dead} {
+		b = binary.AppendVarint(b, d.Milliseconds())
 	}
 	b = binary.AppendUvarint(b, uint64(e.took.Microseconds()))
 	b = binary.AppendUvarint(b, uint64(len(e.tags)))
@@ -129,15 +131,19 @@ func readHeader(b []byte) (*envelope, *reader) {
 	e.key, e.class, e.stamp.Epoch = r.string(), r.string(), r.string()
 	e.stamp.ID = ID{r.uvarint(), r.uvarint()}
 	e.created = time.UnixMilli(r.varint())
-	e.fresh, e.stale, e.dead = e.created.Add(r.millis()), e.created.Add(r.millis()), e.created.Add(r.millis())
+	e.fresh, e.stale, e.dead = r.millis(), r.millis(), r.millis()
 	e.took = time.Duration(r.uvarint()) * time.Microsecond
-	for range r.count() {
-		e.tags = append(e.tags, r.string())
+	if n := r.count(); n > 0 {
+		e.tags = make([]string, 0, n)
+		for range n {
+			e.tags = append(e.tags, r.string())
+		}
 	}
 	return e, r
 }
 
-// A reader reads what append wrote. Once it is bad it stays bad and returns zeros.
+// A reader reads what append wrote. Once it is bad it stays bad and returns zeros. Its strings are
+// parts of what it reads: whoever keeps one clones it.
 type reader struct {
 	b   []byte
 	bad bool
@@ -202,7 +208,7 @@ func (r *reader) string() string {
 		r.fail()
 		return ""
 	}
-	s := string(r.b[:n])
+	s := unsafe.String(unsafe.SliceData(r.b), n)
 	r.b = r.b[n:]
 	return s
 }

@@ -159,7 +159,8 @@ func (f *Func[P, V]) key(ctx context.Context, p P) (string, Reason) {
 	if c.closed.Load() {
 		return "", Closed
 	}
-	key, err := appendKey(f.plan, append(make([]byte, 0, keyScratch), f.space.prefix...), &p)
+	var scratch [keyScratch]byte
+	key, err := appendKey(f.plan, append(scratch[:0], f.space.prefix...), &p)
 	if err != nil {
 		return "", BadKey
 	}

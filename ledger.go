@@ -316,6 +316,13 @@ func (l *ledger) writtenBy() string {
 	return l.run
 }
 
+// epoch returns the epoch that the ledger is in.
+func (l *ledger) epoch() string {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.head.Epoch
+}
+
 // place returns the head and the number, as a load needs them before it begins (rule 2).
 func (l *ledger) place() (Stamp, uint64) {
 	l.mu.RLock()

@@ -38,7 +38,7 @@ func (s *space) lostField() string {
 
 // roundTrip returns the first difference between a value and what comes back of it.
 func (s *space) roundTrip(id codecID, v any) string {
-	payload, compressed, err := encodeValue(id, v)
+	id, payload, compressed, err := encodeValue(id, v)
 	if err != nil {
 		return err.Error()
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -106,11 +107,12 @@ func (t *tier) do(ctx context.Context, j job, wall func(int64) time.Time, now fu
 func (t *tier) seal(e *entry, wall func(int64) time.Time) ([]byte, error) {
 	env := envelope{
 		key: e.key, class: e.space.class.Name, stamp: e.stamp, tags: e.tags, took: e.took, codec: t.codec, notFound: e.err != nil,
-		created: wall(e.created), fresh: wall(e.fresh), stale: wall(e.stale), dead: wall(e.dead),
+		created: wall(e.created), fresh: time.Duration(e.fresh - e.created), stale: time.Duration(e.stale - e.created),
+		dead: time.Duration(e.dead - e.created),
 	}
 	if e.err == nil {
 		var err error
-		if env.payload, env.compressed, err = encodeValue(t.codec, e.value); err != nil {
+		if env.codec, env.payload, env.compressed, err = encodeValue(t.codec, e.value); err != nil {
 			return nil, err
 		}
 	}
@@ -220,10 +222,15 @@ func (c *Cache) unseal(sp *space, key string, b []byte) (e *entry, v verdict, ah
 	if ahead {
 		return nil, removed, true, errFormat
 	}
-	e = &entry{
-		space: sp, key: key, tags: env.tags, stamp: env.stamp, took: env.took,
-		created: c.mono(env.created), fresh: c.mono(env.fresh), stale: c.mono(env.stale), dead: c.mono(env.dead),
+	now, wall := c.now(), time.Now()
+	for i, tag := range env.tags {
+		env.tags[i] = strings.Clone(tag) // or a tag would keep the whole envelope
 	}
+	e = &entry{
+		space: sp, key: key, tags: env.tags, stamp: Stamp{c.ledger.epoch(), env.stamp.ID}, took: env.took,
+		created: now - int64(wall.Sub(env.created)),
+	}
+	e.fresh, e.stale, e.dead = e.created+int64(env.fresh), e.created+int64(env.stale), e.created+int64(env.dead)
 	e.number.Store(number)
 	e.setPlain()
 	if v == removed {
@@ -242,11 +249,8 @@ func (c *Cache) unseal(sp *space, key string, b []byte) (e *entry, v verdict, ah
 	return e, v, false, nil
 }
 
-// wall and mono translate between this process's clock and that of the world.
+// wall is a time of this process's clock on that of the world.
 func (c *Cache) wall(mono int64) time.Time { return c.opened.Add(time.Duration(mono)) }
-func (c *Cache) mono(wall time.Time) int64 {
-	return c.now() - int64(time.Since(wall))
-}
 
 // Leases: the holder renews, so that one who dies costs the others no more than a life.
 const (

@@ -131,15 +131,14 @@ func (s *sizer) beyondAll(v reflect.Value, seen seen) int {
 func sliceSize(t reflect.Type) func(reflect.Value, seen) int {
 	elem := lazySizer(t.Elem())
 	return func(v reflect.Value, seen seen) int {
+		e := elem()
+		if e.beyond == nil { // cannot lead back here, and two owners of one array are rare
+			return sizeClass(v.Cap()*e.flat, false)
+		}
 		if v.Cap() == 0 || !seen.first(v.UnsafePointer()) {
 			return 0
 		}
-		e := elem()
-		n := sizeClass(v.Cap()*e.flat, e.beyond != nil)
-		if e.beyond != nil {
-			n += e.beyondAll(v, seen)
-		}
-		return n
+		return sizeClass(v.Cap()*e.flat, true) + e.beyondAll(v, seen)
 	}
 }
 

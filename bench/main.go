@@ -15,7 +15,7 @@ import (
 
 func main() {
 	write := flag.String("write", "", "file to write the report to; default: standard output only")
-	only := flag.String("only", "", "run one section: near, memory, http")
+	only := flag.String("only", "", "run one section: near, memory, shared, http")
 	rounds := flag.Int("rounds", 7, "rounds of each comparison")
 	flag.Parse()
 
@@ -25,7 +25,7 @@ func main() {
 	for _, s := range []struct {
 		name string
 		run  func(*bytes.Buffer, int) error
-	}{{"near", nearHits}, {"memory", memory}, {"http", platform}} {
+	}{{"near", nearHits}, {"memory", memory}, {"shared", shared}, {"http", platform}} {
 		if *only != "" && *only != s.name {
 			continue
 		}

@@ -56,7 +56,7 @@ func (t *Tier) guard(ctx context.Context, budget time.Duration, op func(context.
 		return forebay.ErrAway
 	}
 	_, err := t.breaker.Execute(func() (struct{}, error) {
-		limited, cancel := context.WithTimeout(ctx, budget)
+		limited, cancel := t.deadline(ctx, budget)
 		defer cancel()
 		err := op(limited, *client)
 		if err != nil && ctx.Err() != nil {
@@ -68,6 +68,34 @@ func (t *Tier) guard(ctx context.Context, budget time.Duration, op func(context.
 		t.counts.errors.Add(1)
 	}
 	return err
+}
+
+// deadline limits an operation. What requests wait for shares a context with whatever began within
+// the same few milliseconds: a timer for each would cost as much as the rest of the operation. Such an
+// operation does not end with its caller, but a little later.
+func (t *Tier) deadline(ctx context.Context, budget time.Duration) (context.Context, context.CancelFunc) {
+	if budget != t.o.Budget {
+		return context.WithTimeout(ctx, budget)
+	}
+	now := time.Now()
+	if s := t.span.Load(); s != nil && now.Before(s.until) {
+		return s.ctx, func() {}
+	}
+	limited, cancel := context.WithTimeout(context.Background(), budget+spanFor)
+	s := &span{ctx: limited, until: now.Add(spanFor)}
+	t.span.Store(s)
+	// Its own timer ends it; nobody who shares it may.
+	context.AfterFunc(limited, cancel)
+	return s.ctx, func() {}
+}
+
+// spanFor is how long a shared deadline takes in new operations: what it may be late by.
+const spanFor = 5 * time.Millisecond
+
+// A span is a deadline that operations share.
+type span struct {
+	ctx   context.Context
+	until time.Time
 }
 
 // Who may dial: a request that finds no connection must fail, not wait for one.

@@ -41,6 +41,7 @@ type Tier struct {
 	up     atomic.Bool   // the last probe was answered, and no connection was lost since
 	dials  atomic.Uint64 // connections that carry requests, ever
 	run    atomic.Pointer[serverRun]
+	span   atomic.Pointer[span]
 	counts counts
 	wake   chan struct{} // rings the prober
 
@@ -107,6 +108,7 @@ func (t *Tier) clientOption() (rueidis.ClientOption, error) {
 	o.DisableRetry = true
 	o.PipelineMultiplex = -1
 	o.BlockingPoolSize = 2
+	o.MaxFlushDelay = flushDelay
 	o.Dialer.Timeout = dialTimeout
 	o.Dialer.KeepAlive = keepAlive
 	o.ConnWriteTimeout = writeTimeout
@@ -121,6 +123,10 @@ func withoutSecret(err error, url string) error {
 	}
 	return fmt.Errorf("%s", strings.ReplaceAll(err.Error(), url, "the URL"))
 }
+
+// flushDelay lets requests that come together share a write: measured, it halves what a busy node
+// pays for a look-up (bench), and costs a lone one nothing that can be seen.
+const flushDelay = 20 * time.Microsecond
 
 func (t *Tier) logKey() string             { return t.o.Namespace + ":log" }
 func (t *Tier) valueKey(key string) string { return t.o.Namespace + ":e:" + key }

@@ -1,6 +1,7 @@
 package redis_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -143,6 +144,13 @@ func TestWhatCannotBeUsed(t *testing.T) {
 		{"a replica", func(t *testing.T) string {
 			return redistest.Start(t, "--replicaof", "127.0.0.1 "+fmt.Sprint(master.Port)).URL()
 		}, "connect to its master"},
+		{"too old", func(t *testing.T) string {
+			p := redistest.NewProxy(t, redistest.Start(t))
+			p.Change(func(said []byte) []byte {
+				return bytes.ReplaceAll(said, []byte("redis_version:7."), []byte("redis_version:5."))
+			})
+			return p.URL()
+		}, "6.2 or later"},
 		{"a foreign key", func(t *testing.T) string {
 			s := redistest.Start(t)
 			s.Do("SET", "forebay:log", "mine")

@@ -139,9 +139,7 @@ func TestRestart(t *testing.T) {
 				a.twoTier()
 				b.twoTier()
 				v := o.write("k")
-				if r := a.invalidate(forebay.Tag("tag-k")); r.Deferred {
-					t.Error("deferred")
-				}
+				eventually(t, 10*time.Second, "acknowledged", func() bool { return !a.invalidate(forebay.Tag("tag-k")).Deferred })
 				for _, n := range []*node{a, b} {
 					if got := get(t, n.strict, "k"); got != v {
 						t.Errorf("read %d after %d was acknowledged", got, v)

@@ -1,7 +1,6 @@
 package redistest
 
 import (
-	"io"
 	"net"
 	"sync"
 	"testing"
@@ -17,6 +16,14 @@ type Proxy struct {
 	conns  map[net.Conn]struct{}
 	held   chan struct{} // closed while everything flows
 	open   bool
+	change func([]byte) []byte
+}
+
+// Change rewrites what is said from now on, in both directions, as it passes.
+func (p *Proxy) Change(change func([]byte) []byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.change = change
 }
 
 // NewProxy starts a proxy in front of a server. It ends with its test.
@@ -112,15 +119,19 @@ func (p *Proxy) copy(to, from net.Conn) {
 	for {
 		n, err := from.Read(buf)
 		p.mu.Lock()
-		held := p.held
+		held, change := p.held, p.change
 		p.mu.Unlock()
 		<-held
 		if n > 0 {
-			if _, err := to.Write(buf[:n]); err != nil {
+			said := buf[:n]
+			if change != nil {
+				said = change(said)
+			}
+			if _, err := to.Write(said); err != nil {
 				return
 			}
 		}
-		if err == io.EOF || err != nil {
+		if err != nil {
 			return
 		}
 	}
