@@ -3,7 +3,6 @@ package forebay
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -165,7 +164,7 @@ func (o Options) check() error {
 		seen[k.Name] = true
 	}
 	if o.Shared != nil && len(o.Secret) == 0 && slices.ContainsFunc(o.Classes, func(k Class) bool { return k.Private }) {
-		mistakes = append(mistakes, errors.New("Secret: private classes on a shared tier need one, the same on every node"))
+		mistakes = append(mistakes, fmt.Errorf("%s: private classes on a shared tier need one, the same on every node", "Secret"))
 	}
 	if o.NearBytes != 0 && o.NearBytes < minNearBytes {
 		mistakes = append(mistakes, fmt.Errorf("NearBytes: %d is less than %d", o.NearBytes, minNearBytes))
@@ -174,7 +173,7 @@ func (o Options) check() error {
 		mistakes = append(mistakes, fmt.Errorf("Codec: %q is neither %q nor %q", o.Codec, CBOR, JSON))
 	}
 	if o.LedgerSize < 0 {
-		mistakes = append(mistakes, errors.New("LedgerSize: is negative"))
+		mistakes = append(mistakes, fmt.Errorf("%s: is negative", "LedgerSize"))
 	}
 	return configError("Options", mistakes)
 }

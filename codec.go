@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
-	"sync"
 
 	"github.com/fxamacker/cbor/v2"
 	"github.com/klauspost/compress/zstd"
@@ -41,7 +40,9 @@ const compressFrom = 4 << 10
 // maxPayload bounds what a compressed payload may become: memory, not the sender, sets the limit.
 const maxPayload = 256 << 20
 
-var codecs = sync.OnceValue(func() (c struct {
+// codecs is made when the program starts: the parts hold channels, which must belong to no test's
+// bubble.
+var codecs = func() (c struct {
 	enc cbor.EncMode
 	dec cbor.DecMode
 	zip *zstd.Encoder
@@ -65,7 +66,7 @@ var codecs = sync.OnceValue(func() (c struct {
 	c.unz, err = zstd.NewReader(nil, zstd.WithDecoderMaxMemory(maxPayload))
 	must(err)
 	return c
-})
+}()
 
 // encodeValue returns a value's payload, how it was written, and whether it is compressed.
 func encodeValue(id codecID, v any) (_ codecID, payload []byte, compressed bool, err error) {
@@ -76,7 +77,7 @@ func encodeValue(id codecID, v any) (_ codecID, payload []byte, compressed bool,
 	case id == idJSON:
 		payload, err = json.Marshal(v)
 	default:
-		payload, err = codecs().enc.Marshal(v)
+		payload, err = codecs.enc.Marshal(v)
 	}
 	if err != nil {
 		return 0, nil, false, fmt.Errorf("encode %T: %w", v, err)
@@ -84,7 +85,7 @@ func encodeValue(id codecID, v any) (_ codecID, payload []byte, compressed bool,
 	if len(payload) < compressFrom {
 		return id, payload, false, nil
 	}
-	if zipped := codecs().zip.EncodeAll(payload, nil); len(zipped) < len(payload) {
+	if zipped := codecs.zip.EncodeAll(payload, nil); len(zipped) < len(payload) {
 		return id, zipped, true, nil
 	}
 	return id, payload, false, nil
@@ -94,7 +95,7 @@ func encodeValue(id codecID, v any) (_ codecID, payload []byte, compressed bool,
 func decodeValue(id codecID, payload []byte, compressed bool, into any) error {
 	if compressed {
 		var err error
-		if payload, err = codecs().unz.DecodeAll(payload, nil); err != nil {
+		if payload, err = codecs.unz.DecodeAll(payload, nil); err != nil {
 			return err
 		}
 	}
@@ -109,7 +110,7 @@ func decodeValue(id codecID, payload []byte, compressed bool, into any) error {
 	case idJSON:
 		return json.Unmarshal(payload, into)
 	case idCBOR:
-		return codecs().dec.Unmarshal(payload, into)
+		return codecs.dec.Unmarshal(payload, into)
 	}
 	return fmt.Errorf("unknown codec %d", id)
 }

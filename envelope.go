@@ -41,9 +41,6 @@ const (
 
 	flagNotFound   = 1 << 0
 	flagCompressed = 1 << 1
-
-	// headerBytes is what a sweep reads of each value: enough for the header of nearly all.
-	headerBytes = 1024
 )
 
 // Why an envelope was not used: a miss each, and counted.
@@ -53,6 +50,7 @@ var (
 	errChecksum = errors.New("checksum")
 	errOtherKey = errors.New("other-key")
 	errDecode   = errors.New("decode")
+	errAhead    = errors.New("ahead") // of everything that this node can read of the log
 )
 
 var crcTable = crc32.MakeTable(crc32.Castagnoli)

@@ -141,10 +141,10 @@ func (c *Cache) flush(ctx context.Context) error {
 		if len(batch) == 0 {
 			return nil
 		}
+		if _, err := c.append(ctx, batch...); err != nil {
+			return err
+		}
 		for _, d := range batch {
-			if _, err := c.append(ctx, d.records(), d.Number); err != nil {
-				return err
-			}
 			if err := c.journal.done(d); err != nil {
 				c.logger.Error("forebay: the journal's file cannot be written; it may be appended again", "error", err)
 			}

@@ -42,9 +42,9 @@ func TestExpiry(t *testing.T) {
 		o := &origin{}
 		f := wrap(t, c, "c", o.load)
 		f.Get(ctx, "a")
-		time.Sleep(time.Minute - 1)
+		time.Sleep(time.Minute - time.Nanosecond)
 		expect(t, f.Do(ctx, "a"), 0, forebay.Hit, forebay.NoReason)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		r := f.Do(ctx, "a")
 		if r.Status != forebay.Miss || r.Reason != forebay.Expired {
 			t.Errorf("at the end of the TTL: %s (%s), want miss (expired)", r.Status, r.Reason)
@@ -163,7 +163,7 @@ func TestWaitServesStaleWhenALoadIsSlow(t *testing.T) {
 				if took := time.Since(start); took != test.want {
 					t.Errorf("waited %s, want %s", took, test.want)
 				}
-				time.Sleep(5*second + 1) // the load went on behind
+				time.Sleep(5*second + time.Nanosecond) // the load went on behind
 				expect(t, f.Do(ctx, "a"), 1, forebay.Hit, forebay.NoReason)
 			})
 		})
@@ -219,27 +219,28 @@ func TestMaxLoads(t *testing.T) {
 			}
 		})
 	})
-	t.Run("those who wait too long get a typed error", func(t *testing.T) {
+	t.Run("those who wait in vain get a typed error", func(t *testing.T) {
 		bubble(t, class, func(t *testing.T, c *forebay.Cache) {
-			o := &origin{took: 2 * second}
-			f := wrap(t, c, "c", o.load)
-			var busy int
-			var mu sync.Mutex
+			hang := make(chan struct{})
+			f := wrap(t, c, "c", func(context.Context, string) (int, error) { <-hang; return 0, nil })
+			var busy, late atomic.Int64
 			var wg sync.WaitGroup
 			for i := range 6 {
 				wg.Go(func() {
 					_, err := f.Get(ctx, fmt.Sprint(i))
 					var b *forebay.BusyError
-					if errors.As(err, &b) && b.MaxLoads == 2 && b.RetryAfter > 0 {
-						mu.Lock()
-						busy++
-						mu.Unlock()
+					switch {
+					case errors.As(err, &b) && b.MaxLoads == 2 && b.RetryAfter > 0:
+						busy.Add(1)
+					case errors.Is(err, forebay.ErrLoadTimeout):
+						late.Add(1)
 					}
 				})
 			}
 			wg.Wait()
-			if busy != 2 {
-				t.Errorf("%d were refused, want 2: two load, two wait and load, two wait in vain", busy)
+			close(hang)
+			if busy.Load() != 4 || late.Load() != 2 {
+				t.Errorf("%d refused and %d timed out, want 4 and 2", busy.Load(), late.Load())
 			}
 		})
 	})

@@ -43,17 +43,15 @@ func (c *Cache) invalidate(ctx context.Context, mode Mode, targets []Target) (Re
 		return Receipt{}, 0, nil
 	}
 	targets = slices.Clone(targets)
-	records := make([]Record, len(targets))
 	for i, t := range targets {
 		if t.Kind == KindPattern && !strings.Contains(t.Name, "*") {
 			targets[i] = Key(t.Name)
 		}
-		records[i] = Record{Target: targets[i], Mode: mode}
 	}
 	number := c.ledger.note(targets, mode)
 	receipt := Receipt{}
 	var err error
-	if receipt.ID, err = c.append(context.WithoutCancel(ctx), records, number); err != nil {
+	if receipt.ID, err = c.append(context.WithoutCancel(ctx), deferred{Mode: mode, Targets: targets, Number: number}); err != nil {
 		receipt.Deferred = true
 		if err := c.journal.add(targets, mode, number); err != nil {
 			c.logger.Error("forebay: an invalidation waits in memory alone: a crash would lose it", "error", err)
@@ -71,10 +69,17 @@ func (c *Cache) class(name string) *class {
 	return c.classes[name]
 }
 
-// append writes records to the log and reads its answer, up to them, into the ledger: only what was
-// read back is acknowledged. It returns the last record's place. An error means that it is not known
-// whether the log has them.
-func (c *Cache) append(ctx context.Context, records []Record, number uint64) (ID, error) {
+// append writes invalidations to the log and reads its answer, up to them, into the ledger: only what
+// was read back is acknowledged. It returns the last record's place. An error means that it is not
+// known whether the log has them.
+func (c *Cache) append(ctx context.Context, all ...deferred) (ID, error) {
+	var records []Record
+	var numbers []uint64
+	for _, d := range all {
+		for _, t := range d.Targets {
+			records, numbers = append(records, Record{Target: t, Mode: d.Mode}), append(numbers, d.Number)
+		}
+	}
 	asked, _ := c.ledger.place()
 	sent := c.now()
 	r, err := c.log.Append(ctx, asked.ID, records)
@@ -83,8 +88,8 @@ func (c *Cache) append(ctx context.Context, records []Record, number uint64) (ID
 	}
 	own := make(map[ID]uint64, len(r.Appended))
 	last := ID{}
-	for _, last = range r.Appended {
-		own[last] = number
+	for i, id := range r.Appended {
+		own[id], last = numbers[i], id
 	}
 	if err := c.absorb(ctx, asked, r, own, sent); err != nil {
 		return ID{}, err
@@ -97,7 +102,9 @@ func (c *Cache) append(ctx context.Context, records []Record, number uint64) (ID
 	if head, _ := c.ledger.place(); head.Epoch != r.Epoch || head.ID.Compare(last) < 0 {
 		return ID{}, ErrAway // the log that has them is not the one that this node follows now
 	}
-	c.ledger.settle(number)
+	for _, d := range all {
+		c.ledger.settle(append(d.stands, d.Number)...)
+	}
 	if c.shared != nil {
 		c.acknowledged.add(records, r.Epoch)
 	}

@@ -31,14 +31,8 @@ type deferred struct {
 	Done    bool     `json:"done,omitempty"` // the line says that the log has it
 
 	Number uint64 `json:"-"`
-}
-
-func (d deferred) records() []Record {
-	out := make([]Record, len(d.Targets))
-	for i, t := range d.Targets {
-		out[i] = Record{Target: t, Mode: d.Mode}
-	}
-	return out
+	// stands holds the numbers of the invalidations that this one stands for, too.
+	stands []uint64
 }
 
 // maxDeferred bounds the journal. Beyond it everything is invalidated instead: coarser, never less.
@@ -113,18 +107,20 @@ func (j *journal) empty() bool { return j.waiting.Load() == 0 }
 func (j *journal) add(targets []Target, mode Mode, number uint64) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if len(j.queue) >= maxDeferred {
-		targets, mode = []Target{Everything()}, Remove
-		j.queue = nil
-	}
 	d := deferred{Seq: j.next, Mode: mode, Targets: targets, Number: number}
 	j.next++
-	j.queue = append(j.queue, d)
-	j.waiting.Store(int64(len(j.queue)))
-	if len(targets) == 1 && targets[0].Kind == KindAll && len(j.queue) == 1 {
-		return j.rewriteLocked()
+	if len(j.queue) < maxDeferred {
+		j.queue = append(j.queue, d)
+		j.waiting.Store(int64(len(j.queue)))
+		return j.writeLocked(d)
 	}
-	return j.writeLocked(d)
+	d.Targets, d.Mode = []Target{Everything()}, Remove
+	for _, q := range j.queue {
+		d.stands = append(append(d.stands, q.stands...), q.Number)
+	}
+	j.queue = []deferred{d}
+	j.waiting.Store(1)
+	return j.rewriteLocked()
 }
 
 func (j *journal) writeLocked(d deferred) error {

@@ -109,12 +109,14 @@ func (l *ledger) note(targets []Target, mode Mode) uint64 {
 	return n
 }
 
-// settle says that the log has the invalidations of a number, and that the ledger has read them.
-func (l *ledger) settle(number uint64) {
+// settle says that the log has the invalidations of these numbers, and that the ledger has read them.
+func (l *ledger) settle(numbers ...uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if i := slices.Index(l.pending, number); i >= 0 {
-		l.pending = slices.Delete(l.pending, i, i+1)
+	for _, n := range numbers {
+		if i, ok := slices.BinarySearch(l.pending, n); ok {
+			l.pending = slices.Delete(l.pending, i, i+1)
+		}
 	}
 }
 

@@ -31,8 +31,10 @@ func (f *Func[P, V]) fetch(ctx context.Context, key string, p P, stale *Found[V]
 		var busy *BusyError
 		refused := errors.As(r.Err, &busy)
 		switch {
-		case refused && busy.impatient && stale == nil:
-			continue // it was refused for somebody who had something stale to serve
+		case stale == nil && (errors.Is(r.Err, errElsewhere) || refused && busy.impatient):
+			continue // it was given up for somebody who had something stale to serve
+		case errors.Is(r.Err, errElsewhere) && f.usable(stale):
+			return f.serveStale(stale, Reloading)
 		case refused && f.usable(stale):
 			return f.serveStale(stale, LoadRefused)
 		case f.usable(stale):

@@ -5,8 +5,13 @@ import (
 	"time"
 )
 
-// sweepPause bounds the rate at which the shared tier is scanned.
-const sweepPause = 10 * time.Millisecond
+// The rate of sweeping is bounded: between the pages of a scan, and between two sweeps, which also
+// wait for a multiple of what the last one took.
+const (
+	sweepPause = 10 * time.Millisecond
+	sweepGap   = time.Second
+	sweepShare = 4
+)
 
 // sweeper owns the removal of what invalidations left behind, in both tiers: so that it takes no
 // room. Reads never need it.
@@ -16,10 +21,15 @@ func (c *Cache) sweeper(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-c.sweep:
-			c.near.sweep(ctx.Done())
-			if c.shared != nil {
-				c.sweepShared(ctx)
-			}
+		}
+		begin := time.Now()
+		c.near.sweep(ctx.Done())
+		if c.shared != nil {
+			c.sweepShared(ctx)
+		}
+		select {
+		case <-time.After(max(sweepGap, sweepShare*time.Since(begin))):
+		case <-ctx.Done():
 		}
 	}
 }
@@ -60,16 +70,21 @@ func (c *Cache) sweepShared(ctx context.Context) {
 func (c *Cache) sweepFor(targets []Target, mode Mode) {
 	wide := false
 	for _, t := range targets {
-		if t.Kind == KindKey && c.shared != nil && mode == Remove {
+		if t.Kind != KindKey {
+			wide = true
+			continue
+		}
+		c.near.get(t.Name, c.now()) // drops what it finds removed
+		if c.shared != nil && mode == Remove {
 			c.shared.enqueue(job{key: c.stored(t), remove: true})
 		}
-		wide = wide || t.Kind != KindKey
 	}
-	if wide || c.shared == nil {
-		select {
-		case c.sweep <- struct{}{}:
-		default:
-		}
+	if !wide {
+		return
+	}
+	select {
+	case c.sweep <- struct{}{}:
+	default:
 	}
 }
 

@@ -220,7 +220,7 @@ func (c *Cache) unseal(sp *space, key string, b []byte) (e *entry, v verdict, ah
 	}
 	v, number, ahead := c.ledger.judgeStamp(env)
 	if ahead {
-		return nil, removed, true, errFormat
+		return nil, removed, true, errAhead
 	}
 	now, wall := c.now(), time.Now()
 	for i, tag := range env.tags {
@@ -260,6 +260,9 @@ const (
 	leaseLookAt = 160 * time.Millisecond // … to this
 )
 
+// errElsewhere says that another node loads the key, and that the caller has something stale to serve.
+var errElsewhere = errors.New("forebay: another node loads it")
+
 // lease takes the lease of a flight's key, or waits for the answer of the node that holds it. It
 // reports whether the flight was answered so. Where the tier is away everybody loads.
 func (c *Cache) lease(f *flight, patient bool) (answered bool, err error) {
@@ -284,7 +287,7 @@ func (c *Cache) lease(f *flight, patient bool) (answered bool, err error) {
 			return false, nil
 		}
 		if !patient {
-			return false, &BusyError{Class: f.space.class.Name, MaxLoads: f.space.class.MaxLoads, RetryAfter: retryAfter, impatient: true}
+			return false, errElsewhere
 		}
 		select {
 		case <-time.After(pause):
@@ -307,7 +310,7 @@ func (c *Cache) elsewhere(f *flight, b []byte) *entry {
 	if ahead || err != nil || v != valid || e.number.Load() < f.number || !c.confirmed() || c.now() >= e.fresh {
 		return nil
 	}
-	if held, _ := c.near.get(f.key, c.now()); held != nil && e.created <= held.created+int64(time.Millisecond) {
+	if held, st := c.near.get(f.key, c.now()); st != isDead && e.created <= held.created+int64(time.Millisecond) {
 		return nil // the very entry that is to be refreshed; envelopes count in milliseconds
 	}
 	return e

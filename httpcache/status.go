@@ -29,6 +29,9 @@ func Status(o forebay.Outcome) string {
 			b.WriteString("; stored")
 		}
 	}
+	if o.Unconfirmed {
+		b.WriteString("; unconfirmed")
+	}
 	return b.String()
 }
 

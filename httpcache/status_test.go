@@ -15,6 +15,7 @@ func TestStatus(t *testing.T) {
 	}{
 		{forebay.Outcome{Status: forebay.Hit, TTL: 812*time.Second + 999*time.Millisecond}, "forebay; hit; ttl=812; detail=near"},
 		{forebay.Outcome{Status: forebay.Hit, Tier: forebay.TierShared, TTL: time.Second}, "forebay; hit; ttl=1; detail=shared"},
+		{forebay.Outcome{Status: forebay.Hit, TTL: time.Second, Unconfirmed: true}, "forebay; hit; ttl=1; detail=near; unconfirmed"},
 		{forebay.Outcome{Status: forebay.StaleHit, TTL: -2500 * time.Millisecond}, "forebay; hit; ttl=-3; detail=stale"},
 		{forebay.Outcome{Status: forebay.Miss, Reason: forebay.Absent, Stored: true}, "forebay; fwd=uri-miss; stored"},
 		{forebay.Outcome{Status: forebay.Miss, Reason: forebay.Invalidated}, "forebay; fwd=uri-miss"},

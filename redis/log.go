@@ -58,6 +58,9 @@ end
 return n + redis.call('XTRIM', KEYS[1], 'MAXLEN', ARGV[2])
 `)
 
+// fewRecords is what one request appends at the most.
+const fewRecords = 16
+
 // maxRecords bounds the log. What nodes have not read of it then, they treat as lost.
 const maxRecords = 1_000_000
 
@@ -78,7 +81,11 @@ func (t *Tier) knownRun() *serverRun {
 
 // Append implements [forebay.Log].
 func (t *Tier) Append(ctx context.Context, head forebay.ID, records []forebay.Record) (r forebay.Reading, err error) {
-	err = t.guard(ctx, appendBudget, func(ctx context.Context, c rueidis.Client) error {
+	budget := t.o.Budget
+	if head == (forebay.ID{}) || len(records) > fewRecords {
+		budget = appendBudget // nobody's request: a node that begins, or its journal
+	}
+	err = t.guard(ctx, budget, func(ctx context.Context, c rueidis.Client) error {
 		r, err = t.script(ctx, c, true, head, records)
 		return err
 	})
