@@ -15,7 +15,8 @@ import (
 var pageSource string
 
 var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
-	"percent": percent, "size": size, "duration": func(s float64) string { return time.Duration(s * float64(time.Second)).Round(time.Second).String() },
+	"percent": percent, "size": size, "duration": duration,
+	"deref": func(f *float64) float64 { return *f },
 }).Parse(pageSource))
 
 // percent writes a rate; before the first look-up there is none.
@@ -24,6 +25,20 @@ func percent(rate *float64) string {
 		return "no data"
 	}
 	return fmt.Sprintf("%.1f %%", *rate*100)
+}
+
+// duration writes seconds as people say them.
+func duration(seconds float64) string {
+	switch d := time.Duration(seconds * float64(time.Second)).Round(time.Second); {
+	case d < time.Minute:
+		return fmt.Sprintf("%d s", d/time.Second)
+	case d < time.Hour:
+		return fmt.Sprintf("%d min", d/time.Minute)
+	case d%time.Hour < time.Minute:
+		return fmt.Sprintf("%d h", d/time.Hour)
+	default:
+		return fmt.Sprintf("%d h %d min", d/time.Hour, d%time.Hour/time.Minute)
+	}
 }
 
 func size(n uint64) string {
@@ -37,6 +52,7 @@ func size(n uint64) string {
 }
 
 type pageData struct {
+	Host    string // as the visitor reached the platform
 	Stats   admin.Stats
 	Health  admin.Health
 	Classes []pageClass
@@ -56,7 +72,7 @@ var whatIs = map[string]string{
 // page is the front door: a verdict, the classes with live figures, links to try.
 func (p *Platform) page(a *admin.Admin) handlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		data := pageData{Stats: a.Stats(), Health: a.Health(r.Context())}
+		data := pageData{Host: r.Host, Stats: a.Stats(), Health: a.Health(r.Context())}
 		for _, c := range Classes {
 			data.Classes = append(data.Classes, pageClass{c.Name, whatIs[c.Name], data.Stats.Classes[c.Name]})
 		}

@@ -118,14 +118,13 @@ func (s *sessionStore) Commit(token string, data []byte, expires time.Time) erro
 // Delete implements [scs.Store].
 func (s *sessionStore) Delete(token string) error { return s.DeleteCtx(context.Background(), token) }
 
+// newSessions does without scs.New, whose store in memory would leave a goroutine behind.
 func newSessions(store *sessionStore) *scs.SessionManager {
-	m := scs.New()
-	m.Store = store
-	m.Lifetime = sessionLife
-	m.Cookie.Name = "forebay_session"
-	m.Cookie.HttpOnly = true
-	m.Cookie.SameSite = http.SameSiteLaxMode
-	return m
+	return &scs.SessionManager{
+		Store: store, Lifetime: sessionLife, Codec: scs.GobCodec{},
+		ErrorFunc: func(w http.ResponseWriter, _ *http.Request, err error) { writeProblem(w, err) },
+		Cookie:    scs.SessionCookie{Name: "forebay_session", Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode, Persist: true},
+	}
 }
 
 // withSession loads a request's session where there is a cookie of one, and moves its end. The
