@@ -127,12 +127,15 @@ func (c *chat) lead(fill *forebay.Fill[*reply], q Question) {
 	if cause := context.Cause(ctx); cause != nil && err != nil {
 		err = cause
 	}
-	r.end(sources, err)
 	if err != nil {
+		r.end(err)
 		fill.Abandon(err)
 		return
 	}
+	// Stored first: whoever has read the end of a reply and asks again gets a hit.
+	r.restOn(sources)
 	fill.Commit(r, forebay.Keep{})
+	r.end(nil)
 }
 
 var errReplyTooLong = errors.New("the assistant's answer is too long")

@@ -29,14 +29,14 @@ func (r *reply) say(word string) {
 	r.change(func() { r.words = append(r.words, word) })
 }
 
+// restOn adds what the reply rests on: the last thing before its end.
+func (r *reply) restOn(sources []origin.Source) {
+	r.change(func() { r.sources = sources })
+}
+
 // end makes the reply whole, or says why it never will be.
-func (r *reply) end(sources []origin.Source, err error) {
-	r.change(func() {
-		if sources != nil {
-			r.sources = sources
-		}
-		r.whole, r.err = err == nil, err
-	})
+func (r *reply) end(err error) {
+	r.change(func() { r.whole, r.err = err == nil, err })
 }
 
 func (r *reply) change(do func()) {
