@@ -8,7 +8,6 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
-	"time"
 )
 
 // The journal holds the invalidations that this node has accepted and the log does not have yet, in
@@ -180,72 +179,4 @@ func (j *journal) renumber(l *ledger) []deferred {
 		j.queue[i].Number = l.note(j.queue[i].Targets, j.queue[i].Mode)
 	}
 	return j.queue
-}
-
-// acknowledged remembers which of this node's invalidations were acknowledged in which epoch, so
-// that they can be appended again when it ends: its log may have been a dying master's.
-type acknowledged struct {
-	latest atomic.Pointer[string] // the epoch that was looked at last
-
-	mu   sync.Mutex // guards what follows
-	held map[ackKey]ack
-}
-
-type ackKey struct {
-	target Target
-	mode   Mode
-}
-
-type ack struct {
-	epoch string
-	at    time.Time
-}
-
-// maxAcknowledged bounds them; beyond it keys and patterns are remembered by their class, and all
-// else as everything.
-const maxAcknowledged = 10_000
-
-func (a *acknowledged) add(records []Record, epoch string) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.held == nil {
-		a.held = map[ackKey]ack{}
-	}
-	for _, r := range records {
-		a.held[ackKey{r.Target, r.Mode}] = ack{epoch, time.Now()}
-	}
-	if len(a.held) <= maxAcknowledged {
-		return
-	}
-	coarse := map[ackKey]ack{}
-	for k, v := range a.held {
-		t := Everything()
-		if class := classOf(k.target); class != "" {
-			t = InClass(class)
-		}
-		coarse[ackKey{t, Remove}] = v
-	}
-	a.held = coarse
-}
-
-// before takes out what was acknowledged in other epochs, by mode, as far as an entry from before it
-// can still be of use.
-func (a *acknowledged) before(epoch string, life time.Duration) map[Mode][]Target {
-	if latest := a.latest.Load(); latest != nil && *latest == epoch {
-		return nil
-	}
-	a.latest.Store(&epoch)
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	out := map[Mode][]Target{}
-	for k, v := range a.held {
-		if v.epoch == epoch {
-			continue
-		}
-		delete(a.held, k)
-		if time.Since(v.at) < life {
-			out[k.mode] = append(out[k.mode], k.target)
-		}
-	}
-	return out
 }

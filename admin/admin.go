@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/forebay-cache/forebay"
@@ -36,6 +37,9 @@ type Check func(context.Context) error
 type Admin struct {
 	cache *forebay.Cache
 	o     Options
+
+	stopped chan struct{}
+	stop    sync.Once
 }
 
 // New returns the operations on a cache.
@@ -43,8 +47,12 @@ func New(c *forebay.Cache, o Options) *Admin {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	return &Admin{cache: c, o: o}
+	return &Admin{cache: c, o: o, stopped: make(chan struct{})}
 }
+
+// Close ends the streams of events, which would otherwise last as long as their readers. It is safe
+// to call twice.
+func (a *Admin) Close() { a.stop.Do(func() { close(a.stopped) }) }
 
 // Register adds the operations that only read, and never show values, to a mux: also to a public one.
 func (a *Admin) Register(mux *http.ServeMux) {

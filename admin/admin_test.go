@@ -224,7 +224,8 @@ func TestMetricsAgreeWithStatistics(t *testing.T) {
 
 func TestEvents(t *testing.T) {
 	c, _ := open(t)
-	server := httptest.NewServer(admin.New(c, quiet(admin.Options{})).Handler())
+	a := admin.New(c, quiet(admin.Options{}))
+	server := httptest.NewServer(a.Handler())
 	defer server.Close()
 	res, err := http.Get(server.URL + "/api/events")
 	if err != nil {
@@ -237,8 +238,8 @@ func TestEvents(t *testing.T) {
 	if first != "event: stats\n" || !strings.HasPrefix(second, `data: {"mode":"near-only"`) {
 		t.Errorf("%q %q", first, second)
 	}
-	c.Close()
-	if _, err := io.ReadAll(lines); err != nil { // the stream ends with the cache
+	a.Close()
+	if _, err := io.ReadAll(lines); err != nil { // the stream ends with the admin
 		t.Error(err)
 	}
 }

@@ -31,8 +31,7 @@ func (a *Admin) events(w http.ResponseWriter, r *http.Request) {
 		case <-tick.C:
 		case <-r.Context().Done():
 			return
-		}
-		if a.cache.Closed() {
+		case <-a.stopped:
 			return
 		}
 	}

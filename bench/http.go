@@ -31,14 +31,14 @@ func platform(w *bytes.Buffer, _ int) error {
 		if _, err := p.Cache().Invalidate(ctx, forebay.Everything()); err != nil {
 			return err
 		}
-		took, err := get(server.URL + "/api/partners?org_id=acme")
+		took, err := fetch(server.URL + "/api/partners?org_id=acme")
 		if err != nil {
 			return err
 		}
 		missed = append(missed, took)
 	}
 	for range hits {
-		took, err := get(server.URL + "/api/partners?org_id=acme")
+		took, err := fetch(server.URL + "/api/partners?org_id=acme")
 		if err != nil {
 			return err
 		}
@@ -52,7 +52,7 @@ func platform(w *bytes.Buffer, _ int) error {
 
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-func get(url string) (time.Duration, error) {
+func fetch(url string) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)

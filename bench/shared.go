@@ -77,163 +77,177 @@ func shared(w *bytes.Buffer, rounds int) error {
 		return err
 	}
 	defer stop()
-	contenders, done, err := sharedContenders(addr)
+	s, err := newSharedBench(addr)
 	if err != nil {
 		return err
 	}
-	defer done()
+	defer s.done()
 	fmt.Fprintf(w, "\n## Shared hit\n\n%d keys in redis-server 7.0 on loopback, 64 goroutines, nothing found near. Values: 1.5 KB, and lists of 20 structs.\n", sharedKeys)
-	for _, group := range contenders {
+	for _, group := range s.contenders() {
 		table(w, group, compare(rounds, group))
 	}
 	return sharedLog(w, addr)
 }
 
-func sharedContenders(addr string) ([][]contender, func(), error) {
-	const least = 64 << 10
-	writer, closeWriter, err := sharedNode(addr, 64<<20)
-	if err != nil {
-		return nil, nil, err
+// A sharedBench holds everything that the comparison asks, over the same keys.
+type sharedBench struct {
+	keys        []string
+	bare, tuned rueidis.Client
+	peer        *rediscache.Cache
+	bytes       *forebay.Func[string, []byte]
+	list        *forebay.Func[string, []item]
+	strict      *forebay.Func[string, []item]
+	writer      *forebay.Cache
+	close       []func()
+}
+
+func (s *sharedBench) done() {
+	for _, c := range s.close {
+		c()
 	}
-	node, closeNode, err := sharedNode(addr, least)
-	if err != nil {
-		return nil, nil, err
+}
+
+func newSharedBench(addr string) (*sharedBench, error) {
+	s := &sharedBench{keys: make([]string, sharedKeys)}
+	for i := range s.keys {
+		s.keys[i] = fmt.Sprint("key-", i)
 	}
-	strictNode, closeStrict, err := sharedNode(addr, 64<<20)
-	if err != nil {
-		return nil, nil, err
+	var err error
+	plain := rueidis.ClientOption{InitAddress: []string{addr}, DisableCache: true, ForceSingleClient: true}
+	if s.bare, err = rueidis.NewClient(plain); err != nil {
+		return nil, err
 	}
-	bare, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{addr}, DisableCache: true, ForceSingleClient: true})
-	if err != nil {
-		return nil, nil, err
-	}
-	tuned, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{addr}, DisableCache: true, ForceSingleClient: true,
-		PipelineMultiplex: -1, MaxFlushDelay: 20 * time.Microsecond})
-	if err != nil {
-		return nil, nil, err
+	plain.PipelineMultiplex, plain.MaxFlushDelay = -1, 20*time.Microsecond
+	if s.tuned, err = rueidis.NewClient(plain); err != nil {
+		return nil, err
 	}
 	old := goredis.NewClient(&goredis.Options{Addr: addr})
-	oldCache := rediscache.New(&rediscache.Options{Redis: old})
-	done := func() {
-		closeWriter()
-		closeNode()
-		closeStrict()
-		bare.Close()
-		tuned.Close()
-		old.Close()
-	}
+	s.peer = rediscache.New(&rediscache.Options{Redis: old})
+	s.close = append(s.close, s.bare.Close, s.tuned.Close, func() { old.Close() })
+	return s, errors.Join(s.open(addr), s.fill())
+}
 
-	var missed atomic.Int64
-	never := func(context.Context, string) ([]byte, error) {
-		missed.Add(1)
-		return nil, errors.New("not in the shared tier")
+// open opens the nodes that read. What they ask for is in the shared tier, so they never load.
+func (s *sharedBench) open(addr string) error {
+	const least, plenty = 64 << 10, 64 << 20
+	reader, closeReader, err := sharedNode(addr, least)
+	if err != nil {
+		return err
 	}
-	neverList := func(context.Context, string) ([]item, error) {
-		missed.Add(1)
-		return nil, errors.New("not in the shared tier")
+	strict, closeStrict, err := sharedNode(addr, plenty)
+	if err != nil {
+		return err
 	}
+	writer, closeWriter, err := sharedNode(addr, plenty)
+	if err != nil {
+		return err
+	}
+	s.writer = writer
+	s.close = append(s.close, closeReader, closeStrict, closeWriter)
+	missing := errors.New("not in the shared tier")
+	var errs [3]error
+	s.bytes, errs[0] = forebay.Wrap(reader, "bytes", func(context.Context, string) ([]byte, error) { return nil, missing })
+	s.list, errs[1] = forebay.Wrap(reader, "structs", func(context.Context, string) ([]item, error) { return nil, missing })
+	s.strict, errs[2] = forebay.Wrap(strict, "strict", func(context.Context, string) ([]item, error) { return answer(), nil })
+	return errors.Join(errs[:]...)
+}
+
+// fill puts the same answers where each contender looks for them.
+func (s *sharedBench) fill() error {
 	payload := bytes.Repeat([]byte("0123456789abcde"), 100)
-	putBytes, err := forebay.Wrap(writer, "bytes", func(context.Context, string) ([]byte, error) { return payload, nil })
+	putBytes, err := forebay.Wrap(s.writer, "bytes", func(context.Context, string) ([]byte, error) { return payload, nil })
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
-	putList, err := forebay.Wrap(writer, "structs", func(context.Context, string) ([]item, error) { return answer(), nil })
+	putList, err := forebay.Wrap(s.writer, "structs", func(context.Context, string) ([]item, error) { return answer(), nil })
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
-	getBytes, err := forebay.Wrap(node, "bytes", never)
-	if err != nil {
-		return nil, nil, err
-	}
-	getList, err := forebay.Wrap(node, "structs", neverList)
-	if err != nil {
-		return nil, nil, err
-	}
-	strict, err := forebay.Wrap(strictNode, "strict", func(context.Context, string) ([]item, error) { return answer(), nil })
-	if err != nil {
-		return nil, nil, err
-	}
-	keys := make([]string, sharedKeys)
 	encoded, err := cbor.Marshal(answer())
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
-	for i := range keys {
-		keys[i] = fmt.Sprint("key-", i)
-		if _, err := putBytes.Get(ctx, keys[i]); err != nil {
-			return nil, nil, err
-		}
-		if _, err := putList.Get(ctx, keys[i]); err != nil {
-			return nil, nil, err
-		}
-		if err := oldCache.Set(&rediscache.Item{Ctx: ctx, Key: "old-" + keys[i], Value: answer(), TTL: time.Hour}); err != nil {
-			return nil, nil, err
-		}
-		if i%500 == 0 {
-			for writer.Stats().Shared.Queued > 0 {
-				time.Sleep(time.Millisecond)
-			}
-		}
-		bare.Do(ctx, bare.B().Set().Key("plain-"+keys[i]).Value(rueidis.BinaryString(encoded)).Build())
-	}
-	time.Sleep(200 * time.Millisecond)
-	if _, err := strict.Get(ctx, "k"); err != nil {
-		return nil, nil, err
-	}
-	parallel := func(name string, call func(key string) error) contender {
-		return contender{name, func(b *testing.B) {
-			b.ReportAllocs()
-			b.SetParallelism(32)
-			var next atomic.Int64
-			b.RunParallel(func(pb *testing.PB) {
-				for pb.Next() {
-					if err := call(keys[next.Add(1)%sharedKeys]); err != nil {
-						b.Error(err)
-						return
-					}
-				}
-			})
-		}}
-	}
-	serial := func(name string, call func(key string) error) contender {
-		return contender{name, func(b *testing.B) {
-			b.ReportAllocs()
-			for i := 0; i < b.N; i++ {
-				if err := call(keys[i%sharedKeys]); err != nil {
-					b.Fatal(err)
-				}
-			}
-		}}
-	}
-	plain := func(key string) ([]byte, error) { return bare.Do(ctx, bare.B().Get().Key(key).Build()).AsBytes() }
-	return [][]contender{{
-		parallel("bare rueidis GET of the same bytes", func(k string) error { _, err := plain("forebay:e:bytes:" + k + ","); return err }),
-		parallel("the same, one connection, writes held back up to 20 µs, as the tier does", func(k string) error {
-			_, err := tuned.Do(ctx, tuned.B().Get().Key("forebay:e:bytes:"+k+",").Build()).AsBytes()
+	for i, key := range s.keys {
+		_, err1 := putBytes.Get(ctx, key)
+		_, err2 := putList.Get(ctx, key)
+		err3 := s.peer.Set(&rediscache.Item{Ctx: ctx, Key: "old-" + key, Value: answer(), TTL: time.Hour})
+		err4 := s.bare.Do(ctx, s.bare.B().Set().Key("plain-"+key).Value(rueidis.BinaryString(encoded)).Build()).Error()
+		if err := errors.Join(err1, err2, err3, err4); err != nil {
 			return err
-		}),
-		parallel("Forebay, bytes", func(k string) error { _, err := getBytes.Get(ctx, k); return err }),
+		}
+		for i%500 == 0 && s.writer.Stats().Shared.Queued > 0 {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	time.Sleep(200 * time.Millisecond) // the last writes are still on their way
+	_, err = s.strict.Get(ctx, "k")
+	return err
+}
+
+func get(c rueidis.Client, key string) ([]byte, error) {
+	return c.Do(ctx, c.B().Get().Key(key).Build()).AsBytes()
+}
+
+func (s *sharedBench) contenders() [][]contender {
+	envelope := func(c rueidis.Client) func(string) error {
+		return func(k string) error { _, err := get(c, "forebay:e:bytes:"+k+","); return err }
+	}
+	forebayBytes := func(k string) error { _, err := s.bytes.Get(ctx, k); return err }
+	decode := func(k string) error {
+		b, err := get(s.bare, "plain-"+k)
+		if err != nil {
+			return err
+		}
+		var out []item
+		return cbor.Unmarshal(b, &out)
+	}
+	peer := func(k string) error {
+		var out []item
+		return s.peer.Once(&rediscache.Item{Ctx: ctx, Key: "old-" + k, Value: &out, Do: func(*rediscache.Item) (any, error) { return nil, errors.New("missing") }})
+	}
+	return [][]contender{{
+		s.parallel("bare rueidis GET of the same bytes", envelope(s.bare)),
+		s.parallel("the same, one connection, writes held back up to 20 µs, as the tier does", envelope(s.tuned)),
+		s.parallel("Forebay, bytes", forebayBytes),
 	}, {
-		parallel("bare GET and CBOR decode, 20 structs", func(k string) error {
-			b, err := plain("plain-" + k)
-			if err != nil {
-				return err
+		s.parallel("bare GET and CBOR decode, 20 structs", decode),
+		s.parallel("Forebay, 20 structs", func(k string) error { _, err := s.list.Get(ctx, k); return err }),
+		s.parallel("go-redis/cache `Once`, remote, 20 structs", peer),
+	}, {
+		s.serial("bare rueidis GET of the same bytes, one goroutine", envelope(s.bare)),
+		s.serial("Forebay, bytes, one goroutine", forebayBytes),
+	}, {
+		s.parallel("bare rueidis GET of the same list", func(k string) error { _, err := get(s.bare, "plain-"+k); return err }),
+		s.parallel("Forebay, strict, found near", func(string) error { _, err := s.strict.Get(ctx, "k"); return err }),
+	}}
+}
+
+// parallel calls from 64 goroutines on two cores.
+func (s *sharedBench) parallel(name string, call func(key string) error) contender {
+	return contender{name, func(b *testing.B) {
+		b.ReportAllocs()
+		b.SetParallelism(32)
+		var next atomic.Int64
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				if err := call(s.keys[next.Add(1)%sharedKeys]); err != nil {
+					b.Error(err)
+					return
+				}
 			}
-			var out []item
-			return cbor.Unmarshal(b, &out)
-		}),
-		parallel("Forebay, 20 structs", func(k string) error { _, err := getList.Get(ctx, k); return err }),
-		parallel("go-redis/cache `Once`, remote, 20 structs", func(k string) error {
-			var out []item
-			return oldCache.Once(&rediscache.Item{Ctx: ctx, Key: "old-" + k, Value: &out, Do: func(*rediscache.Item) (any, error) { return nil, errors.New("missing") }})
-		}),
-	}, {
-		serial("bare rueidis GET of the same bytes, one goroutine", func(k string) error { _, err := plain("forebay:e:bytes:" + k + ","); return err }),
-		serial("Forebay, bytes, one goroutine", func(k string) error { _, err := getBytes.Get(ctx, k); return err }),
-	}, {
-		parallel("bare rueidis GET of the same list", func(k string) error { _, err := plain("plain-" + k); return err }),
-		parallel("Forebay, strict, found near", func(string) error { _, err := strict.Get(ctx, "k"); return err }),
-	}}, done, nil
+		})
+	}}
+}
+
+func (s *sharedBench) serial(name string, call func(key string) error) contender {
+	return contender{name, func(b *testing.B) {
+		b.ReportAllocs()
+		for i := 0; i < b.N; i++ {
+			if err := call(s.keys[i%sharedKeys]); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}}
 }
 
 // sharedLog measures the log: what one node appends and another follows, the lag between them, and

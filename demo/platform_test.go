@@ -368,6 +368,17 @@ func TestBadInput(t *testing.T) {
 	}
 }
 
+func TestRefusalsAreNotStored(t *testing.T) {
+	s := start(t, demo.Options{})
+	for range 3 {
+		s.get("/api/partners?org_id=nobody").cached(t, 404, "forebay; fwd=uri-miss")
+		s.get("/api/results/q-none").cached(t, 404, "forebay; fwd=uri-miss")
+	}
+	if n := s.admin.Stats().Origin.Calls; n != 6 {
+		t.Errorf("%d calls of the origin, want 6", n)
+	}
+}
+
 func TestThePage(t *testing.T) {
 	s := start(t, demo.Options{Version: "v1"})
 	if a := s.get("/"); a.StatusCode != 200 || !strings.Contains(a.body, "Everything works.") || !strings.Contains(a.body, "no data") || strings.Contains(a.body, "0.0 %") {

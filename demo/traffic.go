@@ -12,7 +12,7 @@ import (
 )
 
 // Traffic is a working day's mix of requests on a platform: most people look at lists, some ask
-// the assistant, a few run queries or change something. Organisations and questions follow Zipf's
+// the assistant, a few search by name or change something. Organisations and questions follow Zipf's
 // law, as people do.
 type Traffic struct {
 	Base      string // URL of the platform

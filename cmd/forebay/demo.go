@@ -66,7 +66,7 @@ func (c *demoCommand) Run(t terminal) error {
 		return err
 	}
 	a := p.Admin(os.Getenv("FOREBAY_ADMIN_TOKEN"), isLoopback(admin))
-	s := servers{logger: logger, accessLog: c.AccessLog == "json", out: t.out}
+	s := servers{stopping: a.Close, logger: logger, accessLog: c.AccessLog == "json", out: t.out}
 	s.add(public, p.Handler(a))
 	fmt.Fprintf(t.out, "platform  http://%s\n", public.Addr())
 	if admin != nil {

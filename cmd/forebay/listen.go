@@ -78,6 +78,7 @@ const (
 
 // servers runs several listeners as one: all stop when one fails or ctx ends.
 type servers struct {
+	stopping  func() // called when they begin to stop
 	logger    *slog.Logger
 	accessLog bool
 	out       io.Writer
@@ -103,7 +104,6 @@ func (s *servers) add(l net.Listener, h http.Handler) {
 func (s *servers) serve(ctx context.Context) error {
 	failed := make(chan error, len(s.all))
 	for _, srv := range s.all {
-		srv.BaseContext = func(net.Listener) context.Context { return ctx }
 		go func() { failed <- srv.Serve(srv.listener) }()
 	}
 	var first error
@@ -113,10 +113,11 @@ func (s *servers) serve(ctx context.Context) error {
 	case first = <-failed:
 		left--
 	}
-	stopping, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	patience, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
+	s.stopping()
 	for _, srv := range s.all {
-		if srv.Shutdown(stopping) != nil {
+		if srv.Shutdown(patience) != nil {
 			srv.Close()
 		}
 	}

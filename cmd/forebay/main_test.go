@@ -54,12 +54,18 @@ func startDemo(t *testing.T, args ...string) (platform, admin string, out *scree
 			t.Errorf("exit code %d: %s", c, out)
 		}
 	})
+	platform, admin = addresses(out)
+	return platform, admin, out
+}
+
+// addresses waits until a command has printed where it listens.
+func addresses(out *screen) (platform, admin string) {
 	for range out.printed {
 		if found := urls.FindAllStringSubmatch(out.String(), -1); len(found) == 2 {
-			return found[0][2], found[1][2], out
+			return found[0][2], found[1][2]
 		}
 	}
-	return "", "", out
+	return "", ""
 }
 
 func fetch(t *testing.T, url string) (*http.Response, string) {
@@ -96,6 +102,48 @@ func TestDemo(t *testing.T) {
 	b.Reset()
 	if code := run(t.Context(), []string{"purge", "--node", admin, "--class", "nobody"}, &b, &b); code != exitFailed || !strings.Contains(b.String(), `no class "nobody"`) {
 		t.Errorf("purge of an unknown class: %d %s", code, b.String())
+	}
+}
+
+// Who is being answered when the command is told to stop gets the answer; streams end.
+func TestStoppingAnswersWhoWaits(t *testing.T) {
+	ctx, stop := context.WithCancel(context.Background())
+	out := newScreen()
+	code := make(chan int)
+	go func() {
+		code <- run(ctx, []string{"demo", "--addr", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--origin-latency", "500ms"}, out, out)
+	}()
+	platform, admin := addresses(out)
+	stream, err := http.Get(admin + "/api/events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stream.Body.Close()
+	status := make(chan int)
+	go func() {
+		res, err := http.Get(platform + "/api/partners?org_id=acme")
+		if err != nil {
+			t.Error(err)
+			status <- 0
+			return
+		}
+		res.Body.Close()
+		status <- res.StatusCode
+	}()
+	for { // until the load runs
+		if _, body := fetch(t, platform+"/api/cache-stats"); strings.Contains(body, `"loading":1`) {
+			break
+		}
+	}
+	stop()
+	if s := <-status; s != 200 {
+		t.Errorf("the waiting request got %d", s)
+	}
+	if c := <-code; c != 0 {
+		t.Errorf("exit code %d: %s", c, out)
+	}
+	if _, err := io.ReadAll(stream.Body); err != nil {
+		t.Errorf("the stream broke off: %v", err)
 	}
 }
 
