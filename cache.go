@@ -207,7 +207,7 @@ func (c *Cache) store(e *entry, token string) bool {
 		return false
 	}
 	c.near.put(e)
-	if c.shared != nil && e.stamp.Epoch != "" { // what was loaded without a place in the log stays near
+	if c.shared != nil && !e.shared && e.stamp.Epoch != "" { // what was loaded without a place in the log stays near
 		c.shared.enqueue(job{entry: e, key: e.space.class.stored(e.key), token: token})
 	}
 	return true

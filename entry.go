@@ -28,6 +28,7 @@ type entry struct {
 	stale   int64 // until: served while a load runs behind
 	dead    int64 // until: served when a load fails
 	weight  uint32
+	shared  bool // came from the shared tier, and need not be written there
 }
 
 // refreshSpan is how many (beta × load time) before its end an entry may first be refreshed:

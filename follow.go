@@ -26,22 +26,19 @@ func (c *Cache) ready() bool {
 	return c.shared != nil && c.caughtUp.Load() && c.journal.empty()
 }
 
-// confirm reads the log from the head on.
+// confirm reads the log from the head to its end.
 func (c *Cache) confirm(ctx context.Context) error {
-	for {
-		asked, _ := c.ledger.place()
-		sent := c.now()
-		r, err := c.log.Read(ctx, asked)
-		if err != nil {
-			return err
-		}
-		if err := c.absorb(ctx, asked, r, nil, sent); err != nil || !r.More {
-			return err
-		}
+	asked, _ := c.ledger.place()
+	sent := c.now()
+	r, err := c.log.Read(ctx, asked)
+	if err != nil {
+		return err
 	}
+	return c.absorb(ctx, asked, r, nil, sent)
 }
 
-// absorb reads an answer of the log, sent for at a time, into the ledger, and does what it calls for.
+// absorb reads an answer of the log, sent for at a time, into the ledger, and does what it calls for:
+// when it returns without an error, the ledger knows the log to its end.
 func (c *Cache) absorb(ctx context.Context, asked Stamp, r Reading, own map[ID]uint64, sent int64) error {
 	switch c.ledger.take(asked, r, own) {
 	case moved:
@@ -50,7 +47,7 @@ func (c *Cache) absorb(ctx context.Context, asked Stamp, r Reading, own map[ID]u
 		return c.restart(ctx, asked, own)
 	}
 	if r.More {
-		return nil
+		return c.confirm(ctx)
 	}
 	if c.shared != nil && r.Run != c.ledger.writtenBy() {
 		// The server is not the one that wrote the newest record: it began anew, or is another. What

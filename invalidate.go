@@ -94,11 +94,6 @@ func (c *Cache) append(ctx context.Context, all ...deferred) (ID, error) {
 	if err := c.absorb(ctx, asked, r, own, sent); err != nil {
 		return ID{}, err
 	}
-	if r.More {
-		if err := c.confirm(ctx); err != nil {
-			return ID{}, err
-		}
-	}
 	if head, _ := c.ledger.place(); head.Epoch != r.Epoch || head.ID.Compare(last) < 0 {
 		return ID{}, ErrAway // the log that has them is not the one that this node follows now
 	}

@@ -3,6 +3,7 @@ package forebay_test
 import (
 	"context"
 	"log/slog"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -94,4 +95,41 @@ func TestPrivateClassesOnASharedTierNeedASecret(t *testing.T) {
 	if err == nil {
 		t.Error("accepted: each node would hash with a secret of its own")
 	}
+}
+
+// A tier whose writes hang.
+type hungWrites struct {
+	*forebay.Memory
+	hang chan struct{}
+}
+
+func (h *hungWrites) Set(ctx context.Context, key string, value []byte, ttl time.Duration) error {
+	<-h.hang
+	return h.Memory.Set(ctx, key, value, ttl)
+}
+
+// Writes are never in the request's way: what finds no room behind it is dropped and counted.
+func TestWritesNeverWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, h := &origin{}, &hungWrites{forebay.NewMemory(), make(chan struct{})}
+		c, f := joined(t, h, o)
+		begin := time.Now()
+		for i := range 6000 {
+			if _, err := f.Get(ctx, strconv.Itoa(i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if took := time.Since(begin); took != 0 {
+			t.Errorf("requests waited %s", took)
+		}
+		s := c.Stats().Shared
+		if s.Dropped < 1000 || s.Queued > 4096 {
+			t.Errorf("%d queued, %d dropped", s.Queued, s.Dropped)
+		}
+		close(h.hang)
+		synctest.Wait()
+		if q := c.Stats().Shared.Queued; q != 0 {
+			t.Errorf("%d still queued", q)
+		}
+	})
 }

@@ -89,17 +89,25 @@ func (t *tier) do(ctx context.Context, j job, wall func(int64) time.Time, now fu
 	case j.remove:
 		return t.Unlink(ctx, j.key)
 	case j.entry != nil:
-		if left := time.Duration(j.entry.dead - now()); left > 0 && j.entry.space.survives(t.codec, j.entry.value) {
-			var b []byte
-			if b, err = t.seal(j.entry, wall); err == nil {
-				err = t.Set(ctx, j.entry.space.class.stored(j.entry.key), b, left)
-			}
-		}
+		err = t.put(ctx, j, time.Duration(j.entry.dead-now()), wall)
 	}
 	if j.token != "" {
 		err = errors.Join(err, t.Release(ctx, j.key, j.token))
 	}
 	return err
+}
+
+// put writes an entry, for the life that is left of it.
+func (t *tier) put(ctx context.Context, j job, left time.Duration, wall func(int64) time.Time) error {
+	e := j.entry
+	if left <= 0 || e.err == nil && !e.space.survives(t.codec, e.value) {
+		return nil
+	}
+	b, err := t.seal(e, wall)
+	if err != nil {
+		return err
+	}
+	return t.Set(ctx, j.key, b, left)
 }
 
 // seal makes an entry's envelope.
@@ -142,7 +150,7 @@ func (c *Cache) lookup(ctx context.Context, sp *space, key string) lookup {
 	}
 	l := lookup{unconfirmed: c.shared != nil && !c.confirmed()}
 	l.entry, l.state = c.near.get(key, now)
-	if c.shared == nil || l.state < isOnError || !c.ready() {
+	if c.shared == nil || l.state < isOnError || sp.class.TTL == 0 || !c.ready() {
 		return l
 	}
 	if s, ok := c.sharedLookup(ctx, sp, key, l.unconfirmed); ok && s.state < l.state {
@@ -226,7 +234,7 @@ func (c *Cache) unseal(sp *space, key string, b []byte) (e *entry, v verdict, ah
 		env.tags[i] = strings.Clone(tag) // or a tag would keep the whole envelope
 	}
 	e = &entry{
-		space: sp, key: key, tags: env.tags, stamp: Stamp{c.ledger.epoch(), env.stamp.ID}, took: env.took,
+		space: sp, key: key, shared: true, tags: env.tags, stamp: Stamp{c.ledger.epoch(), env.stamp.ID}, took: env.took,
 		created: now - int64(wall.Sub(env.created)),
 	}
 	e.fresh, e.stale, e.dead = e.created+int64(env.fresh), e.created+int64(env.stale), e.created+int64(env.dead)

@@ -292,10 +292,17 @@ func TestValuesThatDoNotSurviveStayNear(t *testing.T) {
 		Name   string
 		hidden int
 	}
-	f, err := forebay.Wrap(n.cache, "loose/secretive", func(context.Context, string) (secretive, error) { return secretive{"x", 7}, nil })
+	f, err := forebay.Wrap(n.cache, "loose/secretive", func(_ context.Context, key string) (secretive, error) {
+		if key == "nothing" {
+			return secretive{}, forebay.ErrNotFound
+		}
+		return secretive{"x", 7}, nil
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	f.Get(ctx, "nothing") // tells nothing of the values
+	n.settled()
 	if v, err := f.Get(ctx, "k"); err != nil || v.hidden != 7 {
 		t.Fatal(v, err)
 	}

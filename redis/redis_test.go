@@ -191,29 +191,45 @@ func TestTheRunFollowsTheServer(t *testing.T) {
 	}
 }
 
-// One round trip per shared hit, counted at the server.
+// One round trip per shared hit, counted at the server: a GET, and for a strict read, a GET and an
+// XRANGE in one pipeline.
 func TestCommandsPerHit(t *testing.T) {
-	s := redistest.Start(t)
-	tier := open(t, redis.Options{URL: s.URL()})
-	if _, err := tier.Append(ctx, forebay.ID{}, nil); err != nil {
-		t.Fatal(err)
+	const hits = 50
+	s, o := redistest.Start(t), &shop{}
+	a := start(t, s.URL(), o)
+	for i := range hits {
+		get(t, a.loose, fmt.Sprint(i))
+		get(t, a.strict, fmt.Sprint(i))
 	}
-	before := commands(s)
-	for range 100 {
-		if _, err := tier.Get(ctx, "a"); err != nil {
-			t.Fatal(err)
-		}
+	a.settled()
+	b := start(t, s.URL(), o)
+	loads := o.loads.Load()
+	before, ranges := calls(s, "get"), calls(s, "xrange")
+	for i := range hits {
+		get(t, b.loose, fmt.Sprint(i))
 	}
-	// The INFO that counts is a command too, and so may be a probe's.
-	if n := commands(s) - before; n < 100 || n > 104 {
-		t.Errorf("%d commands for 100 look-ups", n)
+	if n := calls(s, "get") - before; n != hits {
+		t.Errorf("%d GETs for %d shared hits", n, hits)
+	}
+	for i := range hits {
+		get(t, b.strict, fmt.Sprint(i))
+	}
+	if n := calls(s, "get") - before; n != 2*hits {
+		t.Errorf("%d GETs for %d shared hits and as many strict ones", n, hits)
+	}
+	// Both followers read the log too, now and then.
+	if n := calls(s, "xrange") - ranges; n < hits || n > hits+10 {
+		t.Errorf("%d XRANGEs for %d strict reads", n, hits)
+	}
+	if o.loads.Load() != loads {
+		t.Errorf("%d loads", o.loads.Load()-loads)
 	}
 }
 
-func commands(s *redistest.Server) int {
+func calls(s *redistest.Server, command string) int {
 	n := 0
-	for line := range strings.SplitSeq(s.Do("INFO", "stats"), "\r\n") {
-		fmt.Sscanf(line, "total_commands_processed:%d", &n)
+	for line := range strings.SplitSeq(s.Do("INFO", "commandstats"), "\r\n") {
+		fmt.Sscanf(line, "cmdstat_"+command+":calls=%d", &n)
 	}
 	return n
 }

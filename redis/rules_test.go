@@ -72,6 +72,30 @@ func TestFailoverToALaggingReplica(t *testing.T) {
 	eventually(t, 10*time.Second, "other reads see it too", func() bool { return get(t, b.loose, "k") == v })
 }
 
+// Rule 3. The new master's clock is behind: its IDs are below what the node has read. What it appends
+// must be seen all the same.
+func TestFailoverToAServerWhoseClockIsBehind(t *testing.T) {
+	master, replica := pair(t)
+	o := &shop{}
+	proxy := redistest.NewProxy(t, master)
+	b := start(t, proxy.URL(), o)
+	replica.Do("REPLICAOF", "NO", "ONE")
+	ahead(t, master, time.Hour)
+	eventually(t, 10*time.Second, "b has read it", func() bool {
+		return b.cache.Stats().Log.Head.ID.Ms > uint64(time.Now().Add(30*time.Minute).UnixMilli())
+	})
+	get(t, b.loose, "k")
+	proxy.Switch(replica)
+	master.Kill()
+	c := start(t, replica.URL(), o)
+	c.twoTier()
+	v := o.write("k")
+	if r := c.invalidate(forebay.Tag("tag-k")); r.Deferred {
+		t.Fatal("not acknowledged")
+	}
+	eventually(t, 15*time.Second, "b sees it", func() bool { return get(t, b.loose, "k") == v })
+}
+
 // Rule 2. Stamps of a lost log count for nothing: its IDs may be ahead of the new one's, when clocks
 // differ, and a slow writer may store an entry of it after the loss.
 func TestAnEntryOfALostLogIsStoredLate(t *testing.T) {
@@ -275,4 +299,28 @@ func TestTrimmedWhileAway(t *testing.T) {
 	s.Do("XTRIM", "forebay:log", "MAXLEN", "2")
 	proxy.Flow()
 	eventually(t, 15*time.Second, "it sees the change", func() bool { return get(t, b.loose, "k") == v })
+}
+
+// A strict read sees everything that was acknowledged, also when one answer of the log does not hold it.
+func TestAStrictReadFarBehind(t *testing.T) {
+	s, o := redistest.Start(t), &shop{}
+	a := start(t, s.URL(), o)
+	proxy := redistest.NewProxy(t, s)
+	b := start(t, proxy.URL(), o)
+	get(t, b.strict, "k")
+	b.settled()
+	proxy.Hold()
+	var many []forebay.Target
+	for i := range 2500 {
+		many = append(many, forebay.Tag(fmt.Sprint(i)))
+	}
+	a.invalidate(many...)
+	v := o.write("k")
+	a.invalidate(forebay.Tag("tag-k"))
+	proxy.Flow()
+	for range 20 {
+		if got := get(t, b.strict, "k"); got != v {
+			t.Fatalf("read %d after %d was acknowledged", got, v)
+		}
+	}
 }

@@ -153,7 +153,7 @@ func TestSoak(t *testing.T) {
 	faults := 0
 	for end := time.Now().Add(*soakFor); time.Now().Before(end) && !t.Failed(); faults++ {
 		wait(t, time.Duration(200+plan.IntN(800))*time.Millisecond)
-		length := time.Duration(100+plan.IntN(1500)) * time.Millisecond
+		length := time.Duration(100+plan.IntN(2900)) * time.Millisecond
 		switch plan.IntN(5) {
 		case 0:
 			s.Kill()
