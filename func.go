@@ -19,6 +19,7 @@ type Func[P, V any] struct {
 	plan  *keyPlan
 	load  func(context.Context, P) (V, error)
 	fast  bool // the key needs neither the heap nor the caller
+	hits  *striped
 
 	keep  func(P, V) Keep
 	many  func(context.Context, []P) ([]Result[V], error)
@@ -77,6 +78,7 @@ func Wrap[P, V any](c *Cache, name string, load func(context.Context, P) (V, err
 	if f.space, err = OpenSpace(c, name, f.size); err != nil {
 		return nil, err
 	}
+	f.hits = &f.space.class.hits[TierNear]
 	f.fast = f.plan.scalar && !f.space.class.Private && (c.shared == nil || !f.space.class.Strict)
 	return f, nil
 }
@@ -93,7 +95,7 @@ func (f *Func[P, V]) Get(ctx context.Context, p P) (V, error) {
 		if len(key) <= maxReadableKey {
 			e, st := sp.near.get(unsafe.String(unsafe.SliceData(key), len(key)), sp.cache.now())
 			if st == isFresh {
-				sp.class.hits[TierNear].add(e.took)
+				f.hits.add(e.took)
 				v, _ := e.value.(V)
 				return f.own(v), e.err
 			}

@@ -22,7 +22,11 @@ func appendKey[P any](plan *keyPlan, dst []byte, p *P) ([]byte, error) {
 
 // appendScalarParts is appendParts for scalar plans. It calls nothing that could keep the address.
 func appendScalarParts(dst []byte, o *op, p unsafe.Pointer) []byte {
-	if o.kind != opStruct {
+	switch o.kind {
+	case opString: // by far the most frequent
+		return append(appendEscaped(dst, *(*string)(p)), ',')
+	case opStruct:
+	default:
 		return append(appendScalar(dst, o, p), ',')
 	}
 	for i := range o.fields {

@@ -3,6 +3,7 @@ package forebay
 import (
 	"math"
 	"reflect"
+	"slices"
 	"sync"
 	"unsafe"
 )
@@ -31,17 +32,33 @@ func (e *entry) weigh(value int) {
 type sizer struct {
 	flat int
 	// beyond adds what lies behind the value's pointers; nil if nothing can.
-	beyond func(v reflect.Value, seen seen) int
+	beyond func(v reflect.Value, seen *seen) int
 }
 
-// seen holds the pointers already counted, so that shared memory counts once and cycles end.
-type seen map[unsafe.Pointer]struct{}
+// seen holds the pointers already counted, so that shared memory counts once and cycles end. Most
+// values have a few.
+type seen struct {
+	few  [8]unsafe.Pointer
+	n    int
+	many map[unsafe.Pointer]struct{}
+}
 
-func (s seen) first(p unsafe.Pointer) bool {
-	if _, ok := s[p]; ok {
+func (s *seen) first(p unsafe.Pointer) bool {
+	if slices.Contains(s.few[:s.n], p) {
 		return false
 	}
-	s[p] = struct{}{}
+	if s.n < len(s.few) {
+		s.few[s.n] = p
+		s.n++
+		return true
+	}
+	if _, ok := s.many[p]; ok {
+		return false
+	}
+	if s.many == nil {
+		s.many = map[unsafe.Pointer]struct{}{}
+	}
+	s.many[p] = struct{}{}
 	return true
 }
 
@@ -59,7 +76,7 @@ func deepSize(v any) int {
 		n = sizeClass(s.flat, s.beyond != nil)
 	}
 	if s.beyond != nil {
-		n += s.beyond(r, seen{})
+		n += s.beyond(r, &seen{})
 	}
 	return n
 }
@@ -76,19 +93,19 @@ func newSizer(t reflect.Type) *sizer {
 	s := &sizer{flat: int(t.Size())}
 	switch t.Kind() {
 	case reflect.String:
-		s.beyond = func(v reflect.Value, _ seen) int { return sizeClass(v.Len(), false) }
+		s.beyond = func(v reflect.Value, _ *seen) int { return sizeClass(v.Len(), false) }
 	case reflect.Slice:
 		s.beyond = sliceSize(t)
 	case reflect.Pointer:
 		elem := lazySizer(t.Elem())
-		s.beyond = func(v reflect.Value, seen seen) int {
+		s.beyond = func(v reflect.Value, seen *seen) int {
 			if v.IsNil() || !seen.first(v.UnsafePointer()) {
 				return 0
 			}
 			return elem().boxed(v.Elem(), seen)
 		}
 	case reflect.Interface:
-		s.beyond = func(v reflect.Value, seen seen) int {
+		s.beyond = func(v reflect.Value, seen *seen) int {
 			if v.IsNil() {
 				return 0
 			}
@@ -100,7 +117,7 @@ func newSizer(t reflect.Type) *sizer {
 		s.beyond = structSize(t)
 	case reflect.Array:
 		if elem := sizerOf(t.Elem()); elem.beyond != nil {
-			s.beyond = func(v reflect.Value, seen seen) int { return elem.beyondAll(v, seen) }
+			s.beyond = func(v reflect.Value, seen *seen) int { return elem.beyondAll(v, seen) }
 		}
 	}
 	return s
@@ -112,7 +129,7 @@ func lazySizer(t reflect.Type) func() *sizer {
 }
 
 // boxed is the size of a value with an allocation of its own.
-func (s *sizer) boxed(v reflect.Value, seen seen) int {
+func (s *sizer) boxed(v reflect.Value, seen *seen) int {
 	n := sizeClass(s.flat, s.beyond != nil)
 	if s.beyond != nil {
 		n += s.beyond(v, seen)
@@ -120,7 +137,7 @@ func (s *sizer) boxed(v reflect.Value, seen seen) int {
 	return n
 }
 
-func (s *sizer) beyondAll(v reflect.Value, seen seen) int {
+func (s *sizer) beyondAll(v reflect.Value, seen *seen) int {
 	n := 0
 	for i := range v.Len() {
 		n += s.beyond(v.Index(i), seen)
@@ -128,9 +145,9 @@ func (s *sizer) beyondAll(v reflect.Value, seen seen) int {
 	return n
 }
 
-func sliceSize(t reflect.Type) func(reflect.Value, seen) int {
+func sliceSize(t reflect.Type) func(reflect.Value, *seen) int {
 	elem := lazySizer(t.Elem())
-	return func(v reflect.Value, seen seen) int {
+	return func(v reflect.Value, seen *seen) int {
 		e := elem()
 		if e.beyond == nil { // cannot lead back here, and two owners of one array are rare
 			return sizeClass(v.Cap()*e.flat, false)
@@ -142,7 +159,7 @@ func sliceSize(t reflect.Type) func(reflect.Value, seen) int {
 	}
 }
 
-func structSize(t reflect.Type) func(reflect.Value, seen) int {
+func structSize(t reflect.Type) func(reflect.Value, *seen) int {
 	type part struct {
 		index int
 		*sizer
@@ -156,7 +173,7 @@ func structSize(t reflect.Type) func(reflect.Value, seen) int {
 	if parts == nil {
 		return nil
 	}
-	return func(v reflect.Value, seen seen) int {
+	return func(v reflect.Value, seen *seen) int {
 		n := 0
 		for _, p := range parts {
 			n += p.beyond(v.Field(p.index), seen)
@@ -174,9 +191,9 @@ const (
 	tableSlots = 1024
 )
 
-func mapSize(t reflect.Type) func(reflect.Value, seen) int {
+func mapSize(t reflect.Type) func(reflect.Value, *seen) int {
 	key, elem := lazySizer(t.Key()), lazySizer(t.Elem())
-	return func(v reflect.Value, seen seen) int {
+	return func(v reflect.Value, seen *seen) int {
 		if v.IsNil() || !seen.first(v.UnsafePointer()) {
 			return 0
 		}
