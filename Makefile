@@ -14,7 +14,8 @@ build: ## build bin/forebay
 	$(GO) build -o bin/forebay ./cmd/forebay
 
 test: deps ## every test; installs what is missing in CI or as root on Debian
-	$(GO) test -race -shuffle=on -timeout 12m ./...
+	$(GO) test -race -shuffle=on -timeout 12m $$($(GO) list ./... | grep -v internal/mechanism)
+	$(GO) test -timeout 12m ./internal/mechanism
 	$(GO) test -run '^$$' -fuzz '^FuzzKey$$' -fuzztime 10s .
 	$(GO) test -run '^$$' -fuzz '^FuzzPattern$$' -fuzztime 10s .
 	$(GO) test -run '^$$' -fuzz '^FuzzEnvelope$$' -fuzztime 10s .

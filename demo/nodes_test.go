@@ -22,7 +22,7 @@ func twoSites(t *testing.T) (server *redistest.Server, a, b *site) {
 	file := t.TempDir() + "/data.db"
 	one := func() *site {
 		quiet := slog.New(slog.DiscardHandler)
-		tier, err := redis.Open(context.Background(), redis.Options{URL: server.URL(), Logger: quiet})
+		tier, err := redis.Open(context.Background(), redis.Options{URL: server.URL(), Logger: quiet, Budget: 500 * time.Millisecond})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -83,7 +83,7 @@ func (t *Tier) knownRun() *serverRun {
 func (t *Tier) Append(ctx context.Context, head forebay.ID, records []forebay.Record) (r forebay.Reading, err error) {
 	budget := t.o.Budget
 	if head == (forebay.ID{}) || len(records) > fewRecords {
-		budget = appendBudget // nobody's request: a node that begins, or its journal
+		budget = max(budget, appendBudget) // nobody's request: a node that begins, or its journal
 	}
 	err = t.guard(ctx, budget, func(ctx context.Context, c rueidis.Client) error {
 		r, err = t.script(ctx, c, true, head, records)

@@ -124,12 +124,7 @@ func (t *Tier) look(ctx context.Context, c rueidis.Client) error {
 	if err != nil {
 		return err
 	}
-	info := map[string]string{}
-	for line := range strings.SplitSeq(text, "\r\n") {
-		if k, v, ok := strings.Cut(line, ":"); ok {
-			info[k] = v
-		}
-	}
+	info := parseInfo(text)
 	version := info["redis_version"]
 	name := "redis " + version
 	if v := info["valkey_version"]; v != "" {
@@ -153,6 +148,17 @@ func (t *Tier) look(ctx context.Context, c rueidis.Client) error {
 	defer t.mu.Unlock()
 	t.state.Version, t.state.UsedMemory, t.state.Problem = name, used, ""
 	return nil
+}
+
+// parseInfo reads the answer of INFO.
+func parseInfo(text string) map[string]string {
+	info := map[string]string{}
+	for line := range strings.SplitSeq(text, "\r\n") {
+		if k, v, ok := strings.Cut(line, ":"); ok {
+			info[k] = v
+		}
+	}
+	return info
 }
 
 func atLeast(version string, major, minor int) bool {

@@ -21,9 +21,13 @@ var ctx = context.Background()
 // quiet is a logger for tests that provoke what it would say.
 var quiet = slog.New(slog.DiscardHandler)
 
+// open opens a tier that is patient with a machine under load, unless the test says otherwise.
 func open(t testing.TB, o redis.Options) *redis.Tier {
 	t.Helper()
 	o.Logger = quiet
+	if o.Budget == 0 {
+		o.Budget = 500 * time.Millisecond
+	}
 	tier, err := redis.Open(ctx, o)
 	if err != nil {
 		t.Fatal(err)
@@ -70,7 +74,7 @@ func TestGuest(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := redistest.Start(t)
-			tier := open(t, redis.Options{URL: s.URL()})
+			tier := open(t, redis.Options{URL: s.URL(), Budget: 50 * time.Millisecond})
 			if err := tier.Set(ctx, "a", []byte("v"), time.Minute); err != nil {
 				t.Fatal(err)
 			}

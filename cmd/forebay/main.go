@@ -26,6 +26,7 @@ func (e usageError) Unwrap() error { return e.error }
 
 type commands struct {
 	Demo    demoCommand    `cmd:"" help:"Run the reference platform."`
+	Doctor  doctorCommand  `cmd:"" help:"Prove each tier by real round trips; a remedy for each thing that fails."`
 	Stats   statsCommand   `cmd:"" help:"Show the statistics of a running node."`
 	Purge   purgeCommand   `cmd:"" help:"Invalidate by key, tag, class or pattern on a running node."`
 	Version versionCommand `cmd:"" help:"Print the version."`

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"text/tabwriter"
+	"time"
+
+	"github.com/forebay-cache/forebay/admin"
+	"github.com/forebay-cache/forebay/redis"
+)
+
+type doctorCommand struct {
+	Redis string `placeholder:"URL" env:"REDIS_URL,FOREBAY_REDIS" help:"Shared tier to prove. Default: near tier only."`
+}
+
+var errUnproven = errors.New("something does not work: see the table")
+
+// Run proves each tier by real round trips and prints what it found, with a remedy a line.
+func (c *doctorCommand) Run(t terminal) error {
+	proofs := []admin.Proof{admin.ProveNear(t.ctx)}
+	var advice []redis.Advice
+	if c.Redis != "" {
+		tier, err := redis.Open(t.ctx, redis.Options{URL: c.Redis, Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			return usageError{fmt.Errorf("--redis or REDIS_URL: %w", err)}
+		}
+		defer tier.Close()
+		state := tier.State()
+		if !state.Connected {
+			proofs = append(proofs, admin.Proof{What: "shared tier: connect", Err: errors.New(state.Problem), Remedy: "nothing else can be tried"})
+		} else {
+			fmt.Fprintf(t.out, "%s, %.1f MB used\n", state.Version, float64(state.UsedMemory)/1e6)
+			proofs = append(proofs, admin.ProveShared(t.ctx, tier)...)
+			if advice, err = tier.Advise(t.ctx); err != nil {
+				proofs = append(proofs, admin.Proof{What: "settings: read", Err: err, Remedy: "allow the user INFO and TIME in the ACL"})
+			}
+		}
+	}
+	w := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
+	failed := false
+	for _, p := range proofs {
+		if p.Err != nil {
+			failed = true
+			fmt.Fprintf(w, "FAILED\t%s\t\t%v: %s\n", p.What, p.Err, p.Remedy)
+			continue
+		}
+		fmt.Fprintf(w, "ok\t%s\t%s\t\n", p.What, p.Took.Round(10*time.Microsecond))
+	}
+	for _, a := range advice {
+		fmt.Fprintf(w, "warning\t%s\t\t%s\n", a.Problem, a.Remedy)
+	}
+	if c.Redis == "" {
+		fmt.Fprintln(w, "warning\tno shared tier is configured\t\tset REDIS_URL to share answers between processes")
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	if failed {
+		return errUnproven
+	}
+	return nil
+}

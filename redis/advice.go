@@ -1,0 +1,69 @@
+package redis
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/rueidis"
+)
+
+// An Advice is something about a server that works, and will hurt all the same.
+type Advice struct{ Problem, Remedy string }
+
+const (
+	tinyMemory = 16 << 20
+	maxSkew    = time.Second
+)
+
+// Advise looks at the server's settings.
+func (t *Tier) Advise(ctx context.Context) ([]Advice, error) {
+	var out []Advice
+	err := t.guard(ctx, scanBudget, func(ctx context.Context, c rueidis.Client) error {
+		text, err := c.Do(ctx, c.B().Info().Build()).ToString()
+		if err != nil {
+			return err
+		}
+		before := time.Now()
+		clock, err := c.Do(ctx, c.B().Time().Build()).AsStrSlice()
+		if err != nil {
+			return err
+		}
+		out = append(memoryAdvice(parseInfo(text)), clockAdvice(clock, before, time.Now())...)
+		return nil
+	})
+	return out, err
+}
+
+func memoryAdvice(info map[string]string) (out []Advice) {
+	limit, _ := strconv.ParseInt(info["maxmemory"], 10, 64) // 0 where the server does not say
+	switch policy := info["maxmemory_policy"]; {
+	case limit == 0:
+		out = append(out, Advice{"the server has no memory limit: what it stores may take the whole machine", "set maxmemory, and maxmemory-policy volatile-lru"})
+	case policy == "noeviction":
+		out = append(out, Advice{"maxmemory-policy is noeviction: when memory is full, writes and invalidations fail", "set maxmemory-policy volatile-lru"})
+	case strings.HasPrefix(policy, "allkeys-"):
+		out = append(out, Advice{"maxmemory-policy is " + policy + ": the log of invalidations can be evicted, and every node then begins anew", "set maxmemory-policy volatile-lru"})
+	}
+	if limit > 0 && limit < tinyMemory {
+		out = append(out, Advice{fmt.Sprintf("maxmemory is %d bytes: the log alone can fill it", limit), "give it 64 MB or more"})
+	}
+	return out
+}
+
+func clockAdvice(clock []string, before, after time.Time) []Advice {
+	if len(clock) != 2 {
+		return nil
+	}
+	seconds, err := strconv.ParseInt(clock[0], 10, 64)
+	if err != nil {
+		return nil
+	}
+	server := time.Unix(seconds, 0)
+	if server.Add(time.Second+maxSkew).After(before) && server.Add(-maxSkew).Before(after) {
+		return nil
+	}
+	return []Advice{{fmt.Sprintf("the server's clock differs from this machine's by %s: TTLs of entries that other nodes wrote are off by as much", server.Sub(after).Round(time.Second)), "run NTP on both"}}
+}
