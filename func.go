@@ -18,13 +18,22 @@ type Func[P, V any] struct {
 	space *Space[V]
 	plan  *keyPlan
 	load  func(context.Context, P) (V, error)
-	fast  bool // the key needs neither the heap nor the caller
-	hits  *striped
+	fast  fastPath
 
 	keep  func(P, V) Keep
 	many  func(context.Context, []P) ([]Result[V], error)
 	clone func(V) V
 	size  func(V) int
+}
+
+// A fastPath is what [Func.Get] needs for a near hit, gathered in one place. near is nil where the
+// key needs the heap or the caller, or the answer the log.
+type fastPath struct {
+	near   *near
+	prefix string
+	root   *op
+	hits   *striped
+	cache  *Cache
 }
 
 // An Option of a function mentions its parameter or its value; everything else is in its [Class].
@@ -78,24 +87,24 @@ func Wrap[P, V any](c *Cache, name string, load func(context.Context, P) (V, err
 	if f.space, err = OpenSpace(c, name, f.size); err != nil {
 		return nil, err
 	}
-	f.hits = &f.space.class.hits[TierNear]
-	f.fast = f.plan.scalar && !f.space.class.Private && (c.shared == nil || !f.space.class.Strict)
+	if k := f.space.class; f.plan.scalar && !k.Private && (c.shared == nil || !k.Strict) {
+		f.fast = fastPath{c.near, f.space.prefix, &f.plan.root, &k.hits[TierNear], c}
+	}
 	return f, nil
 }
 
 // keyScratch is the room on the stack for a key that is only looked up.
-const keyScratch = 128
+const keyScratch = 96
 
 // Get returns the function's answer, from the cache where it may. It has the type of load.
 func (f *Func[P, V]) Get(ctx context.Context, p P) (V, error) {
-	if f.fast {
-		sp := f.space.space
+	if fast := &f.fast; fast.near != nil {
 		var scratch [keyScratch]byte
-		key := appendScalarParts(append(scratch[:0], sp.prefix...), &f.plan.root, unsafe.Pointer(&p))
+		key := appendScalarParts(append(scratch[:0], fast.prefix...), fast.root, unsafe.Pointer(&p))
 		if len(key) <= maxReadableKey {
-			e, st := sp.near.get(unsafe.String(unsafe.SliceData(key), len(key)), sp.cache.now())
+			e, st := fast.near.get(unsafe.String(unsafe.SliceData(key), len(key)), fast.cache.now())
 			if st == isFresh {
-				f.hits.add(e.took)
+				fast.hits.add(e.took)
 				v, _ := e.value.(V)
 				return f.own(v), e.err
 			}

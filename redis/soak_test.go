@@ -20,9 +20,8 @@ var (
 
 // The origin of the soak remembers when each version was written and acknowledged.
 type ledgerOf struct {
-	mu      sync.Mutex
-	version int
-	acked   []ackedAt // in the order of acknowledgement
+	mu    sync.Mutex
+	acked []ackedAt // in the order of acknowledgement
 }
 
 type ackedAt struct {
