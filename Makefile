@@ -16,17 +16,17 @@ build: ## build bin/forebay
 test: deps ## every test; installs what is missing in CI or as root on Debian
 	$(GO) test -race -shuffle=on -timeout 12m $$($(GO) list ./... | grep -v internal/mechanism)
 	$(GO) test -timeout 12m ./internal/mechanism
-	$(GO) test -run '^$$' -fuzz '^FuzzKey$$' -fuzztime 10s .
-	$(GO) test -run '^$$' -fuzz '^FuzzPattern$$' -fuzztime 10s .
-	$(GO) test -run '^$$' -fuzz '^FuzzEnvelope$$' -fuzztime 10s .
+	$(GO) test -run '^$$' -fuzz '^FuzzKey$$' -fuzztime 10s -fuzzminimizetime 10x .
+	$(GO) test -run '^$$' -fuzz '^FuzzPattern$$' -fuzztime 10s -fuzzminimizetime 10x .
+	$(GO) test -run '^$$' -fuzz '^FuzzEnvelope$$' -fuzztime 10s -fuzzminimizetime 10x .
 
 deps:
 	@sh internal/redistest/install.sh
 
 fuzz: ## look for new inputs, a minute for each target
-	$(GO) test -run '^$$' -fuzz '^FuzzKey$$' -fuzztime 1m .
-	$(GO) test -run '^$$' -fuzz '^FuzzPattern$$' -fuzztime 1m .
-	$(GO) test -run '^$$' -fuzz '^FuzzEnvelope$$' -fuzztime 1m .
+	$(GO) test -run '^$$' -fuzz '^FuzzKey$$' -fuzztime 1m -fuzzminimizetime 100x .
+	$(GO) test -run '^$$' -fuzz '^FuzzPattern$$' -fuzztime 1m -fuzzminimizetime 100x .
+	$(GO) test -run '^$$' -fuzz '^FuzzEnvelope$$' -fuzztime 1m -fuzzminimizetime 100x .
 
 bench: deps ## measure against peers and write docs/performance.md
 	cd bench && $(GO) run . -write ../docs/performance.md
