@@ -31,8 +31,25 @@ type held struct {
 
 func (h held) alive() bool { return time.Now().Before(h.until) }
 
-// memoryRecords bounds the log in memory.
-const memoryRecords = 1 << 16
+// makeRoom keeps a table within its bound: what has expired goes first, then whatever comes.
+func makeRoom(table map[string]held) {
+	if len(table) < memoryHeld {
+		return
+	}
+	maps.DeleteFunc(table, func(_ string, h held) bool { return !h.alive() })
+	for key := range table {
+		if len(table) < memoryHeld {
+			return
+		}
+		delete(table, key)
+	}
+}
+
+// Bounds of what is in memory: the log, the values, the leases.
+const (
+	memoryRecords = 1 << 16
+	memoryHeld    = 1 << 17
+)
 
 // NewMemory returns an empty tier in memory.
 func NewMemory() *Memory {
@@ -112,6 +129,7 @@ func (m *Memory) GetAndRead(_ context.Context, key string, head Stamp) ([]byte, 
 func (m *Memory) Set(_ context.Context, key string, value []byte, ttl time.Duration) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	makeRoom(m.values)
 	m.values[key] = held{slices.Clone(value), time.Now().Add(ttl)}
 	return nil
 }
@@ -133,6 +151,7 @@ func (m *Memory) Lease(_ context.Context, key, token string, life time.Duration)
 	if m.leases[key].alive() {
 		return false, m.getLocked(key), nil
 	}
+	makeRoom(m.leases)
 	m.leases[key] = held{[]byte(token), time.Now().Add(life)}
 	return true, m.getLocked(key), nil
 }
