@@ -82,9 +82,7 @@ func Open(ctx context.Context, o Options) (*Tier, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.breaker = newBreaker(func(from, to gobreaker.State) {
-		o.Logger.Warn("forebay: the breaker of the shared tier changed", "from", from.String(), "to", to.String())
-	})
+	t.breaker = newBreaker(t.changed)
 	working, stop := context.WithCancel(context.WithoutCancel(ctx))
 	t.stop = stop
 	first := make(chan struct{})
@@ -94,6 +92,16 @@ func Open(ctx context.Context, o Options) (*Tier, error) {
 	case <-ctx.Done():
 	}
 	return t, nil
+}
+
+// changed says when the tier goes away and when it is back, and not each try in between.
+func (t *Tier) changed(from, to gobreaker.State) {
+	switch {
+	case from == gobreaker.StateClosed:
+		t.o.Logger.Warn("forebay: the shared tier does not answer: requests go on without it")
+	case to == gobreaker.StateClosed:
+		t.o.Logger.Info("forebay: the shared tier answers again")
+	}
 }
 
 // clientOption is the client's configuration: one connection carries all requests, so that what is
