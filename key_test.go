@@ -209,7 +209,8 @@ func FuzzPattern(f *testing.F) {
 	c := open(f, forebay.Options{})
 	fn := wrap(f, c, "c", func(context.Context, string) (int, error) { return 0, nil })
 	f.Fuzz(func(t *testing.T, pattern, p string) {
-		if !strings.Contains(pattern, "*") || strings.Contains(pattern, "#") || len(pattern) > 100 || len(p) > 60 {
+		stars := strings.Count(pattern, "*") // the plain definition below takes exponential time in them
+		if stars == 0 || stars > 4 || strings.Contains(pattern, "#") || len(pattern) > 100 || len(p) > 60 {
 			return
 		}
 		fn.Get(ctx, p)
