@@ -75,7 +75,7 @@ func TestTheImageRunsAsNobody(t *testing.T) {
 			t.Errorf("the image sets %s, which the command does not read", m[1])
 		}
 	}
-	if !strings.Contains(string(text), "\nUSER nonroot\n") {
+	if !strings.Contains(string(text), "\nUSER 65532:65532\n") {
 		t.Error("the image runs as root")
 	}
 }
