@@ -11,8 +11,9 @@ import (
 // or left; one that leads must also be ended, by Commit or Abandon.
 type Fill[V any] struct {
 	space  *Space[V]
-	flight *flight // nil: answered at once by found
+	flight *flight // nil: answered at once, by found or err
 	found  *entry
+	err    error
 	leads  bool
 	joined uint64
 	slot   bool
@@ -26,9 +27,19 @@ func (s *Space[V]) Begin(ctx context.Context, key string) *Fill[V] {
 }
 
 func (s *Space[V]) begin(ctx context.Context, key string, how beginning) *Fill[V] {
-	f := &Fill[V]{space: s, joined: s.cache.ledger.number.Load()}
-	f.flight, f.leads, f.found = s.cache.flights.begin(ctx, s.space, key, how)
-	return f
+	for {
+		f := &Fill[V]{space: s, joined: s.cache.ledger.number.Load()}
+		var after <-chan struct{}
+		if f.flight, f.leads, f.found, after = s.cache.flights.begin(ctx, s.space, key, how); after == nil {
+			return f
+		}
+		select {
+		case <-after:
+		case <-ctx.Done():
+			f.err = ctx.Err()
+			return f
+		}
+	}
 }
 
 // Leads reports whether this caller has to load.
@@ -61,6 +72,7 @@ func (f *Fill[V]) acquireSlot(patient bool) error {
 			if !patient {
 				return f.busy(true)
 			}
+			f.space.cache.flights.queue(f.flight)
 			select {
 			case c.slots <- struct{}{}:
 			case <-ctx.Done():
@@ -173,6 +185,9 @@ func (f *Fill[V]) WaitWhole(ctx context.Context) (V, Outcome, error) {
 
 func (f *Fill[V]) wait(ctx context.Context, until func(*flight) <-chan struct{}) (V, Outcome, error) {
 	var zero V
+	if f.err != nil {
+		return zero, Outcome{Status: Miss, Tier: TierOrigin}, f.err
+	}
 	if f.flight == nil {
 		found := f.space.found(f.found, f.space.cache.now())
 		found.Reason = NoReason

@@ -46,6 +46,7 @@ type flight struct {
 	entry     *entry // the whole answer; nil while it is still growing, and for a failure
 	err       error
 	waiters   int
+	queued    bool  // waits for one of the class's loads
 	loading   bool  // allowed to call the origin, …
 	began     int64 // … since when
 	published bool
@@ -72,22 +73,28 @@ type beginning struct {
 //  1. A misses the near tier.
 //  2. B, who leads the flight, stores its answer and ends the flight.
 //  3. A finds no flight, and would load a second time.
-func (fs *flights) begin(ctx context.Context, sp *space, key string, how beginning) (f *flight, leads bool, found *entry) {
+//
+// after is a flight that runs but may not answer this caller: he waits for its end and begins again.
+// All who came too late for it then share the next one, and the origin sees one load at a time.
+func (fs *flights) begin(ctx context.Context, sp *space, key string, how beginning) (f *flight, leads bool, found *entry, after <-chan struct{}) {
 	c := fs.cache
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	if f := fs.byKey[key]; f != nil {
 		v, now := c.ledger.judge(key, sp.class.Name, nil, f.number)
-		if v == valid && (!how.alone || now == f.number) && f.created >= how.since {
+		if v == valid && f.created < how.since {
+			return nil, false, nil, f.done
+		}
+		if v == valid && (!how.alone || now == f.number) {
 			if !how.behind {
 				f.waiters++
 			}
-			return f, false, nil
+			return f, false, nil, nil
 		}
 	}
 	if !how.anyway && how.since == 0 {
 		if e, st := c.near.get(key, c.now()); st == isFresh || st == isAhead && !how.behind {
-			return nil, false, e
+			return nil, false, e, nil
 		}
 	}
 	f = &flight{space: sp, key: key, readable: make(chan struct{}), done: make(chan struct{}), behind: how.behind, anyway: how.anyway, since: how.since}
@@ -104,7 +111,7 @@ func (fs *flights) begin(ctx context.Context, sp *space, key string, how beginni
 	fs.all.Add(1)
 	// A load that does not heed its context must not hold its key for longer than the timeout.
 	f.unhook = context.AfterFunc(f.ctx, func() { fs.end(f, nil, fs.timeoutError(f)) })
-	return f, true, nil
+	return f, true, nil, nil
 }
 
 func (fs *flights) timeoutError(f *flight) error {
@@ -114,7 +121,7 @@ func (fs *flights) timeoutError(f *flight) error {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	c := f.space.class
-	if !f.loading {
+	if f.queued && !f.loading {
 		return &BusyError{Class: c.Name, MaxLoads: c.MaxLoads, RetryAfter: retryAfter}
 	}
 	return fmt.Errorf("%w: %s after %s", ErrLoadTimeout, f.space.name, c.LoadTimeout)
@@ -122,6 +129,13 @@ func (fs *flights) timeoutError(f *flight) error {
 
 // retryAfter is what a refused caller is told to wait.
 const retryAfter = time.Second
+
+// queue marks that the load waits for its turn.
+func (fs *flights) queue(f *flight) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	f.queued = true
+}
 
 // acquired marks that the load may now call the origin.
 func (fs *flights) acquired(f *flight) {

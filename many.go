@@ -59,6 +59,7 @@ type wanted[V any] struct {
 
 // batch begins all fills before it waits for any, so that those it leads are one call.
 func (f *Func[P, V]) batch(ctx context.Context, ps []P, results []Result[V]) {
+	came := f.space.cache.now() // one time for all, or a parameter that is named twice would wait for itself
 	var waiting []wanted[V]
 	var led []*Fill[V]
 	var params []P
@@ -80,7 +81,7 @@ func (f *Func[P, V]) batch(ctx context.Context, ps []P, results []Result[V]) {
 		if ok {
 			w.stale = &found
 		}
-		w.fill = f.space.begin(ctx, key, beginning{since: found.asked})
+		w.fill = f.space.begin(ctx, key, beginning{since: min(came, found.asked)})
 		if w.fill.Leads() {
 			led, params = append(led, w.fill), append(params, p)
 		}

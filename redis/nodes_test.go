@@ -31,11 +31,17 @@ type shop struct {
 	mu       sync.Mutex
 	versions map[string]int
 	loads    atomic.Int64
+	now      atomic.Int64 // loads that run
+	most     atomic.Int64
 	took     time.Duration
 }
 
 func (s *shop) load(ctx context.Context, key string) (int, error) {
 	s.loads.Add(1)
+	n := s.now.Add(1)
+	defer s.now.Add(-1)
+	for m := s.most.Load(); n > m && !s.most.CompareAndSwap(m, n); m = s.most.Load() {
+	}
 	s.mu.Lock()
 	v := s.versions[key]
 	s.mu.Unlock()

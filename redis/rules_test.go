@@ -3,6 +3,7 @@ package redis_test
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -231,6 +232,31 @@ func TestAStrictCallerDoesNotJoinWhatBeganBefore(t *testing.T) {
 	}
 	if got := <-first; got != 0 {
 		t.Errorf("the first caller got %d", got)
+	}
+}
+
+// Rule 8 and promise 3. However many strict callers come while the log cannot be read, the origin sees
+// one load at a time for their key: who came too late for one shares the next.
+func TestStrictCallersWithoutTheLogShareLoads(t *testing.T) {
+	s, o := redistest.Start(t), &shop{took: 200 * time.Millisecond}
+	b := start(t, s.URL(), o)
+	s.Kill()
+	eventually(t, 10*time.Second, "degraded", func() bool { return b.cache.Stats().Mode == forebay.Degraded })
+	var wg sync.WaitGroup
+	for range 100 {
+		wg.Go(func() {
+			if _, err := b.strict.Get(ctx, "k"); err != nil {
+				t.Error(err)
+			}
+		})
+		wait(t, time.Millisecond)
+	}
+	wg.Wait()
+	if n := o.most.Load(); n != 1 {
+		t.Errorf("%d loads at once for one key, want 1", n)
+	}
+	if n := o.loads.Load(); n > 4 {
+		t.Errorf("%d loads for callers who came within half a second of loads that take 200 ms", n)
 	}
 }
 
