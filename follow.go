@@ -52,7 +52,8 @@ func (c *Cache) absorb(ctx context.Context, asked Stamp, r Reading, own map[ID]u
 	if c.shared != nil && r.Run != c.ledger.writtenBy() {
 		// The server is not the one that wrote the newest record: it began anew, or is another. What
 		// it lost is unknown; the fence that append puts there says so to everybody.
-		return c.restart(ctx, asked, own)
+		head, _ := c.ledger.place()
+		return c.restart(ctx, head, own)
 	}
 	c.vouch(sent)
 	c.reappend()
@@ -66,14 +67,16 @@ func (c *Cache) vouch(sent int64) {
 	c.caughtUp.Store(true)
 }
 
-// restart reads the log from its beginning, because it does not join on to what this node knows. Of
-// several callers that see it, one does it.
-func (c *Cache) restart(ctx context.Context, asked Stamp, own map[ID]uint64) error {
+// restart reads the log from its beginning, because it does not join on to what this node knows, as
+// seen at a head. Of several callers that see it, one does it; the others confirm what he has read,
+// without his lock: to confirm may mean to restart again.
+func (c *Cache) restart(ctx context.Context, seenAt Stamp, own map[ID]uint64) error {
 	c.restarting.Lock()
-	defer c.restarting.Unlock()
-	if head, _ := c.ledger.place(); head != asked {
-		return c.confirm(ctx) // another has done it
+	if head, _ := c.ledger.place(); head != seenAt {
+		c.restarting.Unlock()
+		return c.confirm(ctx)
 	}
+	defer c.restarting.Unlock()
 	sent := c.now()
 	r, err := c.log.Append(ctx, ID{}, nil)
 	if err != nil {

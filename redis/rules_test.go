@@ -175,6 +175,28 @@ func TestRestart(t *testing.T) {
 	}
 }
 
+// Rule 3. One answer brings records that the node has not read and tells of a new run of the server.
+func TestNewRecordsAndANewRunAtOnce(t *testing.T) {
+	s, o := redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always"), &shop{}
+	a := start(t, s.URL(), o)
+	proxy := redistest.NewProxy(t, s)
+	b := start(t, proxy.URL(), o)
+	get(t, b.strict, "k")
+	proxy.Hold()
+	v := o.write("k")
+	a.invalidate(forebay.Tag("tag-k"))
+	a.cache.Close() // nobody else appends under the new run
+	a.tier.Close()
+	s.Kill()
+	s.Restart()
+	proxy.Switch(s)
+	proxy.Flow()
+	b.twoTier()
+	if got := get(t, b.strict, "k"); got != v {
+		t.Errorf("read %d after %d was acknowledged", got, v)
+	}
+}
+
 // Rule 6. What has left the ledger for room makes old entries of the shared tier no valid ones again.
 func TestAFullLedgerAndAnOldEntry(t *testing.T) {
 	s, o := redistest.Start(t), &shop{}
