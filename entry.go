@@ -28,7 +28,7 @@ type entry struct {
 	stale   int64 // until: served while a load runs behind
 	dead    int64 // until: served when a load fails
 	weight  uint32
-	shared  bool // came from the shared tier, and need not be written there
+	shared  bool // came from the shared tier, or must not go there
 }
 
 // refreshSpan is how many (beta × load time) before its end an entry may first be refreshed:
@@ -42,6 +42,7 @@ type Keep struct {
 	Stale        time.Duration // 0: the class's; negative: off
 	StaleIfError time.Duration // 0: the class's; negative: off
 	Tags         []string
+	NearOnly     bool // not in the shared tier
 }
 
 // times sets an entry's times from its class and its Keep.

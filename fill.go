@@ -19,11 +19,21 @@ type Fill[V any] struct {
 	slot   bool
 }
 
+// A Need says what a load must be for its caller. The zero Need takes any, and what was stored
+// meanwhile; [Found.Need] is that of a caller who looked up first.
+type Need struct {
+	Anew   bool // nothing stored will do, however fresh
+	Behind bool // nobody will wait: something stale is being served
+
+	since int64
+}
+
 // Begin joins the load of a full key that is under way, or leads a new one: then the place in the
-// log is taken, before anything is loaded. The load gets ctx's values without its cancellation,
-// and the class's LoadTimeout.
-func (s *Space[V]) Begin(ctx context.Context, key string) *Fill[V] {
-	return s.begin(ctx, key, beginning{})
+// log is taken, before anything is loaded. The load gets ctx's values without its cancellation.
+// It is cancelled when it makes no progress for the class's LoadTimeout: from here, and from each
+// [Fill.Publish].
+func (s *Space[V]) Begin(ctx context.Context, key string, need Need) *Fill[V] {
+	return s.begin(ctx, key, beginning{grows: true, anyway: need.Anew, behind: need.Behind, since: need.since})
 }
 
 func (s *Space[V]) begin(ctx context.Context, key string, how beginning) *Fill[V] {
@@ -108,8 +118,9 @@ func (f *Fill[V]) Release() {
 }
 
 // Publish lets everybody who waits have a value that is still growing; they read it from its first
-// byte. Commit stores it when it is whole; Abandon tells nobody twice, so the value itself must
-// carry its failure. V must be safe to read while it grows.
+// byte. Later calls say that it has grown. Commit stores it when it is whole. Abandon ends the load
+// without storing it, with nil where that is no failure; it tells nobody twice, so the value itself
+// must carry its failure. V must be safe to read while it grows.
 func (f *Fill[V]) Publish(v V, tags ...string) {
 	f.space.cache.flights.publish(f.flight, v, tags)
 }
@@ -130,7 +141,7 @@ func (f *Fill[V]) CommitAs(key string, v V, k Keep) bool {
 
 func (f *Fill[V]) entry(key string, v V, k Keep) *entry {
 	now := f.space.cache.now()
-	e := &entry{value: v, key: key, tags: k.Tags, space: f.space.space, stamp: f.flight.stamp, took: f.space.cache.flights.took(f.flight, now)}
+	e := &entry{value: v, key: key, tags: k.Tags, shared: k.NearOnly, space: f.space.space, stamp: f.flight.stamp, took: f.space.cache.flights.took(f.flight, now)}
 	e.number.Store(f.flight.number)
 	e.times(now, k)
 	e.weigh(f.space.size(v))

@@ -32,6 +32,7 @@ type flight struct {
 	ctx     context.Context
 	cancel  context.CancelFunc
 	unhook  func() bool
+	late    *time.Timer // ends the load of a value that has stopped growing; nil: ctx has a deadline
 
 	// behind: nobody need wait, because the load refreshes something that is still served.
 	behind   bool
@@ -61,6 +62,7 @@ type beginning struct {
 	anyway bool // load, whatever is stored
 	alone  bool // join only a flight that knows all that this node knows now
 	behind bool // nobody will wait: something else is being served
+	grows  bool // the timeout counts from each Publish anew
 
 	// since is when a caller came who could not make sure that this node knows everything: no load
 	// that began before may answer it, nor anything stored (rule 8). 0 for everybody else.
@@ -100,10 +102,7 @@ func (fs *flights) begin(ctx context.Context, sp *space, key string, how beginni
 	f = &flight{space: sp, key: key, readable: make(chan struct{}), done: make(chan struct{}), behind: how.behind, anyway: how.anyway, since: how.since}
 	f.stamp, f.number = c.ledger.place()
 	f.created = c.now()
-	f.ctx, f.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	if t := sp.class.LoadTimeout; t > 0 {
-		f.ctx, f.cancel = context.WithTimeout(context.WithoutCancel(ctx), t)
-	}
+	f.setTimeout(ctx, how.grows)
 	if !how.behind {
 		f.waiters = 1
 	}
@@ -114,8 +113,26 @@ func (fs *flights) begin(ctx context.Context, sp *space, key string, how beginni
 	return f, true, nil, nil
 }
 
+// setTimeout gives the load its context. That of a growing value has no deadline: it may take as long
+// as it likes, if only it goes on.
+func (f *flight) setTimeout(ctx context.Context, grows bool) {
+	ctx = context.WithoutCancel(ctx)
+	t := f.space.class.LoadTimeout
+	switch {
+	case t == 0:
+		f.ctx, f.cancel = context.WithCancel(ctx)
+	case grows:
+		var cancel context.CancelCauseFunc
+		f.ctx, cancel = context.WithCancelCause(ctx)
+		f.late = time.AfterFunc(t, func() { cancel(context.DeadlineExceeded) })
+		f.cancel = func() { f.late.Stop(); cancel(nil) }
+	default:
+		f.ctx, f.cancel = context.WithTimeout(ctx, t)
+	}
+}
+
 func (fs *flights) timeoutError(f *flight) error {
-	if errors.Is(f.ctx.Err(), context.Canceled) {
+	if errors.Is(context.Cause(f.ctx), context.Canceled) {
 		return context.Canceled
 	}
 	fs.mu.Lock()
@@ -160,11 +177,17 @@ func (fs *flights) holds(f *flight, e *entry) bool {
 	return f.entry == e && f.stored
 }
 
-// publish lets the callers have a value that is still growing.
+// publish lets the callers have a value that is still growing, and gives it more time.
 func (fs *flights) publish(f *flight, value any, tags []string) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	if f.published || f.ended {
+	if f.ended {
+		return
+	}
+	if f.late != nil {
+		f.late.Reset(f.space.class.LoadTimeout)
+	}
+	if f.published {
 		return
 	}
 	f.value, f.tags, f.published = value, tags, true
@@ -198,7 +221,7 @@ func (fs *flights) end(f *flight, e *entry, err error) {
 		f.renewal.Stop()
 	}
 	fs.mu.Unlock()
-	if token != "" && !(e != nil && f.stored) {
+	if token != "" && (e == nil || !f.stored || e.shared) { // else it is released behind the write
 		fs.cache.release(f.space.class.stored(f.key), token)
 	}
 	f.unhook()
@@ -222,12 +245,12 @@ func (fs *flights) ended(f *flight, took time.Duration, err error) {
 }
 
 // leave takes back a wait. A load that nobody waits for goes on, because its answer will be kept;
-// one whose answer nobody could use is cancelled.
+// one whose answer nobody could use is cancelled, unless it was published: those who left read it.
 func (fs *flights) leave(f *flight) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	f.waiters--
-	if f.waiters > 0 || f.ended || f.behind {
+	if f.waiters > 0 || f.ended || f.behind || f.published {
 		return
 	}
 	v, _ := fs.cache.ledger.judge(f.key, f.space.class.Name, nil, f.number)

@@ -103,6 +103,12 @@ func (s *space) Key(part string) string {
 	return key
 }
 
+// PrivateKey returns the full key of a part that is one caller's own: a hash of both, keyed with
+// [Options.Secret], so that neither key nor log nor page shows whose entry it is.
+func (s *space) PrivateKey(part, caller string) string {
+	return string(hashPrivate([]byte(s.prefix+part), len(s.prefix), s.cache.options.Secret, caller))
+}
+
 // Class returns the space's class, its defaults filled in.
 func (s *space) Class() Class { return s.class.Class }
 
@@ -153,6 +159,9 @@ func (s *Space[V]) Lookup(ctx context.Context, key string) (Found[V], bool) {
 	}
 	return found, true
 }
+
+// Need is what this caller needs of a load.
+func (f Found[V]) Need() Need { return Need{since: f.asked} }
 
 func (s *Space[V]) found(e *entry, now int64) Found[V] {
 	if e == nil {

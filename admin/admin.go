@@ -26,6 +26,8 @@ type Options struct {
 	Checks map[string]Check
 	// OriginCalls counts the calls of the origin, where there is somebody who counts. May be nil.
 	OriginCalls func() int64
+	// Advice lists routes that are not cached and could be. May be nil.
+	Advice func() []Advice
 	// Logger gets one record for each change. Default slog.Default().
 	Logger *slog.Logger
 }

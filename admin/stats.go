@@ -24,6 +24,7 @@ type Stats struct {
 	Shared        *SharedStats          `json:"shared"` // null when near-only
 	Log           LogStats              `json:"log"`
 	Origin        *OriginStats          `json:"origin,omitempty"`
+	Advice        []Advice              `json:"advice,omitempty"`
 	UptimeSeconds float64               `json:"uptime_seconds"`
 	Version       string                `json:"version"`
 }
@@ -114,6 +115,13 @@ type OriginStats struct {
 	Calls int64 `json:"calls"`
 }
 
+// Advice is a route that is not cached only because nobody says for how long, and the flag that would.
+type Advice struct {
+	Route   string `json:"route"`
+	Answers int    `json:"answers"`
+	Flag    string `json:"flag"`
+}
+
 func (a *Admin) stats(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, a.Stats()) }
 
 // Stats returns the statistics as of now.
@@ -143,6 +151,9 @@ func (a *Admin) Stats() Stats {
 	}
 	if a.o.OriginCalls != nil {
 		out.Origin = &OriginStats{a.o.OriginCalls()}
+	}
+	if a.o.Advice != nil {
+		out.Advice = a.o.Advice()
 	}
 	return out
 }

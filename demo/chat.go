@@ -79,7 +79,7 @@ func (c *chat) answer(ctx context.Context, key string, q Question, whole bool) (
 		return found.Value, found.Outcome, found.Err
 	}
 	for {
-		fill := c.replies.Begin(ctx, key)
+		fill := c.replies.Begin(ctx, key, found.Need())
 		if fill.Leads() {
 			go c.lead(fill, q)
 		}

@@ -150,7 +150,16 @@ func printStats(w io.Writer, s admin.Stats) {
 			rate(c.HitRate), c.Hits, c.StaleHits, c.Coalesced, c.Misses, c.Loads, c.LoadErrors, c.Entries, c.SavedSeconds)
 	}
 	tw.Flush()
+	if len(s.Advice) > 0 {
+		fmt.Fprintln(w, "\nnot cached, because the origin does not say for how long:")
+		for _, one := range s.Advice[:min(len(s.Advice), maxAdvice)] {
+			fmt.Fprintf(w, "  %6d  %s\n", one.Answers, one.Flag)
+		}
+	}
 }
+
+// maxAdvice is how many routes are worth a line each.
+const maxAdvice = 10
 
 func rate(r *float64) string {
 	if r == nil {

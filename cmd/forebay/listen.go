@@ -72,6 +72,7 @@ const (
 	readHeaderTimeout = 10 * time.Second
 	readTimeout       = 60 * time.Second
 	idleTimeout       = 120 * time.Second
+	writeIdle         = 60 * time.Second
 	maxHeader         = 64 << 10
 	stopTimeout       = 20 * time.Second
 )
@@ -98,6 +99,37 @@ func (s *servers) add(l net.Listener, h http.Handler) {
 		Handler: h, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, IdleTimeout: idleTimeout,
 		MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(s.logger.Handler(), slog.LevelWarn),
 	}, l})
+}
+
+// addGateway is add for what passes bodies of any length: each read and each write has its own deadline
+// instead of the whole, and HTTP/2 is spoken without TLS too.
+func (s *servers) addGateway(l net.Listener, h http.Handler) {
+	s.add(patientListener{l}, h)
+	srv := s.all[len(s.all)-1].Server
+	srv.ReadTimeout = 0
+	srv.Protocols = new(http.Protocols)
+	srv.Protocols.SetHTTP1(true)
+	srv.Protocols.SetUnencryptedHTTP2(true)
+}
+
+// A patientListener's connections give each write a deadline: a client that reads nothing is let go.
+type patientListener struct{ net.Listener }
+
+func (l patientListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return patientConn{c}, nil
+}
+
+type patientConn struct{ net.Conn }
+
+func (c patientConn) Write(p []byte) (int, error) {
+	if err := c.SetWriteDeadline(time.Now().Add(writeIdle)); err != nil {
+		return 0, err
+	}
+	return c.Conn.Write(p)
 }
 
 // serve returns when everything has stopped: requests in flight are answered, for a while.

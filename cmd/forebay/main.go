@@ -1,4 +1,4 @@
-// Command forebay runs the reference platform and talks to running nodes.
+// Command forebay runs the gateway and the reference platform, and talks to running nodes.
 package main
 
 import (
@@ -26,6 +26,8 @@ func (e usageError) Unwrap() error { return e.error }
 
 type commands struct {
 	Demo    demoCommand    `cmd:"" help:"Run the reference platform."`
+	Serve   serveCommand   `cmd:"" help:"Run the gateway: a cache in front of any HTTP API."`
+	Check   checkCommand   `cmd:"" help:"Check the gateway's file: every mistake with its place."`
 	Doctor  doctorCommand  `cmd:"" help:"Prove each tier by real round trips; a remedy for each thing that fails."`
 	Stats   statsCommand   `cmd:"" help:"Show the statistics of a running node."`
 	Purge   purgeCommand   `cmd:"" help:"Invalidate by key, tag, class or pattern on a running node."`

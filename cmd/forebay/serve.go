@@ -1,0 +1,124 @@
+package main
+
+import (
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"github.com/forebay-cache/forebay/admin"
+	"github.com/forebay-cache/forebay/gateway"
+	"github.com/forebay-cache/forebay/httpcache"
+	"github.com/forebay-cache/forebay/redis"
+)
+
+type serveCommand struct {
+	listenFlags
+	Origin    string   `placeholder:"URL" help:"The API to stand in front of: http://HOST:PORT, https://HOST, or h2c://HOST:PORT."`
+	Config    string   `placeholder:"FILE" help:"YAML file with origin, profile, classes and routes. Flags win over it."`
+	Profile   string   `placeholder:"safe|rfc" help:"How far to trust origin and clients. Default safe."`
+	Cache     []string `sep:"none" placeholder:"'PATTERN=TTL'" help:"Cache a route for so long where the origin does not say: 'GET /api/partners=15m'. Repeatable."`
+	Redis     string   `placeholder:"URL" env:"REDIS_URL,FOREBAY_REDIS" help:"Shared tier, on Redis or Valkey. Default: near tier only."`
+	Journal   string   `placeholder:"FILE" help:"Keeps the invalidations that Redis does not have yet, so that they survive a crash; each process needs its own. Default: memory."`
+	Secret    string   `env:"FOREBAY_SECRET" hidden:""`
+	NearBytes byteSize `placeholder:"SIZE" help:"Memory of the near tier. Default: a quarter of what the process may use, at most 512MiB."`
+}
+
+// Run serves the gateway until it is told to stop.
+func (c *serveCommand) Run(t terminal) error {
+	logger := slog.New(slog.NewTextHandler(t.err, nil))
+	config, err := c.config()
+	if err != nil {
+		return usageError{err}
+	}
+	limitMemory()
+	o := gateway.Options{Config: config, NearBytes: int64(c.NearBytes), Journal: c.Journal, Secret: []byte(c.Secret), Logger: logger}
+	if c.Redis != "" {
+		tier, err := redis.Open(t.ctx, redis.Options{URL: c.Redis, Logger: logger})
+		if err != nil {
+			return usageError{fmt.Errorf("--redis or REDIS_URL: %w", err)}
+		}
+		defer tier.Close()
+		o.Shared = tier
+	}
+	if len(o.Secret) == 0 {
+		o.Secret = []byte(rand.Text())
+		if c.Redis != "" {
+			logger.Warn("FOREBAY_SECRET is not set: what callers with credentials get is not shared between nodes")
+		}
+	}
+	g, err := gateway.Open(t.ctx, o)
+	if err != nil {
+		return usageError{err}
+	}
+	defer g.Close()
+
+	public, adminListener, err := c.listen()
+	if err != nil {
+		return err
+	}
+	a := admin.New(g.Cache(), admin.Options{
+		Version: version(), Token: os.Getenv("FOREBAY_ADMIN_TOKEN"), Loopback: isLoopback(adminListener), Logger: logger,
+		Advice: func() []admin.Advice {
+			var out []admin.Advice
+			for _, one := range g.Advice() {
+				out = append(out, admin.Advice(one))
+			}
+			return out
+		},
+	})
+	s := servers{stopping: a.Close, logger: logger, accessLog: c.AccessLog == "json", out: t.out}
+	s.addGateway(public, g)
+	fmt.Fprintf(t.out, "gateway   http://%s -> %s\n", public.Addr(), config.Origin)
+	if adminListener != nil {
+		s.add(adminListener, a.Handler())
+		fmt.Fprintf(t.out, "admin     http://%s\n", adminListener.Addr())
+	}
+	return s.serve(t.ctx)
+}
+
+// config is the file's, with the flags over it.
+func (c *serveCommand) config() (gateway.Config, error) {
+	var config gateway.Config
+	if c.Config != "" {
+		var err error
+		if config, err = gateway.ReadConfig(c.Config); err != nil {
+			return config, fmt.Errorf("--config: %w", err)
+		}
+	}
+	if c.Origin != "" {
+		config.Origin = c.Origin
+	}
+	switch c.Profile {
+	case "":
+	case string(httpcache.Safe), string(httpcache.RFC):
+		config.Profile = httpcache.Profile(c.Profile)
+	default:
+		return config, fmt.Errorf("--profile %s: safe or rfc", c.Profile)
+	}
+	for _, text := range c.Cache {
+		rule, err := gateway.ParseRule(text)
+		if err != nil {
+			return config, fmt.Errorf("--cache %w", err)
+		}
+		config.SetRule(rule)
+	}
+	if config.Origin == "" {
+		return config, fmt.Errorf("no origin: say which API to stand in front of, with --origin http://127.0.0.1:5000 or origin: in --config")
+	}
+	return config, nil
+}
+
+type checkCommand struct {
+	File string `arg:"" help:"The gateway's file."`
+}
+
+// Run reads a file and says what is wrong with it.
+func (c *checkCommand) Run(t terminal) error {
+	config, err := gateway.ReadConfig(c.File)
+	if err != nil {
+		return usageError{err}
+	}
+	fmt.Fprintf(t.out, "%s: good: %d classes, %d routes\n", c.File, len(config.Classes), len(config.Rules))
+	return nil
+}

@@ -1,0 +1,99 @@
+package gateway
+
+import (
+	"cmp"
+	"log/slog"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// Advice is a route whose responses say nothing of how long they may be kept, and what would cache it.
+type Advice struct {
+	Route   string `json:"route"`
+	Answers int    `json:"answers"`
+	Flag    string `json:"flag"`
+}
+
+const (
+	adviseAfter = 20  // responses without cache headers, then it is said once in the log
+	maxRoutes   = 200 // that are counted one by one
+	suggested   = "5m"
+)
+
+// advice counts the responses that nobody said how long to keep, by route.
+type advice struct {
+	logger *slog.Logger
+
+	mu     sync.Mutex // guards what follows
+	routes map[string]int
+	total  int
+}
+
+func newAdvice(l *slog.Logger) *advice { return &advice{logger: l, routes: map[string]int{}} }
+
+// uncached is told of each.
+func (a *advice) uncached(r *http.Request) {
+	route := routeOf(r)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if _, known := a.routes[route]; known || len(a.routes) < maxRoutes {
+		a.routes[route]++
+	}
+	if a.total++; a.total == adviseAfter {
+		var flags []string
+		for _, one := range a.sorted() {
+			flags = append(flags, one.Flag)
+		}
+		a.logger.Info("gateway: the origin does not say how long its answers may be kept, so they are not; these flags would cache them, each for as long as is right for it",
+			"answers", a.total, "flags", strings.Join(flags[:min(len(flags), 5)], " "))
+	}
+}
+
+func (a *advice) list() []Advice {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.total < adviseAfter {
+		return nil
+	}
+	return a.sorted()
+}
+
+func (a *advice) sorted() []Advice {
+	out := make([]Advice, 0, len(a.routes))
+	for route, n := range a.routes {
+		out = append(out, Advice{route, n, "--cache '" + route + "=" + suggested + "'"})
+	}
+	slices.SortFunc(out, func(a, b Advice) int {
+		return cmp.Or(cmp.Compare(b.Answers, a.Answers), cmp.Compare(a.Route, b.Route))
+	})
+	return out
+}
+
+// identifier is a path segment that names one of many: with a digit in it, or long and hexadecimal.
+var identifier = regexp.MustCompile(`^(?:[A-Za-z]*[-_]?[0-9][0-9A-Za-z_.-]*|[0-9a-fA-F-]{16,})$`)
+
+// version is a segment that has a digit and is none.
+var version = regexp.MustCompile(`^v[0-9]+(?:\.[0-9]+)*$`)
+
+// routeOf turns the path of a request into a pattern.
+func routeOf(r *http.Request) string {
+	segments := strings.Split(r.URL.EscapedPath(), "/")
+	for i, s := range segments {
+		if identifier.MatchString(s) && !version.MatchString(s) {
+			segments[i] = "{id" + strings.Repeat("_", strings.Count(strings.Join(segments[:i], "/"), "{id")) + "}"
+		}
+		segments[i] = strings.ReplaceAll(segments[i], "'", "%27")
+	}
+	path := strings.Join(segments, "/")
+	if strings.HasSuffix(path, "/") {
+		path += "{$}"
+	}
+	method := r.Method
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	return method + " " + path
+}

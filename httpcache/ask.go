@@ -1,0 +1,173 @@
+package httpcache
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"strings"
+)
+
+// An ask is a request as the cache sees it: its rule, what it wants, and its key; or why the cache has
+// no part in it.
+type ask struct {
+	r          *http.Request
+	route      *route
+	method     string // GET for HEAD too
+	directives directives
+	credential string
+	key        string
+	body       []byte // of a query
+	bypass     string // why the cache has no part in it
+}
+
+// maxURI bounds the URIs that are cached.
+const maxURI = 8 << 10
+
+func (h *Cache) ask(r *http.Request) ask {
+	a := ask{r: r, route: h.route(r), method: r.Method}
+	if a.bypass = a.unfit(); a.bypass != "" {
+		return a
+	}
+	if lines := r.Header["Cache-Control"]; lines != nil {
+		a.directives = parseCacheControl(lines)
+	} else if pragmaNoCache(r.Header) {
+		a.directives.noCache = true // section 5.4
+	}
+	if h.options.Profile == Safe && !a.route.Shared {
+		a.credential = credential(r.Header)
+	}
+	if a.route.class.Private && a.credential == "" {
+		a.bypass = "no-caller"
+		return a
+	}
+	canonical, why := a.readQuery()
+	if a.bypass = why; why != "" {
+		return a
+	}
+	a.key = h.key(&a, canonical)
+	return a
+}
+
+// unfit says why a request cannot be answered from a cache.
+func (a *ask) unfit() string {
+	r := a.r
+	switch r.Method {
+	case http.MethodGet:
+	case http.MethodHead:
+		a.method = http.MethodGet
+	case "QUERY":
+	case http.MethodPost:
+		if a.route.BodyKey == nil {
+			return string(byMethod)
+		}
+	default:
+		return string(byMethod)
+	}
+	switch {
+	case a.route.Bypass:
+		return "rule"
+	case r.Header["Upgrade"] != nil:
+		return "upgrade"
+	case a.method == http.MethodGet && r.ContentLength != 0:
+		return "body" // it may change the answer, and is in no key
+	case r.Header["If-Match"] != nil, r.Header["If-Unmodified-Since"] != nil:
+		return "precondition" // for the origin alone to judge (RFC 9111, section 4.3.2)
+	case len(r.RequestURI) > maxURI:
+		return "uri-too-long"
+	case ambiguousPath(r.URL.EscapedPath()):
+		return "path"
+	}
+	return ""
+}
+
+// ambiguousPath finds what caches and origins are known to read differently.
+func ambiguousPath(path string) bool {
+	if !strings.ContainsAny(path, "\\%#.") && !strings.Contains(path, "//") {
+		return false
+	}
+	lower := strings.ToLower(path)
+	for _, bad := range []string{"\\", "#", "%00", "%0a", "%0d", "%23", "%2e", "%2f", "%3f", "%5c"} {
+		if strings.Contains(lower, bad) {
+			return true
+		}
+	}
+	for segment := range strings.SplitSeq(path, "/") {
+		if segment == "." || segment == ".." {
+			return true
+		}
+	}
+	return strings.Contains(path, "//")
+}
+
+// readQuery reads the body of a QUERY or of a POST that a rule makes one, so that it can be part of
+// the key. Whatever is read is given back to the request.
+func (a *ask) readQuery() (canonical []byte, why string) {
+	if a.method == http.MethodGet {
+		return nil, ""
+	}
+	limit, ignore := defaultMaxQuery, []string(nil)
+	if k := a.route.BodyKey; k != nil {
+		limit, ignore = k.MaxBytes, k.Ignore
+	}
+	r := a.r
+	if r.Header.Get("Incremental") == "?1" {
+		return nil, "incremental" // it must not be held back (RFC 10036)
+	}
+	if r.ContentLength > int64(limit) {
+		return nil, "body-too-large"
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, int64(limit)+1))
+	r.Body = putBack(body, err, r.Body)
+	if err != nil || len(body) > limit {
+		return nil, "body-too-large"
+	}
+	a.body = body
+	switch {
+	case isJSON(r.Header.Get("Content-Type")) && r.Header.Get("Content-Encoding") == "":
+		if canonical, err = canonicalJSON(body, ignore); err == nil {
+			return canonical, ""
+		}
+		if a.method == http.MethodPost {
+			return nil, "body-not-json"
+		}
+	case a.method == http.MethodPost:
+		return nil, "body-not-json"
+	}
+	return body, "" // a QUERY may be of any type: then its bytes count
+}
+
+func isJSON(contentType string) bool {
+	t, _, _ := strings.Cut(contentType, ";")
+	t = strings.ToLower(strings.TrimSpace(t))
+	return t == "application/json" || strings.HasSuffix(t, "+json")
+}
+
+// putBack returns a body that begins with what was read of it and goes on with the rest.
+func putBack(read []byte, err error, rest io.ReadCloser) io.ReadCloser {
+	var end io.Reader = rest
+	if err != nil {
+		end = failing{err}
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(read), end), rest}
+}
+
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
+
+// credentialFields name who asks.
+var credentialFields = []string{"Authorization", "Cookie", "X-Api-Key", "Api-Key", "X-Auth-Token", "X-Access-Token"}
+
+// credential returns everything in the request that names the caller; "" if nothing does.
+func credential(h http.Header) string {
+	var tuple []byte
+	for i, name := range credentialFields {
+		for _, line := range h[name] {
+			tuple = appendPart(append(tuple, byte('0'+i)), line)
+		}
+	}
+	return string(tuple)
+}

@@ -1,0 +1,236 @@
+package httpcache
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+)
+
+// A body is the content of a response while it arrives and afterwards. One writes it; any number read
+// it, each from its first byte and at a pace of its own. It is safe for concurrent use.
+//
+// Up to its limit everything stays, and nobody waits for anybody. A body that outgrows it will not be
+// stored and becomes a window: the writer waits for the fastest reader, and whoever falls a whole
+// window behind is cut off.
+type body struct {
+	limit int
+
+	mu      sync.Mutex // guards what follows
+	data    []byte     // what was written since base; never overwritten, so readers may keep slices
+	base    int64      // what the window has dropped
+	whole   bool
+	err     error
+	trailer http.Header
+	readers map[*reader]struct{}
+	served  bool          // somebody has begun to read, or nobody will
+	grew    chan struct{} // closed and renewed when somebody who waits can go on; nil: nobody waits
+	unread  func()        // called when the last reader leaves a body that will not be stored
+}
+
+var (
+	errTooSlow   = errors.New("httpcache: the reader fell too far behind a body that is too large to keep")
+	errNobody    = errors.New("httpcache: nobody reads a body that will not be stored")
+	errTooLarge  = errors.New("httpcache: the body is too large to be joined")
+	errTruncated = errors.New("httpcache: the body broke off")
+)
+
+// newBody returns an empty body. length is what the origin announced, or -1.
+func newBody(limit int, length int64) *body {
+	b := &body{limit: limit}
+	if length > 0 && length <= int64(limit) {
+		b.data = make([]byte, 0, length)
+	}
+	return b
+}
+
+// wholeBody returns a body that is there.
+func wholeBody(data []byte, trailer http.Header) *body {
+	return &body{data: data, limit: len(data), whole: true, trailer: trailer}
+}
+
+// wake lets everybody look again. The lock is held.
+func (b *body) wake() {
+	if b.grew != nil {
+		close(b.grew)
+		b.grew = nil
+	}
+}
+
+// changed is closed at the next change. The lock is held.
+func (b *body) changed() <-chan struct{} {
+	if b.grew == nil {
+		b.grew = make(chan struct{})
+	}
+	return b.grew
+}
+
+// write appends; p is copied. It waits only where the body has outgrown its limit.
+func (b *body) write(ctx context.Context, p []byte) error {
+	for len(p) > 0 {
+		n, wait, err := b.append(p)
+		if err != nil {
+			return err
+		}
+		p = p[n:]
+		if wait == nil {
+			continue
+		}
+		select {
+		case <-wait:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
+
+func (b *body) append(p []byte) (n int, wait <-chan struct{}, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.err != nil {
+		return 0, nil, b.err
+	}
+	if len(b.data)+len(p) > b.limit && !b.slide() {
+		return 0, b.changed(), nil
+	}
+	n = min(len(p), max(b.limit-len(b.data), 0))
+	b.data = append(b.data, p[:n]...)
+	b.wake()
+	return n, nil, nil
+}
+
+// slide makes room by dropping what the fastest reader has read, and cuts off who has not come half as
+// far. It returns false if there is no room: then the writer waits. The lock is held.
+func (b *body) slide() bool {
+	fastest := b.base
+	for r := range b.readers {
+		fastest = max(fastest, r.at)
+	}
+	slowest := fastest
+	for r := range b.readers {
+		if r.at >= b.base+int64(b.limit)/2 {
+			slowest = min(slowest, r.at)
+		}
+	}
+	if fastest-b.base < int64(b.limit)/2 {
+		return len(b.data) < b.limit // the fastest sets the pace
+	}
+	drop := slowest - b.base
+	for r := range b.readers {
+		if r.at < slowest {
+			r.cut = true
+		}
+	}
+	b.data = append(make([]byte, 0, b.limit), b.data[drop:]...)
+	b.base += drop
+	return true
+}
+
+// prepare gets a body that has all its bytes ready to be stored; its readers still wait for the end.
+func (b *body) prepare(trailer http.Header) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.trailer = trailer
+	if cap(b.data)-len(b.data) > len(b.data)/8 {
+		b.data = append(make([]byte, 0, len(b.data)), b.data...)
+	}
+}
+
+// end makes the body whole, or says why it never will be. The first call counts.
+func (b *body) end(err error, trailer http.Header) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.whole || b.err != nil {
+		return
+	}
+	b.whole, b.err, b.trailer = err == nil, err, trailer
+	b.wake()
+}
+
+// complete returns the whole body. ok is false while it grows, and where it has outgrown its limit.
+func (b *body) complete() (data []byte, trailer http.Header, ok bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.data, b.trailer, b.whole && b.base == 0
+}
+
+// length is how much was written.
+func (b *body) length() int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.base + int64(len(b.data))
+}
+
+// whenUnread has do called when nobody reads any more, because the body will not be stored.
+func (b *body) whenUnread(do func()) {
+	b.mu.Lock()
+	b.unread = do
+	nobody := b.served && len(b.readers) == 0
+	b.mu.Unlock()
+	if nobody {
+		do()
+	}
+}
+
+// A reader reads a body from its beginning. It must be closed.
+type reader struct {
+	body *body
+	at   int64 // how far it has come …
+	cut  bool  // … and whether that was too slow; both guarded by the body's mu
+}
+
+// read begins to read; it fails where the beginning is gone.
+func (b *body) read() (*reader, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.base > 0 {
+		return nil, errTooLarge
+	}
+	r := &reader{body: b}
+	if !b.whole && b.err == nil {
+		if b.readers == nil {
+			b.readers = make(map[*reader]struct{})
+		}
+		b.readers[r] = struct{}{}
+		b.served = true
+	}
+	return r, nil
+}
+
+// next returns what has come since the last call; more is closed when there may be more, where there
+// is nothing now. At the end both are nil, and err says whether the body is whole.
+func (r *reader) next() (p []byte, more <-chan struct{}, err error) {
+	b := r.body
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if r.cut {
+		return nil, nil, errTooSlow
+	}
+	if p = b.data[r.at-b.base:]; len(p) > 0 {
+		r.at += int64(len(p))
+		if b.base > 0 || len(b.data) == b.limit && !b.whole {
+			b.wake() // the writer may wait for this
+		}
+		return p[:len(p):len(p)], nil, nil
+	}
+	if b.whole || b.err != nil {
+		return nil, nil, b.err
+	}
+	return nil, b.changed(), nil
+}
+
+func (r *reader) close() {
+	b := r.body
+	b.mu.Lock()
+	delete(b.readers, r)
+	left := b.unread
+	if len(b.readers) > 0 || b.whole || b.err != nil {
+		left = nil
+	}
+	b.wake()
+	b.mu.Unlock()
+	if left != nil {
+		left()
+	}
+}

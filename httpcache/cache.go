@@ -1,0 +1,114 @@
+package httpcache
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/forebay-cache/forebay"
+)
+
+// A Cache makes handlers answer from the tiers. It is safe for concurrent use.
+type Cache struct {
+	cache   *forebay.Cache
+	options Options
+	mux     *http.ServeMux
+	other   *route // of the requests that no rule matches
+	targets []string
+}
+
+// targetName is the field that is targeted at this cache alone (RFC 9213).
+const targetName = "Forebay-Cache-Control"
+
+// New returns an HTTP cache on c. Its error names every mistake in the options with its place. The
+// entries of a class are under the name "<class>/http", so a cache can carry one HTTP cache.
+func New(c *forebay.Cache, o Options) (*Cache, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, fmt.Errorf("httpcache: %w", err)
+	}
+	h := &Cache{cache: c, options: o, mux: http.NewServeMux(), targets: []string{targetName, "Cdn-Cache-Control"}}
+	spaces := map[string]*forebay.Space[*response]{}
+	open := func(class string) (*forebay.Space[*response], error) {
+		if s := spaces[class]; s != nil {
+			return s, nil
+		}
+		s, err := forebay.OpenSpace(c, class+"/http", (*response).size)
+		if err == nil {
+			spaces[class] = s
+		}
+		return s, err
+	}
+	var mistakes []error
+	other, err := open(o.Class)
+	if err != nil {
+		return nil, fmt.Errorf("httpcache: %w", err)
+	}
+	h.other = &route{Rule: Rule{Events: EndOpenAI}, space: other, class: other.Class()}
+	for i, rule := range o.Rules {
+		rt := &route{Rule: rule, ruled: true, ttl: rule.TTL}
+		class := rule.Class
+		if class == "" {
+			class = o.Class
+		}
+		if rt.space, err = open(class); err != nil {
+			mistakes = append(mistakes, fmt.Errorf("Rules[%d]: %w", i, err))
+			continue
+		}
+		rt.class = rt.space.Class()
+		if rt.ttl == 0 && rule.Class != "" {
+			rt.ttl = rt.class.TTL
+		}
+		rt.keyed = keyedFields(rule.Headers)
+		if err := register(h.mux, rt); err != nil {
+			mistakes = append(mistakes, fmt.Errorf("Rules[%d]: %w", i, err))
+		}
+	}
+	if err := errors.Join(mistakes...); err != nil {
+		return nil, fmt.Errorf("httpcache: %w", err)
+	}
+	return h, nil
+}
+
+// register turns the mux's panic on a bad pattern into an error.
+func register(mux *http.ServeMux, rt *route) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("Match: %v", p)
+		}
+	}()
+	mux.Handle(rt.Match, rt)
+	return nil
+}
+
+// route returns the rule of a request.
+func (h *Cache) route(r *http.Request) *route {
+	if len(h.options.Rules) == 0 {
+		return h.other
+	}
+	found, _ := h.mux.Handler(r)
+	if rt, ok := found.(*route); ok {
+		return rt
+	}
+	return h.other
+}
+
+// Handler returns a handler that answers from the cache, and calls next for what it does not have.
+// next is called with a context of its own: several callers may wait for one answer.
+func (h *Cache) Handler(next http.Handler) http.Handler {
+	return &handler{Cache: h, next: next}
+}
+
+type handler struct {
+	*Cache
+	next http.Handler
+}
+
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	a := h.ask(r)
+	if a.bypass != "" {
+		h.pass(w, &a)
+		return
+	}
+	h.answer(w, a)
+}

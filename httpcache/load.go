@@ -1,0 +1,187 @@
+package httpcache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/forebay-cache/forebay"
+)
+
+// A found is what is stored for a request.
+type found struct {
+	forebay.Found[*response]
+	response *response // nil: nothing, or only a mark
+	key      string    // where it is, or where it would be as far as is known
+	passing  bool      // nobody need wait for a response of this URI
+	why      reason
+	index    *response
+}
+
+// find looks a request up: what is under its key says itself, or what it varies on.
+func (h *Cache) find(ctx context.Context, a *ask) found {
+	s := a.route.space
+	f := found{key: a.key, why: uriMiss}
+	var ok bool
+	if f.Found, ok = s.Lookup(ctx, f.key); ok && f.Value.kind == index {
+		f.index, f.why = f.Value, varyMiss
+		f.key = variantKey(a.key, selectedBy(f.index.vary, a.r.Header))
+		f.Found, ok = s.Lookup(ctx, f.key)
+	}
+	switch {
+	case !ok:
+		f.Value = nil
+	case f.Value.kind == passing:
+		f.passing = !f.Value.lifted.Load()
+	default:
+		f.response = f.Value
+	}
+	return f
+}
+
+// maxTries bounds how often a caller joins what turns out not to be for it.
+const maxTries = 4
+
+// answer answers from what is stored, or from a load.
+func (h *handler) answer(w http.ResponseWriter, a ask) {
+	for range maxTries {
+		f := h.find(a.r.Context(), &a)
+		if f.passing {
+			break
+		}
+		d := h.decide(&a, &f)
+		switch d.action {
+		case serve:
+			h.serveStored(w, &a, &f, d)
+			return
+		case serveAndLoad:
+			h.loadBehind(a, f, d)
+			h.serveStored(w, &a, &f, d)
+			return
+		case unsatisfiable:
+			h.count(&a, forebay.Outcome{Status: forebay.Miss, Reason: f.Reason})
+			w.Header().Add("Cache-Status", "forebay; detail=only-if-cached")
+			problem(w, http.StatusGatewayTimeout, "only-if-cached: nothing is stored that may be served", 0)
+			return
+		}
+		if h.load(w, a, f, d) {
+			return
+		}
+	}
+	a.bypass = "not-stored"
+	h.pass(w, &a)
+}
+
+func (h *handler) decide(a *ask, f *found) decision {
+	if f.response == nil {
+		d := decide(a.directives, nil, false, time.Time{})
+		d.why = f.why
+		return d
+	}
+	now := time.Now()
+	d := decide(a.directives, &f.response.terms, f.Use >= forebay.ServeStale && f.Reason == forebay.Invalidated, now)
+	if f.response.kind == part && d.action <= serveAndLoad {
+		if _, _, ok := f.response.slice(a.r.Header); !ok {
+			d.action, d.why = load, isPartial
+			if a.directives.onlyIfCached {
+				d.action = unsatisfiable
+			}
+		}
+	}
+	if d.action == serve && !d.stale && f.Use == forebay.ServeAndRefresh {
+		d.action = serveAndLoad
+	}
+	return d
+}
+
+// load joins or leads the load of a request and serves what comes. It returns false if that was not
+// for this caller, who then begins again.
+func (h *handler) load(w http.ResponseWriter, a ask, f found, d decision) bool {
+	need := f.Need()
+	need.Anew = f.response != nil && f.Use <= forebay.ServeAndRefresh // fresh, but not what is wanted
+	fill := a.route.space.Begin(a.r.Context(), loadKey(&a, &f), need)
+	var early *hints
+	if fill.Leads() {
+		early = &hints{to: w}
+		x := newExchange(h, fill, a, f, d, early)
+		go x.lead()
+	}
+	response, outcome, err := fill.Wait(a.r.Context())
+	early.end()
+	led := fill.Leads()
+	switch {
+	case errors.Is(err, forebay.ErrObsolete):
+		return false
+	case err != nil && a.r.Context().Err() != nil:
+		return true // the client has gone
+	case err != nil && h.mayServe(&f, d, err):
+		d.stale = true
+		h.serveInstead(w, &a, &f, d, err)
+		return true
+	case err != nil:
+		h.fail(w, &a, d, err)
+		return true
+	case response == nil || response.kind == index || response.kind == passing:
+		return false
+	case !led && !(response.shareable && response.selected == selectedBy(response.vary, a.r.Header)):
+		return false
+	}
+	if outcome.Status == forebay.Hit { // stored meanwhile, by this node or another
+		f.response, f.Outcome = response, outcome
+		h.serveStored(w, &a, &f, h.decide(&a, &f))
+		return true
+	}
+	outcome.Reason = f.Reason
+	h.serveLoaded(w, &a, response, outcome, d)
+	return true
+}
+
+// loadKey is what requests must have in common to share a load.
+func loadKey(a *ask, f *found) string {
+	switch {
+	case a.r.Method == http.MethodHead:
+		return f.key + "#head"
+	case a.r.Header["Range"] != nil && (f.response == nil || f.response.kind == part):
+		return variantKey(f.key, a.r.Header.Get("Range")) + "#range"
+	}
+	return f.key
+}
+
+// mayServe asks again, now that time has passed, whether what is stored may stand in for an answer.
+func (h *handler) mayServe(f *found, d decision, err error) bool {
+	if f.response == nil || f.response.kind != whole {
+		return false
+	}
+	var status *statusError
+	if errors.As(err, &status) {
+		return d.onStatus
+	}
+	return d.onError
+}
+
+// loadBehind loads behind an answer, unless that is done already.
+func (h *handler) loadBehind(a ask, f found, d decision) {
+	a.r = a.r.WithContext(context.WithoutCancel(a.r.Context()))
+	need := f.Need()
+	need.Behind = true
+	if fill := a.route.space.Begin(a.r.Context(), loadKey(&a, &f), need); fill.Leads() {
+		x := newExchange(h, fill, a, f, d, nil)
+		go x.lead()
+	}
+}
+
+// A statusError says that the origin answered with a server error where something stale is at hand.
+type statusError struct{ status int }
+
+func (e *statusError) Error() string { return fmt.Sprintf("the origin answered %d", e.status) }
+
+func (h *handler) count(a *ask, o forebay.Outcome) { a.route.space.Count(o) }
+
+// fail answers for an origin that did not.
+func (h *handler) fail(w http.ResponseWriter, a *ask, d decision, err error) {
+	h.count(a, forebay.Outcome{Status: forebay.Miss})
+	w.Header().Add("Cache-Status", "forebay; fwd="+d.why.forward()+"; detail=load-failed")
+	h.options.Error(w, a.r, err)
+}

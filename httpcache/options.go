@@ -1,0 +1,179 @@
+package httpcache
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/forebay-cache/forebay"
+)
+
+// A Profile says how far the cache trusts what it stands between.
+type Profile string
+
+const (
+	// Safe is the default. A request with a credential has entries of its own; responses that set a
+	// cookie and errors are not stored; on routes with a rule only the request's fields that are part
+	// of the key are forwarded.
+	Safe Profile = "safe"
+	// RFC is the letter of RFC 9111.
+	RFC Profile = "rfc"
+)
+
+// Options configure [New]. The zero Options work: profile safe, and every response obeys its own fields.
+type Options struct {
+	// Profile is Safe or RFC. Default Safe.
+	Profile Profile
+
+	// Rules name routes. The most specific one that matches a request counts, as in [http.ServeMux].
+	Rules []Rule
+
+	// Class is the class of the requests that no rule matches. Default "http".
+	Class string
+
+	// MaxBody bounds the bodies that are stored, in bytes. Larger ones pass. Default 8 MiB.
+	MaxBody int
+
+	// Error answers where the origin did not and nothing stale may be served: a [forebay.BusyError],
+	// [forebay.ErrLoadTimeout], or what the next handler gave to [Fail]. Default: problem details
+	// (RFC 9457) with 503, 504 and 502.
+	Error func(w http.ResponseWriter, r *http.Request, err error)
+
+	// Uncached is told of each response that could not be stored only because nobody said for how
+	// long. It must not block. Default nobody.
+	Uncached func(r *http.Request)
+}
+
+// A Rule says how the responses of a route are kept. It is plain data.
+type Rule struct {
+	// Match is a pattern of [http.ServeMux]: "GET /api/partners", with a host if need be.
+	Match string
+	// Class is the class of the route's entries: its statistics, and how long they are kept where the
+	// origin says nothing. Default: the class of Options.
+	Class string
+	// TTL overrides the class's. Default: that of Class; without a Class, what the origin says.
+	TTL time.Duration
+	// Override: TTL counts whatever the origin says, no-store and private included.
+	Override bool
+	// Bypass: the route is not cached.
+	Bypass bool
+	// Shared: callers share entries in spite of their credentials. In profile Safe the origin must
+	// still allow it (public, s-maxage, must-revalidate), or Override.
+	Shared bool
+	// Headers are fields of the request that the response depends on, besides Accept,
+	// Accept-Encoding, Accept-Language and credentials: forwarded, and part of the key.
+	Headers []string
+	// BodyKey makes a POST a query: its JSON body is part of the key.
+	BodyKey *BodyKey
+	// Events says when server-sent events count as whole. Default EndOpenAI.
+	Events EventsEnd
+	// Pace is the pause between two events when they are replayed. Default none.
+	Pace time.Duration
+}
+
+// A BodyKey says how a request's JSON body becomes part of the key: keys sorted, insignificant space
+// left out, numbers as they are written.
+type BodyKey struct {
+	// Ignore are fields that do not count: names joined by dots, "*" for every element of a list.
+	Ignore []string
+	// MaxBytes: a larger body bypasses. Default 64 KiB.
+	MaxBytes int
+}
+
+// An EventsEnd says by what a stream of server-sent events shows that it is whole.
+type EventsEnd string
+
+const (
+	// EndOpenAI: "data: [DONE]" after a finish_reason in each choice, none of them "length", and no error.
+	EndOpenAI EventsEnd = "openai"
+	// EndDone: "data: [DONE]", and no event of type error.
+	EndDone EventsEnd = "done"
+	// EndClose: the connection was closed in good order, and no event of type error.
+	EndClose EventsEnd = "close"
+)
+
+const (
+	defaultClass    = "http"
+	defaultMaxBody  = 8 << 20
+	defaultMaxQuery = 64 << 10
+)
+
+// A route is a rule in use.
+type route struct {
+	Rule
+	space *forebay.Space[*response]
+	class forebay.Class
+	ttl   time.Duration // where the origin says nothing; 0: what it says counts
+	keyed []string      // canonical names
+	ruled bool
+}
+
+// ServeHTTP is never called: a route is what the mux finds.
+func (*route) ServeHTTP(http.ResponseWriter, *http.Request) {}
+
+// withDefaults returns the options with every default, or every mistake at once.
+func (o Options) withDefaults() (Options, error) {
+	var mistakes []error
+	switch o.Profile {
+	case "":
+		o.Profile = Safe
+	case Safe, RFC:
+	default:
+		mistakes = append(mistakes, fmt.Errorf("Profile: %q is none: safe or rfc", o.Profile))
+	}
+	if o.Class == "" {
+		o.Class = defaultClass
+	}
+	if o.MaxBody == 0 {
+		o.MaxBody = defaultMaxBody
+	}
+	if o.MaxBody < 0 {
+		mistakes = append(mistakes, fmt.Errorf("MaxBody: %d is negative", o.MaxBody))
+	}
+	if o.Error == nil {
+		o.Error = WriteError
+	}
+	o.Rules = slices.Clone(o.Rules)
+	for i := range o.Rules {
+		if err := o.Rules[i].setDefaults(); err != nil {
+			mistakes = append(mistakes, fmt.Errorf("Rules[%d] (%s): %w", i, o.Rules[i].Match, err))
+		}
+	}
+	return o, errors.Join(mistakes...)
+}
+
+func (r *Rule) setDefaults() error {
+	var mistakes []error
+	if r.TTL < 0 {
+		mistakes = append(mistakes, fmt.Errorf("TTL: %s is negative: use Bypass to keep nothing", r.TTL))
+	}
+	switch r.Events {
+	case "":
+		r.Events = EndOpenAI
+	case EndOpenAI, EndDone, EndClose:
+	default:
+		mistakes = append(mistakes, fmt.Errorf("Events: %q is none: openai, done or close", r.Events))
+	}
+	for _, name := range r.Headers {
+		if name == "" || strings.ContainsAny(name, " \t:,") {
+			mistakes = append(mistakes, fmt.Errorf("Headers: %q is no name of a field", name))
+		}
+	}
+	if r.BodyKey != nil {
+		k := *r.BodyKey
+		if k.MaxBytes == 0 {
+			k.MaxBytes = defaultMaxQuery
+		}
+		if method, _, _ := strings.Cut(r.Match, " "); method != http.MethodPost {
+			mistakes = append(mistakes, errors.New("BodyKey: only a POST can be made a query: begin Match with POST"))
+		}
+		r.BodyKey = &k
+	}
+	if r.Override && r.TTL == 0 && r.Class == "" {
+		mistakes = append(mistakes, errors.New("Override: needs a TTL or a Class"))
+	}
+	return errors.Join(mistakes...)
+}

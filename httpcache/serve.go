@@ -1,0 +1,261 @@
+package httpcache
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/forebay-cache/forebay"
+)
+
+// serveStored answers with what is stored.
+func (h *handler) serveStored(w http.ResponseWriter, a *ask, f *found, d decision) {
+	o := f.Outcome
+	o.Status, o.TTL = forebay.Hit, d.left
+	if d.stale {
+		o.Status = forebay.StaleHit
+	}
+	h.count(a, o)
+	h.write(w, a, f.response, storedLines(d.age, Status(o)), nil)
+}
+
+// serveInstead answers with something stale for an origin that did not.
+func (h *handler) serveInstead(w http.ResponseWriter, a *ask, f *found, d decision, err error) {
+	o := f.Outcome
+	o.Status, o.TTL = forebay.StaleHit, d.left
+	h.count(a, o)
+	status := Status(o) + "; fwd=" + d.why.forward()
+	if s, ok := err.(*statusError); ok {
+		status += "; fwd-status=" + strconv.Itoa(s.status)
+	}
+	h.write(w, a, f.response, storedLines(d.age, status), nil)
+}
+
+// serveLoaded answers with what a load brings, while it arrives.
+func (h *handler) serveLoaded(w http.ResponseWriter, a *ask, r *response, o forebay.Outcome, d decision) {
+	reader, err := r.body.read()
+	if err != nil {
+		h.fail(w, a, d, err)
+		return
+	}
+	defer reader.close()
+	h.count(a, o)
+	status := "forebay; fwd=" + d.why.forward()
+	if r.validated {
+		status += "; fwd-status=304"
+	}
+	switch {
+	case o.Status == forebay.Coalesced:
+		status += "; collapsed"
+	case r.storing:
+		status += "; stored"
+	}
+	if d.why == isInvalidated {
+		status += "; detail=invalidated"
+	}
+	lines := &ownLines{[3]string{status}, false}
+	if r.validated {
+		lines = storedLines(r.age(time.Now()), status)
+	}
+	h.write(w, a, r, lines, reader)
+}
+
+// ownLines are the fields that this cache adds, in one piece of memory.
+type ownLines struct {
+	text   [3]string // Cache-Status, Age
+	hasAge bool
+}
+
+func storedLines(age time.Duration, status string) *ownLines {
+	return &ownLines{[3]string{status, strconv.FormatInt(int64(age/time.Second), 10)}, true}
+}
+
+func (l *ownLines) add(h http.Header) {
+	if upstream := h["Cache-Status"]; upstream != nil {
+		h["Cache-Status"] = append(upstream[:len(upstream):len(upstream)], l.text[0])
+	} else {
+		h["Cache-Status"] = l.text[0:1:1]
+	}
+	if l.hasAge {
+		h["Age"] = l.text[1:2:2]
+	}
+}
+
+// write sends a response, or the part of it that the client asks for.
+func (h *handler) write(w http.ResponseWriter, a *ask, r *response, own *ownLines, from *reader) {
+	header := w.Header()
+	for name, lines := range r.header {
+		header[name] = lines
+	}
+	own.add(header)
+	if r.notModified(a.r.Header) {
+		for _, name := range []string{"Content-Length", "Content-Encoding", "Content-Range", "Content-Type"} {
+			delete(header, name)
+		}
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	data, trailer, isWhole := r.body.complete()
+	if first, end, ok := r.slice(a.r.Header); ok && (r.status == http.StatusOK || r.kind == part) && a.r.Method == http.MethodGet {
+		h.writeRange(w, r, data, first, end)
+		return
+	}
+	if isWhole && header["Content-Length"] == nil && len(trailer) == 0 && bodyAllowed(r.status) && a.r.Method != http.MethodHead {
+		header["Content-Length"] = []string{strconv.Itoa(len(data))}
+	}
+	if len(trailer) > 0 {
+		delete(header, "Content-Length")
+	}
+	w.WriteHeader(r.status)
+	switch {
+	case a.r.Method == http.MethodHead || !bodyAllowed(r.status):
+	case isWhole && r.events:
+		replay(a.r.Context(), w, data, a.route.Pace)
+	case isWhole:
+		w.Write(data)
+		writeTrailer(header, trailer)
+	default:
+		stream(a.r.Context(), w, r, from)
+	}
+}
+
+func (h *handler) writeRange(w http.ResponseWriter, r *response, data []byte, first, end int64) {
+	header := w.Header()
+	of := r.of
+	if r.kind == whole {
+		of = int64(len(data))
+	}
+	if first >= end {
+		delete(header, "Content-Length")
+		header.Set("Content-Range", "bytes */"+strconv.FormatInt(of, 10))
+		w.WriteHeader(http.StatusRequestedRangeNotSatisfiable)
+		return
+	}
+	header["Content-Range"] = []string{rangeField(first, end, of)}
+	header["Content-Length"] = []string{strconv.FormatInt(end-first, 10)}
+	w.WriteHeader(http.StatusPartialContent)
+	w.Write(data[first-r.first : end-r.first])
+}
+
+func writeTrailer(header, trailer http.Header) {
+	for name, lines := range trailer {
+		header[http.TrailerPrefix+name] = lines
+	}
+}
+
+// flushAfter is how long a head may wait for the first of its body: one write instead of two.
+const flushAfter = time.Millisecond
+
+// stream sends a body while it arrives. What breaks off at the origin breaks off here: the client must
+// not take it for whole.
+func stream(ctx context.Context, w http.ResponseWriter, r *response, from *reader) {
+	flusher := http.NewResponseController(w)
+	atOnce := r.events || r.header.Get("Incremental") == "?1" || r.header["Content-Length"] == nil
+	flushed := false
+	for {
+		p, more, err := from.next()
+		switch {
+		case err != nil:
+			panic(http.ErrAbortHandler)
+		case len(p) > 0:
+			if _, err := w.Write(p); err != nil {
+				return
+			}
+			flushed = false
+			continue
+		case more == nil:
+			_, trailer, _ := r.body.complete()
+			writeTrailer(w.Header(), trailer)
+			return
+		}
+		if !flushed && !wait(ctx, more, atOnce) {
+			flushed = true
+			if flusher.Flush() != nil {
+				return
+			}
+		}
+		select {
+		case <-more:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// wait gives what is missing a moment before what is there is flushed.
+func wait(ctx context.Context, more <-chan struct{}, no bool) bool {
+	if no {
+		return false
+	}
+	t := time.NewTimer(flushAfter)
+	defer t.Stop()
+	select {
+	case <-more:
+		return true
+	case <-t.C:
+		return false
+	case <-ctx.Done():
+		return true
+	}
+}
+
+// replay sends stored events one by one.
+func replay(ctx context.Context, w http.ResponseWriter, data []byte, pace time.Duration) {
+	flusher := http.NewResponseController(w)
+	for len(data) > 0 {
+		var event []byte
+		event, data = nextEvent(data)
+		if _, err := w.Write(event); err != nil || flusher.Flush() != nil {
+			return
+		}
+		if pace <= 0 || len(data) == 0 {
+			continue
+		}
+		select {
+		case <-time.After(pace):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// hints passes interim responses (1xx) on to the client whose request led to them, until it is answered.
+type hints struct {
+	mu    sync.Mutex // guards what follows
+	to    http.ResponseWriter
+	ended bool
+}
+
+func (e *hints) send(status int, fields http.Header) {
+	if e == nil || status == http.StatusContinue || status == http.StatusSwitchingProtocols {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.ended {
+		return
+	}
+	h := e.to.Header()
+	var added []string
+	for name, lines := range fields {
+		if _, there := h[name]; !there {
+			h[name] = lines
+			added = append(added, name)
+		}
+	}
+	e.to.WriteHeader(status)
+	for _, name := range added {
+		delete(h, name)
+	}
+}
+
+func (e *hints) end() {
+	if e == nil {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.ended = true
+}
