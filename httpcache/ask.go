@@ -33,6 +33,10 @@ func (h *Cache) ask(r *http.Request) ask {
 	} else if pragmaNoCache(r.Header) {
 		a.directives.noCache = true // section 5.4
 	}
+	if a.directives.noStore {
+		a.bypass = "request-no-store"
+		return a
+	}
 	if h.options.Profile == Safe && !a.route.Shared {
 		a.credential = credential(r.Header)
 	}

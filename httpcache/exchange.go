@@ -250,7 +250,7 @@ func (x *exchange) head(status int) {
 	if x.keep && r.events {
 		x.events = newEventCheck(x.ask.route.Events)
 	}
-	r.shareable = v.keep && (x.keep || x.ask.r.Method == http.MethodHead) || x.h.options.Profile == Safe && status >= 500 && h["Set-Cookie"] == nil
+	r.shareable = v.keep && (x.keep || x.ask.r.Method == http.MethodHead) || x.h.options.Profile == Safe && status >= 400 && h["Set-Cookie"] == nil
 	x.fillBody(r)
 	if v.unsaid && x.h.options.Uncached != nil {
 		x.h.options.Uncached(x.ask.r)

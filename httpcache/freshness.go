@@ -31,24 +31,17 @@ func initialAge(h http.Header, asked, arrived time.Time) time.Duration {
 	return max(apparent, ageField(h["Age"])+arrived.Sub(asked))
 }
 
-// ageField reads Age. What cannot be read makes the response stale (section 5.1).
+// ageField reads Age. What cannot be read, and what is there twice, makes the response stale (section
+// 5.1 would have the first of several; which one is right, nobody knows).
 func ageField(lines []string) time.Duration {
 	if len(lines) == 0 {
 		return 0
 	}
-	first, _, _ := strings.Cut(lines[0], ",")
-	n := time.Duration(0)
-	first = strings.Trim(first, " \t")
-	for _, c := range []byte(first) {
-		if c < '0' || c > '9' {
-			return maxDelta * time.Second
-		}
-		n = min(n*10+time.Duration(c-'0'), maxDelta)
-	}
-	if first == "" {
+	field := strings.Trim(lines[0], " \t")
+	if len(lines) > 1 || field == "" || strings.Trim(field, "0123456789") != "" {
 		return maxDelta * time.Second
 	}
-	return n * time.Second
+	return deltaSeconds(field).d
 }
 
 // freshFor is a response's freshness lifetime by what it says itself; explicit is false where it says

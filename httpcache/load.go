@@ -145,6 +145,8 @@ func loadKey(a *ask, f *found) string {
 		return f.key + "#head"
 	case a.r.Header["Range"] != nil && (f.response == nil || f.response.kind == part):
 		return variantKey(f.key, a.r.Header.Get("Range")) + "#range"
+	case a.credential == "" && a.r.Header["Authorization"] != nil:
+		return variantKey(f.key, a.r.Header.Get("Authorization")) + "#auth" // very likely not for others
 	}
 	return f.key
 }

@@ -16,7 +16,11 @@ func (h *handler) pass(w http.ResponseWriter, a *ask) {
 		o = forebay.Outcome{Status: forebay.Miss, Reason: forebay.Absent}
 	}
 	h.count(a, o)
-	h.next.ServeHTTP(&passWriter{ResponseWriter: w, h: h, ask: a, asked: time.Now()}, a.r)
+	p := &passWriter{ResponseWriter: w, h: h, ask: a}
+	h.next.ServeHTTP(p, a.r)
+	if !p.wrote {
+		p.head(http.StatusOK) // the server will say so for a handler that says nothing
+	}
 }
 
 // A passWriter looks at a head as it passes.
@@ -24,7 +28,6 @@ type passWriter struct {
 	http.ResponseWriter
 	h     *handler
 	ask   *ask
-	asked time.Time
 	wrote bool
 }
 

@@ -102,7 +102,7 @@ func (h *handler) write(w http.ResponseWriter, a *ask, r *response, own *ownLine
 		h.writeRange(w, r, data, first, end)
 		return
 	}
-	if isWhole && header["Content-Length"] == nil && len(trailer) == 0 && bodyAllowed(r.status) && a.r.Method != http.MethodHead {
+	if isWhole && header["Content-Length"] == nil && len(trailer) == 0 && bodyAllowed(r.status) {
 		header["Content-Length"] = []string{strconv.Itoa(len(data))}
 	}
 	if len(trailer) > 0 {
@@ -115,7 +115,7 @@ func (h *handler) write(w http.ResponseWriter, a *ask, r *response, own *ownLine
 		replay(a.r.Context(), w, data, a.route.Pace)
 	case isWhole:
 		w.Write(data)
-		writeTrailer(header, trailer)
+		writeTrailer(w, trailer)
 	default:
 		stream(a.r.Context(), w, r, from)
 	}
@@ -139,9 +139,14 @@ func (h *handler) writeRange(w http.ResponseWriter, r *response, data []byte, fi
 	w.Write(data[first-r.first : end-r.first])
 }
 
-func writeTrailer(header, trailer http.Header) {
+// writeTrailer flushes first: a short body would else go with its length, and there is no place for a
+// trailer behind that.
+func writeTrailer(w http.ResponseWriter, trailer http.Header) {
+	if len(trailer) == 0 || http.NewResponseController(w).Flush() != nil {
+		return
+	}
 	for name, lines := range trailer {
-		header[http.TrailerPrefix+name] = lines
+		w.Header()[http.TrailerPrefix+name] = lines
 	}
 }
 
@@ -167,7 +172,7 @@ func stream(ctx context.Context, w http.ResponseWriter, r *response, from *reade
 			continue
 		case more == nil:
 			_, trailer, _ := r.body.complete()
-			writeTrailer(w.Header(), trailer)
+			writeTrailer(w, trailer)
 			return
 		}
 		if !flushed && !wait(ctx, more, atOnce) {

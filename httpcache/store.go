@@ -65,7 +65,7 @@ func storableFor(a *ask, status int, h http.Header, d directives, arrived time.T
 	case heuristicallyCacheable(status) || d.public:
 		lifetime = heuristicallyFreshFor(h, arrived)
 	default:
-		return refuse("status")
+		return lasting("status")
 	}
 	if d.noCache {
 		lifetime = 0
