@@ -18,6 +18,7 @@ type Config struct {
 	Origin  string
 	Profile httpcache.Profile
 	MaxBody int
+	Ignore  []string // fields of requests: see httpcache.Options.IgnoreHeaders
 	Classes []forebay.Class
 	Rules   []httpcache.Rule
 }
@@ -51,9 +52,10 @@ func ParseConfig(text []byte) (Config, error) {
 	used := map[string]ast.Node{} // classes that routes name
 	defined := map[string]bool{}
 	d.document(text, fields{
-		"origin":   d.text(&c.Origin),
-		"profile":  func(n ast.Node) { d.oneOf(n, (*string)(&c.Profile), "safe", "rfc") },
-		"max_body": func(n ast.Node) { c.MaxBody = int(d.size(n)) },
+		"origin":         d.text(&c.Origin),
+		"profile":        func(n ast.Node) { d.oneOf(n, (*string)(&c.Profile), "safe", "rfc") },
+		"max_body":       func(n ast.Node) { c.MaxBody = int(d.size(n)) },
+		"ignore_headers": d.texts(&c.Ignore),
 		"classes": func(n ast.Node) {
 			d.each(n, func(name string, n ast.Node) {
 				defined[name] = true

@@ -3,16 +3,18 @@ package httpcache
 import (
 	"context"
 	"errors"
+	"math"
 	"net/http"
 	"sync"
+	"time"
 )
 
 // A body is the content of a response while it arrives and afterwards. One writes it; any number read
 // it, each from its first byte and at a pace of its own. It is safe for concurrent use.
 //
 // Up to its limit everything stays, and nobody waits for anybody. A body that outgrows it will not be
-// stored and becomes a window: the writer waits for the fastest reader, and whoever falls a whole
-// window behind is cut off.
+// stored and becomes a window: the writer waits for the fastest reader, and for the others as long as
+// patience; whoever is then still half a window behind is cut off.
 type body struct {
 	limit int
 
@@ -65,33 +67,43 @@ func (b *body) changed() <-chan struct{} {
 	return b.grew
 }
 
+// patience is how long the readers of a body too large to keep wait for the slowest of them.
+const patience = time.Second
+
 // write appends; p is copied. It waits only where the body has outgrown its limit.
 func (b *body) write(ctx context.Context, p []byte) error {
-	for len(p) > 0 {
-		n, wait, err := b.append(p)
+	for cut := false; len(p) > 0; {
+		n, wait, err := b.append(p, cut)
 		if err != nil {
 			return err
 		}
-		p = p[n:]
+		p, cut = p[n:], false
 		if wait == nil {
 			continue
 		}
+		timer := time.NewTimer(patience)
 		select {
 		case <-wait:
+		case <-timer.C:
+			cut = true
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			err = context.Cause(ctx)
+		}
+		timer.Stop()
+		if err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-func (b *body) append(p []byte) (n int, wait <-chan struct{}, err error) {
+func (b *body) append(p []byte, cut bool) (n int, wait <-chan struct{}, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.err != nil {
 		return 0, nil, b.err
 	}
-	if len(b.data)+len(p) > b.limit && !b.slide() {
+	if len(b.data)+len(p) > b.limit && !b.slide(cut) {
 		return 0, b.changed(), nil
 	}
 	n = min(len(p), max(b.limit-len(b.data), 0))
@@ -100,28 +112,26 @@ func (b *body) append(p []byte) (n int, wait <-chan struct{}, err error) {
 	return n, nil, nil
 }
 
-// slide makes room by dropping what the fastest reader has read, and cuts off who has not come half as
-// far. It returns false if there is no room: then the writer waits. The lock is held.
-func (b *body) slide() bool {
-	fastest := b.base
+// slide makes room by dropping what every reader has read; with cut, what the fastest has read, and
+// then who is behind is cut off. It returns false if there is no room. The lock is held.
+func (b *body) slide(cut bool) bool {
+	half := b.base + int64(b.limit)/2
+	slowest, fastest := int64(math.MaxInt64), b.base
 	for r := range b.readers {
-		fastest = max(fastest, r.at)
-	}
-	slowest := fastest
-	for r := range b.readers {
-		if r.at >= b.base+int64(b.limit)/2 {
-			slowest = min(slowest, r.at)
+		if !r.cut {
+			slowest, fastest = min(slowest, r.at), max(fastest, r.at)
 		}
 	}
-	if fastest-b.base < int64(b.limit)/2 {
-		return len(b.data) < b.limit // the fastest sets the pace
+	if fastest >= half && slowest < half && cut {
+		slowest = half
 	}
-	drop := slowest - b.base
+	if fastest < half || slowest < half {
+		return len(b.data) < b.limit
+	}
 	for r := range b.readers {
-		if r.at < slowest {
-			r.cut = true
-		}
+		r.cut = r.cut || r.at < slowest
 	}
+	drop := min(slowest-b.base, int64(len(b.data)))
 	b.data = append(make([]byte, 0, b.limit), b.data[drop:]...)
 	b.base += drop
 	return true
@@ -153,6 +163,13 @@ func (b *body) complete() (data []byte, trailer http.Header, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.data, b.trailer, b.whole && b.base == 0
+}
+
+// failure is why the body broke off, if it has.
+func (b *body) failure() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.err
 }
 
 // length is how much was written.

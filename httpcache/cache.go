@@ -3,6 +3,7 @@ package httpcache
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 
 	"github.com/forebay-cache/forebay"
@@ -15,6 +16,7 @@ type Cache struct {
 	mux     *http.ServeMux
 	other   *route // of the requests that no rule matches
 	targets []string
+	ignored map[string]bool // fields that are no part of the key
 }
 
 // targetName is the field that is targeted at this cache alone (RFC 9213).
@@ -28,6 +30,10 @@ func New(c *forebay.Cache, o Options) (*Cache, error) {
 		return nil, fmt.Errorf("httpcache: %w", err)
 	}
 	h := &Cache{cache: c, options: o, mux: http.NewServeMux(), targets: []string{targetName, "Cdn-Cache-Control"}}
+	h.ignored = maps.Clone(harmless)
+	for _, name := range o.IgnoreHeaders {
+		h.ignored[http.CanonicalHeaderKey(name)] = true
+	}
 	spaces := map[string]*forebay.Space[*response]{}
 	open := func(class string) (*forebay.Space[*response], error) {
 		if s := spaces[class]; s != nil {

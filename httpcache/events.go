@@ -37,7 +37,7 @@ func (c *eventCheck) write(p []byte) {
 		i := bytes.IndexByte(p, '\n')
 		if i < 0 {
 			c.line = append(c.line, p...)
-			c.failed = len(c.line) > maxEventLine
+			c.failed = c.failed || len(c.line) > maxEventLine
 			return
 		}
 		line := p[:i]

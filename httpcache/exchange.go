@@ -256,7 +256,7 @@ func (x *exchange) head(status int) {
 		x.h.options.Uncached(x.ask.r)
 	}
 	if v.mark && !x.keep && x.ask.r.Method != http.MethodHead {
-		x.fill.CommitAs(x.found.key, &response{kind: passing}, forebay.Keep{TTL: markLife, Stale: -1, StaleIfError: -1, NearOnly: true})
+		x.mark()
 	}
 	x.touched = now
 	x.fill.Publish(r, r.tags...)
@@ -300,9 +300,15 @@ func announced(h http.Header) int64 {
 	return -1
 }
 
+// mark remembers that the responses of this URI are not kept.
+func (x *exchange) mark() {
+	x.fill.CommitAs(x.found.key, &response{kind: passing}, forebay.Keep{TTL: markLife, Stale: -1, StaleIfError: -1, NearOnly: true})
+}
+
 // unkeep gives up storing a body that outgrew what is kept: it goes on as a window.
 func (x *exchange) unkeep() {
 	x.keep = false
+	x.mark()
 	x.response.body.whenUnread(func() { x.cancel(errNobody) })
 }
 

@@ -31,17 +31,18 @@ func initialAge(h http.Header, asked, arrived time.Time) time.Duration {
 	return max(apparent, ageField(h["Age"])+arrived.Sub(asked))
 }
 
-// ageField reads Age. What cannot be read, and what is there twice, makes the response stale (section
-// 5.1 would have the first of several; which one is right, nobody knows).
+// ageField reads Age: the first of several, and what cannot be read makes the response stale (section
+// 5.1).
 func ageField(lines []string) time.Duration {
 	if len(lines) == 0 {
 		return 0
 	}
-	field := strings.Trim(lines[0], " \t")
-	if len(lines) > 1 || field == "" || strings.Trim(field, "0123456789") != "" {
+	first, _, _ := strings.Cut(lines[0], ",")
+	first = strings.Trim(first, " \t")
+	if first == "" || strings.Trim(first, "0123456789") != "" {
 		return maxDelta * time.Second
 	}
-	return deltaSeconds(field).d
+	return deltaSeconds(first).d
 }
 
 // freshFor is a response's freshness lifetime by what it says itself; explicit is false where it says

@@ -83,7 +83,7 @@ func (h *Cache) appendKeyed(b []byte, a *ask) []byte {
 	}
 	var unknown []string
 	for name := range a.r.Header {
-		if !harmless[name] && !slices.Contains(credentialFields, name) {
+		if !h.ignored[name] && !slices.Contains(credentialFields, name) {
 			unknown = append(unknown, name)
 		}
 	}

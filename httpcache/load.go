@@ -134,8 +134,7 @@ func (h *handler) load(w http.ResponseWriter, a ask, f found, d decision) bool {
 		return true
 	}
 	outcome.Reason = f.Reason
-	h.serveLoaded(w, &a, response, outcome, d)
-	return true
+	return h.serveLoaded(w, &a, response, outcome, d)
 }
 
 // loadKey is what requests must have in common to share a load.

@@ -34,6 +34,11 @@ type Options struct {
 	// Class is the class of the requests that no rule matches. Default "http".
 	Class string
 
+	// IgnoreHeaders are fields of the request that do not shape its response but by Vary, such as
+	// those of a tracing system. In profile Safe, where no rule says what the response depends on,
+	// every field counts that HTTP does not define.
+	IgnoreHeaders []string
+
 	// MaxBody bounds the bodies that are stored, in bytes. Larger ones pass. Default 8 MiB.
 	MaxBody int
 

@@ -33,14 +33,18 @@ func (h *handler) serveInstead(w http.ResponseWriter, a *ask, f *found, d decisi
 	h.write(w, a, f.response, storedLines(d.age, status), nil)
 }
 
-// serveLoaded answers with what a load brings, while it arrives.
-func (h *handler) serveLoaded(w http.ResponseWriter, a *ask, r *response, o forebay.Outcome, d decision) {
+// serveLoaded answers with what a load brings, while it arrives. It returns false where the beginning is
+// gone already.
+func (h *handler) serveLoaded(w http.ResponseWriter, a *ask, r *response, o forebay.Outcome, d decision) bool {
 	reader, err := r.body.read()
 	if err != nil {
-		h.fail(w, a, d, err)
-		return
+		return false
 	}
 	defer reader.close()
+	if err := r.body.failure(); err != nil {
+		h.fail(w, a, d, err)
+		return true
+	}
 	h.count(a, o)
 	status := "forebay; fwd=" + d.why.forward()
 	if r.validated {
@@ -60,6 +64,7 @@ func (h *handler) serveLoaded(w http.ResponseWriter, a *ask, r *response, o fore
 		lines = storedLines(r.age(time.Now()), status)
 	}
 	h.write(w, a, r, lines, reader)
+	return true
 }
 
 // ownLines are the fields that this cache adds, in one piece of memory.
