@@ -19,7 +19,7 @@ const maxDepth = 64
 // could be one thing to the key and another to the origin: a name twice, broken UTF-8, lone
 // surrogates. ignore: paths of fields to leave out, joined by dots, "*" for each element of a list.
 func canonicalJSON(body []byte, ignore []string) ([]byte, error) {
-	if !utf8.Valid(body) {
+	if !utf8.Valid(body) || !json.Valid(body) {
 		return nil, errNotCanonical
 	}
 	d := json.NewDecoder(bytes.NewReader(body))
@@ -27,12 +27,6 @@ func canonicalJSON(body []byte, ignore []string) ([]byte, error) {
 	c := canonicaliser{decoder: d, ignore: ignore}
 	if err := c.value(nil); err != nil {
 		return nil, err
-	}
-	if d.More() {
-		return nil, errNotCanonical
-	}
-	if _, err := d.Token(); err == nil {
-		return nil, errNotCanonical
 	}
 	return c.out, nil
 }

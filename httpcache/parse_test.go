@@ -1,0 +1,89 @@
+package httpcache
+
+import (
+	"encoding/json"
+	"net/http"
+	"reflect"
+	"testing"
+)
+
+// Whatever stands in a field, its parser ends, and what it makes of it is in bounds.
+func FuzzFields(f *testing.F) {
+	for _, seed := range []string{`max-age=5, no-cache="a, b"`, `"a, W/"b", *`, "bytes=0-4", "bytes 0-4/10", "de;q=0.5, *;q=0", `max-age=9;forebay`, "a, b, *", "data: [DONE]\n\n"} {
+		f.Add(seed, uint16(20))
+	}
+	f.Fuzz(func(t *testing.T, s string, of uint16) {
+		d := parseCacheControl([]string{s})
+		for _, delta := range []delta{d.maxAge, d.sMaxAge, d.maxStale, d.minFresh, d.staleIfError, d.staleWhileRevalidate} {
+			if delta.d < 0 || delta.d > maxDelta*1e9 {
+				t.Errorf("%q: %v", s, delta)
+			}
+		}
+		parseTargeted([]string{s})
+		parseSurrogate([]string{s})
+		groups([]string{s})
+		if age := ageField([]string{s}); age < 0 || age > maxDelta*1e9 {
+			t.Errorf("Age %q: %v", s, age)
+		}
+		if first, end, ok := parseRange(s, int64(of)); ok && (first < 0 || end > int64(of) || first > int64(of) && end > first) {
+			t.Errorf("Range %q of %d: %d to %d", s, of, first, end)
+		}
+		if first, last, whole, ok := contentRange(s); ok && (first < 0 || last < first || whole <= last) {
+			t.Errorf("Content-Range %q: %d-%d/%d", s, first, last, whole)
+		}
+		matchesAny([]string{s}, `"a"`)
+		if once := normalised("Accept", []string{s}); normalised("Accept", []string{once}) != once {
+			t.Errorf("Accept %q: normalised twice is something else", s)
+		}
+		varyNames([]string{s})
+		for rest := []byte(s); len(rest) > 0; {
+			_, rest = nextEvent(rest)
+		}
+		c := newEventCheck(EndOpenAI)
+		c.write([]byte(s))
+		c.whole()
+	})
+}
+
+// Two bodies have the same canonical form only if they are the same value.
+func FuzzCanonicalJSON(f *testing.F) {
+	f.Add(`{"a":1,"b":[true,null,"x"]}`, `{"b":[true,null,"x"],"a":1}`)
+	f.Add(`{"a":1.0}`, `{"a":1}`)
+	f.Add(`"\ud800"`, `"\ud801"`)
+	f.Add(`{"a":{},"a":[]}`, `{}`)
+	f.Fuzz(func(t *testing.T, a, b string) {
+		x, errX := canonicalJSON([]byte(a), nil)
+		y, errY := canonicalJSON([]byte(b), nil)
+		if errX != nil || errY != nil {
+			return
+		}
+		if again, err := canonicalJSON(x, nil); err != nil || string(again) != string(x) {
+			t.Fatalf("%q has the form %q, and that %q (%v)", a, x, again, err)
+		}
+		var v, w any
+		if json.Unmarshal([]byte(a), &v) != nil || json.Unmarshal([]byte(b), &w) != nil {
+			t.Fatalf("%q or %q has a form and is no JSON", a, b)
+		}
+		if string(x) == string(y) && !reflect.DeepEqual(v, w) {
+			t.Fatalf("%q and %q have the form %q", a, b, x)
+		}
+	})
+}
+
+// No two different lists of parts give one key.
+func FuzzParts(f *testing.F) {
+	f.Add("x-y", "", "x", "y-")
+	f.Add("a", "b", "ab", "")
+	f.Fuzz(func(t *testing.T, a, b, c, d string) {
+		x, y := appendPart(appendPart(nil, a), b), appendPart(appendPart(nil, c), d)
+		if (string(x) == string(y)) != (a == c && b == d) {
+			t.Errorf("%q, %q and %q, %q", a, b, c, d)
+		}
+		one, other := http.Header{"A": {a}, "B": {b}}, http.Header{"A": {c}, "B": {d}}
+		same := selectedBy([]string{"A", "B"}, one) == selectedBy([]string{"A", "B"}, other)
+		norm := func(s string) string { return normalised("A", []string{s}) }
+		if same != (norm(a) == norm(c) && norm(b) == norm(d)) {
+			t.Errorf("%q, %q and %q, %q are selected alike", a, b, c, d)
+		}
+	})
+}
