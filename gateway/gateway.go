@@ -101,6 +101,7 @@ func withoutForwarded(next http.Handler) http.Handler {
 			delete(r.Header, name)
 		}
 		if r.ContentLength != 0 {
+			r = r.WithContext(r.Context()) // the server looks at the body of its own request
 			r.Body = &patientBody{r.Body, http.NewResponseController(w)}
 		}
 		next.ServeHTTP(w, r)

@@ -53,6 +53,7 @@ func newOrigin(text string, logger *slog.Logger) (*origin, error) {
 			p.SetURL(to)
 			p.SetXForwarded()
 			p.Out.URL.RawQuery = p.In.URL.RawQuery // the key has every byte of it
+			p.Out.Trailer = p.In.Trailer           // filled when the body has been read
 		},
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
 			if r.Context().Err() == nil {

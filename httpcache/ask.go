@@ -121,7 +121,8 @@ func (a *ask) readQuery() (canonical []byte, why string) {
 		return nil, "body-too-large"
 	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, int64(limit)+1))
-	r.Body = putBack(body, err, r.Body)
+	a.r = r.WithContext(r.Context()) // the server looks at the body of its own request
+	a.r.Body = putBack(body, err, r.Body)
 	if err != nil || len(body) > limit {
 		return nil, "body-too-large"
 	}
