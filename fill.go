@@ -186,15 +186,6 @@ func (f *Fill[V]) Leave() {
 // Wait returns the load's answer, whole or still growing. ctx is the caller's own: when it ends, the
 // caller leaves and the load goes on. [ErrObsolete]: begin again.
 func (f *Fill[V]) Wait(ctx context.Context) (V, Outcome, error) {
-	return f.wait(ctx, func(fl *flight) <-chan struct{} { return fl.readable })
-}
-
-// WaitWhole is Wait, until the load has ended: only then the Outcome says whether it was stored.
-func (f *Fill[V]) WaitWhole(ctx context.Context) (V, Outcome, error) {
-	return f.wait(ctx, func(fl *flight) <-chan struct{} { return fl.done })
-}
-
-func (f *Fill[V]) wait(ctx context.Context, until func(*flight) <-chan struct{}) (V, Outcome, error) {
 	var zero V
 	if f.err != nil {
 		return zero, Outcome{Status: Miss, Tier: TierOrigin}, f.err
@@ -205,7 +196,7 @@ func (f *Fill[V]) wait(ctx context.Context, until func(*flight) <-chan struct{})
 		return found.Value, found.Outcome, found.Err
 	}
 	select {
-	case <-until(f.flight):
+	case <-f.flight.readable:
 	case <-ctx.Done():
 		f.Leave()
 		return zero, Outcome{Status: Miss, Tier: TierOrigin}, ctx.Err()

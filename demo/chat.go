@@ -1,9 +1,9 @@
 package demo
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -18,9 +18,9 @@ import (
 
 // A Question is what a reply depends on, and so all of it is in the key.
 type Question struct {
-	OrgID   string
-	Message string
-	History []Message
+	OrgID   string    `json:"org_id"`
+	Message string    `json:"message"`
+	History []Message `json:"history,omitempty"` // none is none, however it is written
 }
 
 // A Message is an earlier turn that the caller sends along.
@@ -42,103 +42,72 @@ func (e embedded) Answer(ctx context.Context, q Question, say func(string)) ([]o
 	return e.api.Ask(ctx, q.OrgID, q.Message, say)
 }
 
-// chat is the cache in front of an assistant. It stands on the lower layer, because an answer is
-// passed on while it is still growing.
-type chat struct {
-	assistant Assistant
-	replies   *forebay.Space[*reply]
-	key       func(Question) (string, error)
-}
-
-func newChat(c *forebay.Cache, a Assistant) (*chat, error) {
-	replies, err := forebay.OpenSpace(c, "chat", (*reply).size)
+// newChat puts the HTTP cache in front of an assistant: a POST whose JSON body is the key. What is
+// stored is the stream of events; the whole form is made of it.
+func newChat(c *forebay.Cache, a Assistant) (http.Handler, error) {
+	h, err := httpcache.New(c, httpcache.Options{
+		Rules:   []httpcache.Rule{{Match: "POST " + chatPath, Class: "chat", BodyKey: &httpcache.BodyKey{MaxBytes: maxBody}, Events: httpcache.EndDone}},
+		Class:   "chat",
+		MaxBody: maxReply,
+		Error:   func(w http.ResponseWriter, _ *http.Request, err error) { writeProblem(w, err) },
+	})
 	if err != nil {
 		return nil, err
 	}
-	key, err := forebay.PlanKey[Question]()
-	return &chat{a, replies, key}, err
+	return h.Handler(speaker{a}), nil
 }
 
-// ask returns the reply to a question: whole, or with its first word.
-func (c *chat) ask(ctx context.Context, q Question, whole bool) (*reply, forebay.Outcome, error) {
-	part, err := c.key(q)
-	if err != nil {
-		return nil, forebay.Outcome{}, err
+const (
+	chatPath = "/api/chat"
+	maxReply = 8 << 20 // of the events of one reply
+)
+
+// A speaker asks the assistant and says its answer as server-sent events: one a word, then its
+// sources, then "[DONE]". A reply that breaks off ends with an event of type error, and without
+// "[DONE]", so that nothing stores it.
+type speaker struct{ assistant Assistant }
+
+func (s speaker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	var q Question
+	if err := readJSON(r, &q); err != nil {
+		writeProblem(w, err)
+		return
 	}
-	key := c.replies.Key(part)
-	r, outcome, err := c.answer(ctx, key, q, whole)
-	c.replies.Count(outcome)
-	return r, outcome, err
-}
-
-func (c *chat) answer(ctx context.Context, key string, q Question, whole bool) (*reply, forebay.Outcome, error) {
-	found, ok := c.replies.Lookup(ctx, key)
+	said := false
+	send := func(format string, v any) {
+		if !said {
+			said = true
+			w.Header().Set("Content-Type", "text/event-stream")
+			w.Header().Set("X-Accel-Buffering", "no")
+		}
+		data, _ := json.Marshal(v) // words and sources always marshal
+		fmt.Fprintf(w, format, data)
+	}
+	sources, err := s.assistant.Answer(r.Context(), q, func(word string) { send("data: %s\n\n", delta{word}) })
 	switch {
-	case ok && found.Use == forebay.Serve, ok && found.Use == forebay.ServeAndRefresh:
-		found.Reason = forebay.NoReason
-		return found.Value, found.Outcome, found.Err
-	}
-	for {
-		fill := c.replies.Begin(ctx, key, found.Need())
-		if fill.Leads() {
-			go c.lead(fill, q)
-		}
-		wait := fill.Wait
-		if whole {
-			wait = fill.WaitWhole
-		}
-		r, outcome, err := wait(ctx)
-		if errors.Is(err, forebay.ErrObsolete) {
-			continue
-		}
-		if outcome.Status == forebay.Miss {
-			outcome.Reason = found.Reason
-		}
-		if err != nil && ok && ctx.Err() == nil {
-			found.Reason = forebay.LoadFailed
-			return found.Value, found.Outcome, nil
-		}
-		return r, outcome, err
+	case err == nil:
+		send("event: sources\ndata: %s\n\n", cited{sources})
+		fmt.Fprint(w, "data: [DONE]\n\n")
+	case said:
+		send("event: error\ndata: %s\n\n", failed{asProblem(err).Detail})
+	case asProblem(err).Status >= 500 && httpcache.Fail(w, err):
+	default:
+		writeProblem(w, err)
 	}
 }
 
-// lead asks the assistant. Callers get the reply with its first word; before that, they get the error.
-func (c *chat) lead(fill *forebay.Fill[*reply], q Question) {
-	defer fill.Release()
-	defer fill.Recover()
-	must, err := fill.Acquire(true)
-	if err != nil {
-		fill.Abandon(err)
+// The data of the events.
+type (
+	delta struct {
+		Delta string `json:"delta"`
 	}
-	if !must {
-		return
+	cited struct {
+		Sources []origin.Source `json:"sources"`
 	}
-	r, size := newReply(), 0
-	ctx, cancel := context.WithCancelCause(fill.Context())
-	defer cancel(nil)
-	sources, err := c.assistant.Answer(ctx, q, func(word string) {
-		if size += len(word); size > maxReply {
-			cancel(errReplyTooLong)
-			return
-		}
-		r.say(word)
-		fill.Publish(r)
-	})
-	if cause := context.Cause(ctx); cause != nil && err != nil {
-		err = cause
+	failed struct {
+		Detail string `json:"detail"`
 	}
-	if err != nil {
-		r.end(err)
-		fill.Abandon(err)
-		return
-	}
-	// Stored first: whoever has read the end of a reply and asks again gets a hit.
-	r.restOn(sources)
-	fill.Commit(r, forebay.Keep{})
-	r.end(nil)
-}
-
-var errReplyTooLong = errors.New("the assistant's answer is too long")
+)
 
 type chatRequest struct {
 	Message   string    `json:"message"`
@@ -180,60 +149,48 @@ func (p *Platform) postChat(w http.ResponseWriter, r *http.Request) error {
 			p.logger.Warn("a turn was not recorded", slog.Any("error", err))
 		}
 	}
-	stream := req.Stream || strings.Contains(r.Header.Get("Accept"), "text/event-stream")
-	answer, outcome, err := p.chat.ask(r.Context(), q, !stream)
-	w.Header().Set("Cache-Status", httpcache.Status(outcome))
+	body, err := json.Marshal(q)
 	if err != nil {
 		return err
 	}
-	if stream {
-		p.streamReply(w, r, q, answer)
+	ask, err := http.NewRequestWithContext(r.Context(), http.MethodPost, "http://platform"+chatPath, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	ask.Header.Set("Content-Type", "application/json")
+	remember := func(text string) { p.rememberTurn(r.Context(), q, text) }
+	if req.Stream || strings.Contains(r.Header.Get("Accept"), "text/event-stream") {
+		w.Header().Set("Cache-Control", "no-store")
+		p.chat.ServeHTTP(&listener{ResponseWriter: w, whole: remember}, ask)
 		return nil
 	}
-	text, sources, err := answer.all(r.Context())
-	if err != nil {
-		return err
+	return p.wholeReply(w, ask, remember)
+}
+
+// wholeReply answers with the whole form of what is said.
+func (p *Platform) wholeReply(w http.ResponseWriter, ask *http.Request, remember func(text string)) error {
+	all := &listener{ResponseWriter: &unsent{header: http.Header{}, status: http.StatusOK}, whole: remember}
+	p.chat.ServeHTTP(all, ask)
+	unsent := all.ResponseWriter.(*unsent)
+	w.Header()["Cache-Status"] = unsent.header["Cache-Status"]
+	switch {
+	case all.status != http.StatusOK:
+		for _, name := range []string{"Content-Type", "Cache-Control", "Retry-After"} {
+			if lines := unsent.header[name]; lines != nil {
+				w.Header()[name] = lines
+			}
+		}
+		w.WriteHeader(all.status)
+		w.Write(unsent.body.Bytes())
+		return nil
+	case !all.done:
+		return &problem{Status: http.StatusServiceUnavailable, Detail: "the assistant's answer broke off", retryAfter: 1}
 	}
-	p.rememberTurn(r.Context(), q, text)
-	return writeJSON(w, http.StatusOK, map[string]any{"reply": text, "sources": sources})
+	return writeJSON(w, http.StatusOK, map[string]any{"reply": all.text.String(), "sources": all.sources})
 }
 
 func (p *Platform) rememberTurn(ctx context.Context, q Question, text string) {
 	if err := p.remember(ctx, turn{q.Message, text, time.Now().UTC()}); err != nil {
 		p.logger.Warn("a turn was not remembered", slog.Any("error", err))
 	}
-}
-
-// streamReply sends the reply as server-sent events: an event a word, then its sources, then
-// "[DONE]". A reply that breaks off ends with an event of type error, and without "[DONE]".
-func (p *Platform) streamReply(w http.ResponseWriter, r *http.Request, q Question, answer *reply) {
-	h := w.Header()
-	h.Set("Content-Type", "text/event-stream")
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Accel-Buffering", "no")
-	stream := http.NewResponseController(w)
-	send := func(format string, v any) error {
-		data, err := json.Marshal(v)
-		if err != nil {
-			return err
-		}
-		if _, err := fmt.Fprintf(w, format, data); err != nil {
-			return err
-		}
-		return stream.Flush()
-	}
-	err := answer.read(r.Context(), func(word string) error {
-		return send("data: %s\n\n", map[string]string{"delta": word})
-	})
-	if err != nil {
-		send("event: error\ndata: %s\n\n", map[string]string{"detail": asProblem(err).Detail})
-		return
-	}
-	text, sources, _ := answer.all(r.Context())
-	if send("event: sources\ndata: %s\n\n", map[string]any{"sources": sources}) != nil {
-		return
-	}
-	p.rememberTurn(r.Context(), q, text)
-	fmt.Fprint(w, "data: [DONE]\n\n")
-	stream.Flush()
 }

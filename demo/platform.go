@@ -36,7 +36,7 @@ type Platform struct {
 	api      *origin.API
 	sessions *scs.SessionManager
 	store    *sessionStore
-	chat     *chat
+	chat     http.Handler // the cache in front of the assistant
 	logger   *slog.Logger
 	version  string
 

@@ -343,7 +343,10 @@ func (x *exchange) finish(err error) {
 		x.updateByHead()
 	}
 	body.end(nil, trailer)
-	x.fill.Abandon(nil)
+	if status := x.response.status; status >= 500 {
+		err = &statusError{status} // everybody has it, but it counts as a failed load
+	}
+	x.fill.Abandon(err)
 }
 
 // timeout names the load's own timeout where the handler reports what followed from it.
