@@ -2,7 +2,7 @@
 GO ?= go
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.7.0
 
-.PHONY: help run build test deps bench fuzz lint
+.PHONY: help run build test deps conformance bench bench-http fuzz lint
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 12
@@ -20,13 +20,28 @@ test: deps ## every test; installs what is missing in CI or as root on Debian
 	$(GO) test -run '^$$' -fuzz '^FuzzPattern$$' -fuzztime 60000x -fuzzminimizetime 10x .
 	$(GO) test -run '^$$' -fuzz '^FuzzEnvelope$$' -fuzztime 150000x -fuzzminimizetime 10x .
 
+	$(GO) test -run '^$$' -fuzz '^FuzzCachedIsUncached$$' -fuzztime 3000x -fuzzminimizetime 10x ./httpcache
+	$(GO) test -run '^$$' -fuzz '^FuzzFields$$' -fuzztime 50000x -fuzzminimizetime 10x ./httpcache
+	$(GO) test -run '^$$' -fuzz '^FuzzCanonicalJSON$$' -fuzztime 50000x -fuzzminimizetime 10x ./httpcache
+	$(GO) test -run '^$$' -fuzz '^FuzzParts$$' -fuzztime 50000x -fuzzminimizetime 10x ./httpcache
+	$(GO) test -run '^$$' -fuzz '^FuzzConfig$$' -fuzztime 30000x -fuzzminimizetime 10x ./gateway
+	node conformance/run.mjs
+
 deps:
-	@sh internal/redistest/install.sh
+	@sh internal/install.sh
+
+conformance: deps ## the HTTP cache against the public suite; SUITE=folder for another edition of it
+	node conformance/run.mjs $(SUITE)
+
+bench-http: ## what a miss and a hit cost through the HTTP cache, against a plain reverse proxy
+	cd bench && $(GO) run . -only gateway
 
 fuzz: ## look for new inputs, a minute for each target
 	$(GO) test -run '^$$' -fuzz '^FuzzKey$$' -fuzztime 1m -fuzzminimizetime 100x .
 	$(GO) test -run '^$$' -fuzz '^FuzzPattern$$' -fuzztime 1m -fuzzminimizetime 100x .
 	$(GO) test -run '^$$' -fuzz '^FuzzEnvelope$$' -fuzztime 1m -fuzzminimizetime 100x .
+	for target in FuzzCachedIsUncached FuzzFields FuzzCanonicalJSON FuzzParts; do $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime 1m ./httpcache || exit 1; done
+	$(GO) test -run '^$$' -fuzz '^FuzzConfig$$' -fuzztime 1m ./gateway
 
 bench: deps ## measure against peers and write docs/performance.md
 	cd bench && $(GO) run . -write ../docs/performance.md

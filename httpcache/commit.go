@@ -19,7 +19,7 @@ func (x *exchange) store(r *response) {
 	if len(r.vary) > 0 {
 		key = variantKey(primary, r.selected)
 		names := &response{kind: index, vary: r.vary}
-		always := forebay.Keep{TTL: max(indexLife, keep.TTL+keep.StaleIfError), Stale: -1, StaleIfError: -1}
+		always := forebay.Keep{TTL: max(indexLife, keep.TTL+keep.StaleIfError), Stale: -1, StaleIfError: -1, Tags: r.tags[:1]} // the URI's
 		known := x.found.index != nil && slices.Equal(x.found.index.vary, r.vary)
 		switch {
 		case loading == primary:

@@ -1,0 +1,28 @@
+#!/bin/sh
+# Installs what the tests need and the machine lacks: in CI, or as root on Debian. Elsewhere it says
+# what to do.
+set -eu
+packages=""
+command -v redis-server >/dev/null || packages="$packages redis-server"
+command -v node >/dev/null || packages="$packages nodejs npm"
+python3 -c 'import flask' 2>/dev/null || /usr/bin/python3 -c 'import flask' 2>/dev/null || packages="$packages python3-flask"
+if [ -n "$packages" ]; then
+	if ! command -v apt-get >/dev/null || { [ "$(id -u)" != 0 ] && [ "${CI:-}" != true ]; }; then
+		echo "missing:$packages. Install: apt-get update && apt-get install -y$packages" >&2
+		exit 1
+	fi
+	sudo=""
+	[ "$(id -u)" = 0 ] || sudo=sudo
+	$sudo apt-get update -qq
+	# The tests start their own processes: no service of the system's.
+	DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends $packages >/dev/null
+fi
+cd "$(dirname "$0")/.."
+for folder in conformance docs/recipes/json-server; do
+	cmp -s $folder/package-lock.json $folder/node_modules/.lock && continue
+	if [ "$(id -u)" != 0 ] && [ "${CI:-}" != true ]; then
+		echo "npm packages are missing. Install: (cd $folder && npm ci && cp package-lock.json node_modules/.lock)" >&2
+		exit 1
+	fi
+	(cd $folder && npm ci --silent && cp package-lock.json node_modules/.lock)
+done
