@@ -58,6 +58,9 @@ func (f *Fill[V]) Leads() bool { return f.leads }
 // Context is the load's: cancelled at its timeout, or when nobody could use its answer.
 func (f *Fill[V]) Context() context.Context { return f.flight.ctx }
 
+// Cancel ends the load's context, where its answer is of no use to anybody any more.
+func (f *Fill[V]) Cancel() { f.flight.cancel() }
+
 // Acquire is what the leader must do before it calls the origin: take the lease of the key, so that
 // one node loads, and one of the class's loads. It returns false if the leader must not load: with
 // an error, which [Fill.Abandon] takes, or because another node had the answer and the fill has

@@ -30,9 +30,9 @@ type flight struct {
 	number  uint64 // … and the ledger's number
 	created int64
 	ctx     context.Context
-	cancel  context.CancelFunc
-	unhook  func() bool
-	late    *time.Timer // ends the load of a value that has stopped growing; nil: ctx has a deadline
+	cancel  context.CancelFunc // ends the load
+	release context.CancelFunc // frees ctx, once the load has ended
+	late    *time.Timer        // ends the load of a value that has stopped growing; nil: ctx has a deadline
 
 	// behind: nobody need wait, because the load refreshes something that is still served.
 	behind   bool
@@ -102,32 +102,47 @@ func (fs *flights) begin(ctx context.Context, sp *space, key string, how beginni
 	f = &flight{space: sp, key: key, readable: make(chan struct{}), done: make(chan struct{}), behind: how.behind, anyway: how.anyway, since: how.since}
 	f.stamp, f.number = c.ledger.place()
 	f.created = c.now()
-	f.setTimeout(ctx, how.grows)
+	fs.setTimeout(f, context.WithoutCancel(ctx), how.grows)
 	if !how.behind {
 		f.waiters = 1
 	}
 	fs.byKey[key] = f
 	fs.all.Add(1)
-	// A load that does not heed its context must not hold its key for longer than the timeout.
-	f.unhook = context.AfterFunc(f.ctx, func() { fs.end(f, nil, fs.timeoutError(f)) })
 	return f, true, nil, nil
 }
 
 // setTimeout gives the load its context. That of a growing value has no deadline: it may take as long
-// as it likes, if only it goes on.
-func (f *flight) setTimeout(ctx context.Context, grows bool) {
-	ctx = context.WithoutCancel(ctx)
+// as it likes, if only it goes on. When the context ends so does the flight: a load that does not heed
+// it must not hold its key for longer.
+func (fs *flights) setTimeout(f *flight, ctx context.Context, grows bool) {
 	t := f.space.class.LoadTimeout
-	switch {
-	case t == 0:
-		f.ctx, f.cancel = context.WithCancel(ctx)
-	case grows:
+	if grows {
 		var cancel context.CancelCauseFunc
 		f.ctx, cancel = context.WithCancelCause(ctx)
-		f.late = time.AfterFunc(t, func() { cancel(context.DeadlineExceeded) })
-		f.cancel = func() { f.late.Stop(); cancel(nil) }
-	default:
+		stop := func(why error) {
+			cancel(why)
+			fs.end(f, nil, fs.timeoutError(f))
+		}
+		f.cancel = func() { go stop(nil) } // the caller may hold the lock
+		if t > 0 {
+			f.late = time.AfterFunc(t, func() { stop(context.DeadlineExceeded) })
+		}
+		f.release = func() {
+			if f.late != nil {
+				f.late.Stop()
+			}
+			cancel(nil)
+		}
+		return
+	}
+	f.ctx, f.cancel = context.WithCancel(ctx)
+	if t > 0 {
 		f.ctx, f.cancel = context.WithTimeout(ctx, t)
+	}
+	unhook := context.AfterFunc(f.ctx, func() { fs.end(f, nil, fs.timeoutError(f)) })
+	f.release = func() {
+		unhook()
+		f.cancel()
 	}
 }
 
@@ -224,8 +239,7 @@ func (fs *flights) end(f *flight, e *entry, err error) {
 	if token != "" && (e == nil || !f.stored || e.shared) { // else it is released behind the write
 		fs.cache.release(f.space.class.stored(f.key), token)
 	}
-	f.unhook()
-	f.cancel()
+	f.release()
 	if loading {
 		fs.ended(f, time.Duration(fs.cache.now()-began), err)
 	}

@@ -14,8 +14,14 @@ import (
 )
 
 func main() {
+	if what := os.Getenv(childVariable); what != "" {
+		if err := beChild(what); err != nil {
+			log.Fatalf("bench: %s: %v", what, err)
+		}
+		return
+	}
 	write := flag.String("write", "", "file to write the report to; default: standard output only")
-	only := flag.String("only", "", "run one section: near, memory, shared, http")
+	only := flag.String("only", "", "run one section: near, memory, shared, http, gateway")
 	rounds := flag.Int("rounds", 7, "rounds of each comparison")
 	flag.Parse()
 
@@ -25,7 +31,7 @@ func main() {
 	for _, s := range []struct {
 		name string
 		run  func(*bytes.Buffer, int) error
-	}{{"near", nearHits}, {"memory", memory}, {"shared", shared}, {"http", platform}} {
+	}{{"near", nearHits}, {"memory", memory}, {"shared", shared}, {"http", platform}, {"gateway", throughHTTP}} {
 		if *only != "" && *only != s.name {
 			continue
 		}

@@ -27,6 +27,7 @@ const (
 // An origin is the API behind the gateway.
 type origin struct {
 	proxy     *httputil.ReverseProxy
+	streaming *httputil.ReverseProxy // flushes each write
 	transport *http.Transport
 }
 
@@ -47,8 +48,8 @@ func newOrigin(text string, logger *slog.Logger) (*origin, error) {
 		t.Protocols = new(http.Protocols)
 		t.Protocols.SetUnencryptedHTTP2(true)
 	}
-	return &origin{transport: t, proxy: &httputil.ReverseProxy{
-		Transport: t, FlushInterval: -1, BufferPool: &buffers,
+	proxy := &httputil.ReverseProxy{
+		Transport: t, BufferPool: &buffers,
 		Rewrite: func(p *httputil.ProxyRequest) {
 			p.SetURL(to)
 			p.SetXForwarded()
@@ -64,7 +65,10 @@ func newOrigin(text string, logger *slog.Logger) (*origin, error) {
 			}
 		},
 		ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
-	}}, nil
+	}
+	streaming := *proxy
+	streaming.FlushInterval = -1
+	return &origin{proxy, &streaming, t}, nil
 }
 
 func parseOrigin(text string) (*url.URL, error) {
@@ -83,7 +87,13 @@ func parseOrigin(text string) (*url.URL, error) {
 	return to, nil
 }
 
-func (o *origin) ServeHTTP(w http.ResponseWriter, r *http.Request) { o.proxy.ServeHTTP(w, r) }
+func (o *origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if httpcache.Held(w) {
+		o.proxy.ServeHTTP(w, r)
+		return
+	}
+	o.streaming.ServeHTTP(w, r)
+}
 
 func (o *origin) close() { o.transport.CloseIdleConnections() }
 

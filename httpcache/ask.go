@@ -18,13 +18,15 @@ type ask struct {
 	key        string
 	body       []byte // of a query
 	bypass     string // why the cache has no part in it
+
+	own [2]string // the fields that the cache adds to the answer: see ownFields
 }
 
 // maxURI bounds the URIs that are cached.
 const maxURI = 8 << 10
 
-func (h *Cache) ask(r *http.Request) ask {
-	a := ask{r: r, route: h.route(r), method: r.Method}
+func (h *Cache) ask(r *http.Request) *ask {
+	a := &ask{r: r, route: h.route(r), method: r.Method}
 	if a.bypass = a.unfit(); a.bypass != "" {
 		return a
 	}
@@ -48,7 +50,7 @@ func (h *Cache) ask(r *http.Request) ask {
 	if a.bypass = why; why != "" {
 		return a
 	}
-	a.key = h.key(&a, canonical)
+	a.key = h.key(a, canonical)
 	return a
 }
 

@@ -32,7 +32,6 @@ type body struct {
 
 var (
 	errTooSlow   = errors.New("httpcache: the reader fell too far behind a body that is too large to keep")
-	errNobody    = errors.New("httpcache: nobody reads a body that will not be stored")
 	errTooLarge  = errors.New("httpcache: the body is too large to be joined")
 	errTruncated = errors.New("httpcache: the body broke off")
 )
@@ -137,11 +136,11 @@ func (b *body) slide(cut bool) bool {
 	return true
 }
 
-// prepare gets a body that has all its bytes ready to be stored; its readers still wait for the end.
+// prepare gets a body that has all its bytes ready to be stored. Who reads it still waits for the end.
 func (b *body) prepare(trailer http.Header) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.trailer = trailer
+	b.trailer, b.whole = trailer, len(b.readers) == 0
 	if cap(b.data)-len(b.data) > len(b.data)/8 {
 		b.data = append(make([]byte, 0, len(b.data)), b.data...)
 	}
@@ -151,7 +150,7 @@ func (b *body) prepare(trailer http.Header) {
 func (b *body) end(err error, trailer http.Header) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.whole || b.err != nil {
+	if b.err != nil {
 		return
 	}
 	b.whole, b.err, b.trailer = err == nil, err, trailer

@@ -50,7 +50,7 @@ func New(c *forebay.Cache, o Options) (*Cache, error) {
 	if err != nil {
 		return nil, fmt.Errorf("httpcache: %w", err)
 	}
-	h.other = &route{Rule: Rule{Events: EndOpenAI}, space: other, class: other.Class()}
+	h.other = &route{Rule: Rule{Events: EndOpenAI}, space: other, class: other.Class(), prefix: other.Key("")}
 	for i, rule := range o.Rules {
 		rt := &route{Rule: rule, ruled: true, ttl: rule.TTL}
 		class := rule.Class
@@ -61,7 +61,7 @@ func New(c *forebay.Cache, o Options) (*Cache, error) {
 			mistakes = append(mistakes, fmt.Errorf("Rules[%d]: %w", i, err))
 			continue
 		}
-		rt.class = rt.space.Class()
+		rt.class, rt.prefix = rt.space.Class(), rt.space.Key("")
 		if rt.ttl == 0 && rule.Class != "" {
 			rt.ttl = rt.class.TTL
 		}
@@ -111,10 +111,9 @@ type handler struct {
 }
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	a := h.ask(r)
-	if a.bypass != "" {
-		h.pass(w, &a)
-		return
+	if a := h.ask(r); a.bypass != "" {
+		h.pass(w, a)
+	} else {
+		h.answer(w, a)
 	}
-	h.answer(w, a)
 }

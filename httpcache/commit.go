@@ -15,7 +15,7 @@ import (
 func (x *exchange) store(r *response) {
 	keep := r.keepOf(time.Now())
 	r = x.withoutFields(r)
-	key, primary, loading := x.ask.key, x.ask.key, loadKey(&x.ask, &x.found)
+	key, primary, loading := x.ask.key, x.ask.key, loadKey(x.ask, &x.found)
 	if len(r.vary) > 0 {
 		key = variantKey(primary, r.selected)
 		names := &response{kind: index, vary: r.vary}
@@ -85,11 +85,11 @@ func (x *exchange) updated(now time.Time) *response {
 		}
 	}
 	d := responseDirectives(r.header, x.h.targets)
-	v := storable(x.h.options.Profile, &x.ask, r.status, r.header, d, now)
+	v := storable(x.h.options.Profile, x.ask, r.status, r.header, d, now)
 	if x.header["Age"] == nil {
 		delete(r.header, "Age")
 	}
-	r.terms = termsOf(x.h.options.Profile, &x.ask, r.header, d, v.lifetime, x.asked, now)
+	r.terms = termsOf(x.h.options.Profile, x.ask, r.header, d, v.lifetime, x.asked, now)
 	r.storing, r.validated, r.shareable = v.keep && x.worth(r, now), true, true
 	return r
 }

@@ -216,6 +216,8 @@ func parseTargeted(lines []string) (d directives, ok bool) {
 // surrogate is how this cache names itself in Surrogate-Capability.
 const surrogate = "forebay"
 
+var capability = []string{surrogate + `="Surrogate/1.0"`}
+
 // parseSurrogate reads Surrogate-Control (Edge Architecture, section 2.2): a directive may name the
 // device that it is for behind a semicolon.
 func parseSurrogate(lines []string) (d directives, ok bool) {

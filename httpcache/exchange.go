@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"runtime/debug"
 	"strconv"
@@ -16,15 +17,14 @@ import (
 // An exchange is one load: the next handler is called with it as its ResponseWriter, on behalf of all
 // who wait. It owns the fill.
 type exchange struct {
-	h      *handler
-	fill   *forebay.Fill[*response]
-	ask    ask
-	found  found
-	why    decision
-	early  *hints // where to send 1xx responses
-	ctx    context.Context
-	cancel context.CancelCauseFunc
-	asked  time.Time
+	h        *handler
+	fill     *forebay.Fill[*response]
+	ask      *ask
+	found    found
+	why      decision
+	early    *hints    // where to send 1xx responses; nil: nobody waits
+	delivery *delivery // to the client in whose goroutine this runs; nil: it has one of its own
+	asked    time.Time
 
 	header      http.Header // as the handler sets it
 	response    *response   // once there is a head
@@ -35,15 +35,18 @@ type exchange struct {
 	before      []byte    // the part of the body that was stored
 	touched     time.Time // when the fill was last told of progress
 	failed      error
-	ended       bool
+	due         *time.Timer // when the client is answered in any case
 }
 
-func newExchange(h *handler, fill *forebay.Fill[*response], a ask, f found, d decision, early *hints) *exchange {
+func newExchange(h *handler, fill *forebay.Fill[*response], a *ask, f found, d decision, early *hints) *exchange {
 	return &exchange{h: h, fill: fill, ask: a, found: f, why: d, early: early, header: make(http.Header), length: -1}
 }
 
-// lead runs the load, in a goroutine of its own.
+// lead runs the load: in the goroutine of the client that leads it, or in one of its own.
 func (x *exchange) lead() {
+	if t := x.ask.route.class.LoadTimeout; t > 0 && x.delivery != nil {
+		x.due = time.AfterFunc(t, x.delivery.beside) // a handler may not heed its context
+	}
 	defer x.fill.Release()
 	defer x.fill.Recover()
 	must, err := x.fill.Acquire(x.found.response == nil || !x.why.onError)
@@ -53,8 +56,6 @@ func (x *exchange) lead() {
 	if !must {
 		return
 	}
-	x.ctx, x.cancel = context.WithCancelCause(x.fill.Context())
-	defer x.cancel(nil)
 	x.asked = time.Now()
 	x.finish(x.call())
 }
@@ -75,8 +76,9 @@ func (x *exchange) call() (err error) {
 
 // request is what the origin is asked: for the whole, or whether what is stored is still the one.
 func (x *exchange) request() *http.Request {
-	a := &x.ask
-	r := a.r.Clone(x.ctx)
+	a := x.ask
+	r := a.r.WithContext(x.fill.Context())
+	r.Header = maps.Clone(a.r.Header) // the lines are never changed
 	r.Body, r.ContentLength, r.TransferEncoding = http.NoBody, 0, nil
 	if a.method != http.MethodGet {
 		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(a.body)), int64(len(a.body))
@@ -93,7 +95,7 @@ func (x *exchange) request() *http.Request {
 		r.Header["Range"] = lines
 	}
 	x.addConditions(r)
-	r.Header.Set("Surrogate-Capability", surrogate+`="Surrogate/1.0"`)
+	r.Header["Surrogate-Capability"] = capability
 	return r
 }
 
@@ -180,7 +182,7 @@ func (x *exchange) Write(p []byte) (int, error) {
 	if x.keep && x.response.body.length()+int64(len(p)) > int64(x.h.options.MaxBody) {
 		x.unkeep()
 	}
-	if err := x.response.body.write(x.ctx, p); err != nil {
+	if err := x.response.body.write(x.fill.Context(), p); err != nil {
 		x.failed = err
 		return 0, err
 	}
@@ -202,6 +204,13 @@ func (x *exchange) fail(err error) {
 	if x.response == nil && x.failed == nil {
 		x.failed = err
 	}
+}
+
+// Held reports, inside the next handler, whether what it writes is held for all who wait: then flushing
+// does nothing, because everybody has each byte at once.
+func Held(w http.ResponseWriter) bool {
+	_, ok := w.(*exchange)
+	return ok
 }
 
 // Fail tells the cache, from inside the next handler, that its origin could not be asked: then what is
@@ -228,12 +237,12 @@ func (x *exchange) head(status int) {
 	}
 	x.length = announced(x.header)
 	d := responseDirectives(x.header, x.h.targets)
-	v := storable(x.h.options.Profile, &x.ask, status, x.header, d, now)
+	v := storable(x.h.options.Profile, x.ask, status, x.header, d, now)
 	h := endToEnd(x.header)
 	if h["Date"] == nil {
 		h["Date"] = []string{now.UTC().Format(http.TimeFormat)}
 	}
-	r := &response{status: status, header: h, terms: termsOf(x.h.options.Profile, &x.ask, h, d, v.lifetime, x.asked, now)}
+	r := &response{status: status, header: h, terms: termsOf(x.h.options.Profile, x.ask, h, d, v.lifetime, x.asked, now)}
 	r.vary, _ = varyNames(h["Vary"])
 	r.selected = selectedBy(r.vary, x.ask.r.Header)
 	r.events = isEvents(h)
@@ -258,9 +267,27 @@ func (x *exchange) head(status int) {
 	if v.mark && !x.keep && x.ask.r.Method != http.MethodHead {
 		x.mark()
 	}
+	if x.ask.r.Method == http.MethodHead {
+		x.updateByHead() // all there is has come
+	}
 	x.touched = now
 	x.fill.Publish(r, r.tags...)
+	if x.delivery == nil {
+		return
+	}
+	if x.length > 0 && x.length <= short && !r.events {
+		if x.due == nil {
+			x.due = time.AfterFunc(flushAfter, x.delivery.beside)
+		} else {
+			x.due.Reset(flushAfter)
+		}
+		return
+	}
+	x.delivery.beside()
 }
+
+// short is a body that very likely comes with its head: then the client has both at once.
+const short = 16 << 10
 
 // fillBody gives the response the body that Write writes to.
 func (x *exchange) fillBody(r *response) {
@@ -269,7 +296,7 @@ func (x *exchange) fillBody(r *response) {
 	r.body.data = append(r.body.data, x.before...)
 	r.body.served = x.early == nil
 	if !x.keep {
-		r.body.whenUnread(func() { x.cancel(errNobody) })
+		r.body.whenUnread(x.fill.Cancel)
 	}
 }
 
@@ -309,12 +336,15 @@ func (x *exchange) mark() {
 func (x *exchange) unkeep() {
 	x.keep = false
 	x.mark()
-	x.response.body.whenUnread(func() { x.cancel(errNobody) })
+	x.response.body.whenUnread(x.fill.Cancel)
 }
 
 // finish ends the load. What is whole is stored before its readers learn that it is: whoever has read
 // the end and asks again gets a hit.
 func (x *exchange) finish(err error) {
+	if x.due != nil {
+		x.due.Stop()
+	}
 	if x.response == nil && err == nil {
 		x.head(http.StatusOK)
 		err = x.failed
@@ -339,8 +369,6 @@ func (x *exchange) finish(err error) {
 	if x.keep && x.events.whole() {
 		body.prepare(trailer)
 		x.store(x.merged())
-	} else if x.ask.r.Method == http.MethodHead {
-		x.updateByHead()
 	}
 	body.end(nil, trailer)
 	if status := x.response.status; status >= 500 {
@@ -351,7 +379,7 @@ func (x *exchange) finish(err error) {
 
 // timeout names the load's own timeout where the handler reports what followed from it.
 func (x *exchange) timeout(err error) error {
-	switch cause := context.Cause(x.ctx); {
+	switch cause := context.Cause(x.fill.Context()); {
 	case errors.Is(cause, context.DeadlineExceeded):
 		return forebay.ErrLoadTimeout
 	case err == nil:

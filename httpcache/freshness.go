@@ -3,6 +3,7 @@ package httpcache
 import (
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -104,11 +105,25 @@ func understood(status int) bool {
 	return http.StatusText(status) != ""
 }
 
-// httpTime reads the three forms of a date (RFC 9110, section 5.6.7), and their letter case.
+// httpTime reads the three forms of a date (RFC 9110, section 5.6.7).
 func httpTime(s string) (time.Time, bool) {
 	if s == "" {
 		return time.Time{}, false
 	}
+	if last := lastTime.Load(); last != nil && last.text == s {
+		return last.time, true
+	}
 	t, err := http.ParseTime(s)
+	if err == nil {
+		lastTime.Store(&parsedTime{s, t})
+	}
 	return t, err == nil
+}
+
+// lastTime is the date read last: within a second, responses carry the same.
+var lastTime atomic.Pointer[parsedTime]
+
+type parsedTime struct {
+	text string
+	time time.Time
 }

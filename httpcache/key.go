@@ -4,8 +4,10 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"hash/fnv"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -14,8 +16,9 @@ func appendPart(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
-// maxReadable is how much of a URI stands readable in a key. The hash behind it has all of it.
-const maxReadable = 100
+// maxReadable is how much of a URI stands readable in a key. The hash behind it has all of it. With it
+// every key is short enough to be stored as it is.
+const maxReadable = 80
 
 // key returns the full key of a request: its method, host and path for people and patterns, and a hash
 // of everything that the response may depend on. The key of a request with a credential is a keyed
@@ -26,7 +29,11 @@ func (h *Cache) key(a *ask, canonical []byte) string {
 	b := appendPart(scratch[:0], a.method)
 	b = appendPart(b, scheme(r))
 	b = appendPart(b, strings.ToLower(r.Host))
-	b = appendPart(b, r.URL.RequestURI())
+	b = appendPart(b, r.URL.EscapedPath())
+	b = appendPart(b, r.URL.RawQuery)
+	if r.URL.ForceQuery {
+		b = append(b, '?') // "/a?" is not "/a"
+	}
 	if a.method != http.MethodGet {
 		b = appendPart(b, strings.ToLower(r.Header.Get("Content-Type")))
 		b = appendPart(b, r.Header.Get("Content-Encoding"))
@@ -38,11 +45,12 @@ func (h *Cache) key(a *ask, canonical []byte) string {
 		return a.route.space.PrivateKey(string(b), a.credential)
 	}
 	sum := sha256.Sum256(b)
-	var out [maxReadable + 80]byte
-	text := append(append(out[:0], a.method...), ' ')
-	text = append(text, readable(r.Host+r.URL.EscapedPath())...)
-	text = base64.RawURLEncoding.AppendEncode(append(text, ','), sum[:])
-	return a.route.space.Key(string(text))
+	var out [256]byte
+	text := append(append(append(out[:0], a.route.prefix...), a.method...), ' ')
+	shown := len(text) + maxReadable
+	text = append(append(text, readable(r.Host)...), readable(r.URL.EscapedPath())...)
+	text = text[:min(len(text), shown)]
+	return string(base64.RawURLEncoding.AppendEncode(append(text, ','), sum[:]))
 }
 
 func readable(s string) string { return s[:min(len(s), maxReadable)] }
@@ -117,13 +125,16 @@ func variantKey(primary, selected string) string {
 	return primary + ";" + base64.RawURLEncoding.EncodeToString(sum[:16])
 }
 
-// uriTag is the tag of every response to a URI, whatever its method and its variant.
+// uriTag is the tag of every response to a URI, whatever its method and its variant. Two URIs may have
+// one tag: then the one is invalidated with the other.
 func uriTag(host, uri string) string {
-	path, query, has := strings.Cut(uri, "?")
-	tag := "uri:" + strings.ToLower(host) + path
-	if !has && len(tag) <= maxReadable {
-		return tag
+	path, _, has := strings.Cut(uri, "?")
+	var scratch [256]byte
+	tag := append(append(append(scratch[:0], "uri:"...), readable(strings.ToLower(host))...), readable(path)...)
+	if has || len(path) > maxReadable {
+		hash := fnv.New64a()
+		hash.Write([]byte(uri))
+		tag = strconv.AppendUint(append(tag, '?'), hash.Sum64(), 36)
 	}
-	sum := sha256.Sum256([]byte(tag + "?" + query))
-	return readable(tag) + "?" + base64.RawURLEncoding.EncodeToString(sum[:])
+	return string(tag)
 }

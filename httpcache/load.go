@@ -45,23 +45,23 @@ func (h *Cache) find(ctx context.Context, a *ask) found {
 const maxTries = 4
 
 // answer answers from what is stored, or from a load.
-func (h *handler) answer(w http.ResponseWriter, a ask) {
+func (h *handler) answer(w http.ResponseWriter, a *ask) {
 	for range maxTries {
-		f := h.find(a.r.Context(), &a)
+		f := h.find(a.r.Context(), a)
 		if f.passing {
 			break
 		}
-		d := h.decide(&a, &f)
+		d := h.decide(a, &f)
 		switch d.action {
 		case serve:
-			h.serveStored(w, &a, &f, d)
+			h.serveStored(w, a, &f, d)
 			return
 		case serveAndLoad:
 			h.loadBehind(a, f, d)
-			h.serveStored(w, &a, &f, d)
+			h.serveStored(w, a, &f, d)
 			return
 		case unsatisfiable:
-			h.count(&a, forebay.Outcome{Status: forebay.Miss, Reason: f.Reason})
+			h.count(a, forebay.Outcome{Status: forebay.Miss, Reason: f.Reason})
 			w.Header().Add("Cache-Status", "forebay; detail=only-if-cached")
 			problem(w, http.StatusGatewayTimeout, "only-if-cached: nothing is stored that may be served", 0)
 			return
@@ -71,7 +71,7 @@ func (h *handler) answer(w http.ResponseWriter, a ask) {
 		}
 	}
 	a.bypass = "not-stored"
-	h.pass(w, &a)
+	h.pass(w, a)
 }
 
 func (h *handler) decide(a *ask, f *found) decision {
@@ -98,18 +98,32 @@ func (h *handler) decide(a *ask, f *found) decision {
 
 // load joins or leads the load of a request and serves what comes. It returns false if that was not
 // for this caller, who then begins again.
-func (h *handler) load(w http.ResponseWriter, a ask, f found, d decision) bool {
+func (h *handler) load(w http.ResponseWriter, a *ask, f found, d decision) bool {
 	need := f.Need()
 	need.Anew = f.response != nil && f.Use <= forebay.ServeAndRefresh // fresh, but not what is wanted
-	fill := a.route.space.Begin(a.r.Context(), loadKey(&a, &f), need)
-	var early *hints
-	if fill.Leads() {
-		early = &hints{to: w}
-		x := newExchange(h, fill, a, f, d, early)
-		go x.lead()
+	fill := a.route.space.Begin(a.r.Context(), loadKey(a, &f), need)
+	if !fill.Leads() {
+		return h.await(w, a, f, d, fill, nil)
 	}
-	response, outcome, err := fill.Wait(a.r.Context())
+	x := newExchange(h, fill, a, f, d, &hints{to: w})
+	if h.mayServe(&f, d, nil) { // then this caller need not wait to the end
+		go x.lead()
+		return h.await(w, a, f, d, fill, x.early)
+	}
+	x.delivery = newDelivery(func() bool { return h.await(w, a, f, d, fill, x.early) })
+	x.lead()
+	return x.delivery.finish()
+}
+
+// await serves what a load brings.
+func (h *handler) await(w http.ResponseWriter, a *ask, f found, d decision, fill *forebay.Fill[*response], early *hints) bool {
+	response, outcome, err, slow := h.wait(a, &f, d, fill)
 	early.end()
+	if slow {
+		d.stale = true
+		h.serveInstead(w, a, &f, d, nil)
+		return true
+	}
 	led := fill.Leads()
 	switch {
 	case errors.Is(err, forebay.ErrObsolete):
@@ -118,10 +132,10 @@ func (h *handler) load(w http.ResponseWriter, a ask, f found, d decision) bool {
 		return true // the client has gone
 	case err != nil && h.mayServe(&f, d, err):
 		d.stale = true
-		h.serveInstead(w, &a, &f, d, err)
+		h.serveInstead(w, a, &f, d, err)
 		return true
 	case err != nil:
-		h.fail(w, &a, d, err)
+		h.fail(w, a, d, err)
 		return true
 	case response == nil || response.kind == index || response.kind == passing:
 		return false
@@ -130,11 +144,24 @@ func (h *handler) load(w http.ResponseWriter, a ask, f found, d decision) bool {
 	}
 	if outcome.Status == forebay.Hit { // stored meanwhile, by this node or another
 		f.response, f.Outcome = response, outcome
-		h.serveStored(w, &a, &f, h.decide(&a, &f))
+		h.serveStored(w, a, &f, h.decide(a, &f))
 		return true
 	}
 	outcome.Reason = f.Reason
-	return h.serveLoaded(w, &a, response, outcome, d)
+	return h.serveLoaded(w, a, response, outcome, d)
+}
+
+// wait waits for a load, but no longer than the class's Wait where something stale may be served.
+func (h *handler) wait(a *ask, f *found, d decision, fill *forebay.Fill[*response]) (r *response, o forebay.Outcome, err error, slow bool) {
+	ctx, patience := a.r.Context(), a.route.class.Wait
+	if patience == 0 || !h.mayServe(f, d, nil) {
+		r, o, err = fill.Wait(ctx)
+		return r, o, err, false
+	}
+	short, cancel := context.WithTimeout(ctx, max(patience, 0))
+	defer cancel()
+	r, o, err = fill.Wait(short)
+	return r, o, err, err != nil && short.Err() != nil && ctx.Err() == nil
 }
 
 // loadKey is what requests must have in common to share a load.
@@ -163,12 +190,13 @@ func (h *handler) mayServe(f *found, d decision, err error) bool {
 }
 
 // loadBehind loads behind an answer, unless that is done already.
-func (h *handler) loadBehind(a ask, f found, d decision) {
-	a.r = a.r.WithContext(context.WithoutCancel(a.r.Context()))
+func (h *handler) loadBehind(a *ask, f found, d decision) {
+	behind := *a // the answer goes on with its own
+	behind.r = a.r.WithContext(context.WithoutCancel(a.r.Context()))
 	need := f.Need()
 	need.Behind = true
-	if fill := a.route.space.Begin(a.r.Context(), loadKey(&a, &f), need); fill.Leads() {
-		x := newExchange(h, fill, a, f, d, nil)
+	if fill := a.route.space.Begin(behind.r.Context(), loadKey(a, &f), need); fill.Leads() {
+		x := newExchange(h, fill, &behind, f, d, nil)
 		go x.lead()
 	}
 }

@@ -109,11 +109,12 @@ const (
 // A route is a rule in use.
 type route struct {
 	Rule
-	space *forebay.Space[*response]
-	class forebay.Class
-	ttl   time.Duration // where the origin says nothing; 0: what it says counts
-	keyed []string      // canonical names
-	ruled bool
+	space  *forebay.Space[*response]
+	class  forebay.Class
+	prefix string        // of the space's keys
+	ttl    time.Duration // where the origin says nothing; 0: what it says counts
+	keyed  []string      // canonical names
+	ruled  bool
 }
 
 // ServeHTTP is never called: a route is what the mux finds.

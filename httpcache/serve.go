@@ -2,6 +2,7 @@ package httpcache
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strconv"
 	"sync"
@@ -18,7 +19,8 @@ func (h *handler) serveStored(w http.ResponseWriter, a *ask, f *found, d decisio
 		o.Status = forebay.StaleHit
 	}
 	h.count(a, o)
-	h.write(w, a, f.response, storedLines(d.age, Status(o)), nil)
+	var scratch [96]byte
+	h.write(w, a, f.response, appendStatus(scratch[:0], o), d.age, nil)
 }
 
 // serveInstead answers with something stale for an origin that did not.
@@ -26,11 +28,12 @@ func (h *handler) serveInstead(w http.ResponseWriter, a *ask, f *found, d decisi
 	o := f.Outcome
 	o.Status, o.TTL = forebay.StaleHit, d.left
 	h.count(a, o)
-	status := Status(o) + "; fwd=" + d.why.forward()
-	if s, ok := err.(*statusError); ok {
-		status += "; fwd-status=" + strconv.Itoa(s.status)
+	status := append(append(appendStatus(nil, o), "; fwd="...), d.why.forward()...)
+	var answered *statusError
+	if errors.As(err, &answered) {
+		status = strconv.AppendInt(append(status, "; fwd-status="...), int64(answered.status), 10)
 	}
-	h.write(w, a, f.response, storedLines(d.age, status), nil)
+	h.write(w, a, f.response, status, d.age, nil)
 }
 
 // serveLoaded answers with what a load brings, while it arrives. It returns false where the beginning is
@@ -46,55 +49,53 @@ func (h *handler) serveLoaded(w http.ResponseWriter, a *ask, r *response, o fore
 		return true
 	}
 	h.count(a, o)
-	status := "forebay; fwd=" + d.why.forward()
+	var scratch [96]byte
+	status, age := append(append(scratch[:0], "forebay; fwd="...), d.why.forward()...), time.Duration(noAge)
 	if r.validated {
-		status += "; fwd-status=304"
+		status, age = append(status, "; fwd-status=304"...), r.age(time.Now())
 	}
 	switch {
 	case o.Status == forebay.Coalesced:
-		status += "; collapsed"
+		status = append(status, "; collapsed"...)
 	case r.storing:
-		status += "; stored"
+		status = append(status, "; stored"...)
 	}
 	if d.why == isInvalidated {
-		status += "; detail=invalidated"
+		status = append(status, "; detail=invalidated"...)
 	}
-	lines := &ownLines{[3]string{status}, false}
-	if r.validated {
-		lines = storedLines(r.age(time.Now()), status)
-	}
-	h.write(w, a, r, lines, reader)
+	h.write(w, a, r, status, age, reader)
 	return true
 }
 
-// ownLines are the fields that this cache adds, in one piece of memory.
-type ownLines struct {
-	text   [3]string // Cache-Status, Age
-	hasAge bool
-}
-
-func storedLines(age time.Duration, status string) *ownLines {
-	return &ownLines{[3]string{status, strconv.FormatInt(int64(age/time.Second), 10)}, true}
-}
-
-func (l *ownLines) add(h http.Header) {
+// ownFields are what the cache adds: Cache-Status, and Age where age is not negative. They share one
+// piece of memory, behind what the cache before this one said.
+func (a *ask) ownFields(h http.Header, status []byte, age time.Duration) {
+	n := len(status)
+	if age >= 0 {
+		status = strconv.AppendInt(status, int64(age/time.Second), 10)
+	}
+	text := string(status)
+	a.own = [2]string{text[:n], text[n:]}
 	if upstream := h["Cache-Status"]; upstream != nil {
-		h["Cache-Status"] = append(upstream[:len(upstream):len(upstream)], l.text[0])
+		h["Cache-Status"] = append(upstream[:len(upstream):len(upstream)], a.own[0])
 	} else {
-		h["Cache-Status"] = l.text[0:1:1]
+		h["Cache-Status"] = a.own[0:1:1]
 	}
-	if l.hasAge {
-		h["Age"] = l.text[1:2:2]
+	if age >= 0 {
+		h["Age"] = a.own[1:2:2]
 	}
 }
+
+// noAge: the answer comes from the origin, which says its age itself.
+const noAge = -1
 
 // write sends a response, or the part of it that the client asks for.
-func (h *handler) write(w http.ResponseWriter, a *ask, r *response, own *ownLines, from *reader) {
+func (h *handler) write(w http.ResponseWriter, a *ask, r *response, status []byte, age time.Duration, from *reader) {
 	header := w.Header()
 	for name, lines := range r.header {
 		header[name] = lines
 	}
-	own.add(header)
+	a.ownFields(header, status, age)
 	if r.notModified(a.r.Header) {
 		for _, name := range []string{"Content-Length", "Content-Encoding", "Content-Range", "Content-Type"} {
 			delete(header, name)

@@ -1,10 +1,7 @@
-// Package httpcache is the HTTP side of the cache. So far it says, in the words of HTTP, how an
-// answer came about.
 package httpcache
 
 import (
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/forebay-cache/forebay"
@@ -12,27 +9,31 @@ import (
 
 // Status renders an outcome as the value of a Cache-Status header (RFC 9211).
 func Status(o forebay.Outcome) string {
-	var b strings.Builder
-	b.WriteString("forebay; ")
+	return string(appendStatus(nil, o))
+}
+
+func appendStatus(b []byte, o forebay.Outcome) []byte {
+	b = append(b, "forebay; "...)
 	switch o.Status {
 	case forebay.Hit:
-		b.WriteString("hit; ttl=" + seconds(o.TTL) + "; detail=" + o.Tier.String())
+		b = append(appendTTL(b, o.TTL), "; detail="...)
+		b = append(b, o.Tier.String()...)
 	case forebay.StaleHit:
-		b.WriteString("hit; ttl=" + seconds(o.TTL) + "; detail=stale")
+		b = append(appendTTL(b, o.TTL), "; detail=stale"...)
 	case forebay.Bypass:
-		b.WriteString("fwd=bypass; detail=" + o.Reason.String())
+		b = append(append(b, "fwd=bypass; detail="...), o.Reason.String()...)
 	case forebay.Coalesced:
-		b.WriteString("fwd=uri-miss; collapsed")
+		b = append(b, "fwd=uri-miss; collapsed"...)
 	case forebay.Miss:
-		b.WriteString("fwd=" + forward(o.Reason))
+		b = append(append(b, "fwd="...), forward(o.Reason)...)
 		if o.Stored {
-			b.WriteString("; stored")
+			b = append(b, "; stored"...)
 		}
 	}
 	if o.Unconfirmed {
-		b.WriteString("; unconfirmed")
+		b = append(b, "; unconfirmed"...)
 	}
-	return b.String()
+	return b
 }
 
 // forward names why a request went to the origin (RFC 9211, section 2.2).
@@ -46,11 +47,11 @@ func forward(r forebay.Reason) string {
 	return "uri-miss"
 }
 
-// seconds rounds towards the past: a ttl never promises more than there is.
-func seconds(d time.Duration) string {
+// appendTTL rounds towards the past: a ttl never promises more than there is.
+func appendTTL(b []byte, d time.Duration) []byte {
 	s := d / time.Second
 	if d < 0 && d%time.Second != 0 {
 		s--
 	}
-	return strconv.FormatInt(int64(s), 10)
+	return strconv.AppendInt(append(b, "hit; ttl="...), int64(s), 10)
 }
