@@ -38,15 +38,21 @@ func (s *screen) String() string {
 	return s.b.String()
 }
 
-var urls = regexp.MustCompile(`(platform|admin) +(http://\S+)`)
+var urls = regexp.MustCompile(`(platform|gateway|admin) +(http://\S+)`)
 
 // startDemo runs the demo on free ports and returns its addresses.
 func startDemo(t *testing.T, args ...string) (platform, admin string, out *screen) {
 	t.Helper()
+	return start(t, append([]string{"demo", "--origin-latency", "0"}, args...)...)
+}
+
+// start runs a command on free ports and returns its addresses.
+func start(t *testing.T, args ...string) (public, admin string, out *screen) {
+	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	out = newScreen()
 	code := make(chan int)
-	args = append([]string{"demo", "--addr", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--origin-latency", "0"}, args...)
+	args = append(args, "--addr", "127.0.0.1:0", "--admin", "127.0.0.1:0")
 	go func() { code <- run(ctx, args, out, out) }()
 	t.Cleanup(func() {
 		stop()
@@ -54,8 +60,8 @@ func startDemo(t *testing.T, args ...string) (platform, admin string, out *scree
 			t.Errorf("exit code %d: %s", c, out)
 		}
 	})
-	platform, admin = addresses(out)
-	return platform, admin, out
+	public, admin = addresses(out)
+	return public, admin, out
 }
 
 // addresses waits until a command has printed where it listens.
