@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"hash/fnv"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -124,6 +125,10 @@ func variantKey(primary, selected string) string {
 	sum := sha256.Sum256([]byte(selected))
 	return primary + ";" + base64.RawURLEncoding.EncodeToString(sum[:16])
 }
+
+// URITag is the tag of every response to a URL, whatever its method, its variant and its caller: what
+// [forebay.Tag] targets to remove it.
+func URITag(u *url.URL) string { return uriTag(u.Host, u.RequestURI()) }
 
 // uriTag is the tag of every response to a URI, whatever its method and its variant. Two URIs may have
 // one tag: then the one is invalidated with the other.

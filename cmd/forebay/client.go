@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/forebay-cache/forebay/admin"
+	"github.com/forebay-cache/forebay/httpcache"
 )
 
 // A node is the admin listener of a running forebay.
@@ -64,6 +66,7 @@ type purgeCommand struct {
 	Tag     *string `xor:"target" required:"" help:"Every entry with the tag."`
 	Class   *string `xor:"target" required:"" help:"Every entry of the class."`
 	Pattern *string `xor:"target" required:"" help:"Every entry whose key matches; '*' is any run of characters."`
+	URL     *string `xor:"target" required:"" name:"url" help:"What the gateway has stored of one URL, all variants and callers."`
 	All     bool    `xor:"target" required:"" help:"Everything."`
 	Soft    bool    `help:"Expire: what is stored may still be served while it is loaded anew."`
 }
@@ -81,6 +84,13 @@ func (c *purgeCommand) Run(t terminal) error {
 	}
 	if c.All {
 		req["all"] = true
+	}
+	if c.URL != nil {
+		u, err := url.Parse(*c.URL)
+		if err != nil || u.Host == "" {
+			return usageError{fmt.Errorf("--url %s: write it whole, such as http://api.example.com/api/partners?org_id=acme, with the host that clients use", *c.URL)}
+		}
+		req["tag"] = httpcache.URITag(u)
 	}
 	var receipt struct {
 		ID       string

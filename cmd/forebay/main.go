@@ -30,7 +30,7 @@ type commands struct {
 	Check   checkCommand   `cmd:"" help:"Check the gateway's file: every mistake with its place."`
 	Doctor  doctorCommand  `cmd:"" help:"Prove each tier by real round trips; a remedy for each thing that fails."`
 	Stats   statsCommand   `cmd:"" help:"Show the statistics of a running node."`
-	Purge   purgeCommand   `cmd:"" help:"Invalidate by key, tag, class or pattern on a running node."`
+	Purge   purgeCommand   `cmd:"" help:"Invalidate by key, tag, class, pattern or URL on a running node."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
 

@@ -59,6 +59,13 @@ func TestServe(t *testing.T) {
 		t.Errorf("statistics: %s", body)
 	}
 	b.Reset()
+	if code := run(t.Context(), []string{"purge", "--node", admin, "--url", gateway + "/api/partners?org_id=acme"}, &b, &b); code != 0 {
+		t.Errorf("purge: %d %s", code, b.String())
+	}
+	if res, _ := fetch(t, gateway+"/api/partners?org_id=acme"); strings.Contains(res.Header.Get("Cache-Status"), "hit") {
+		t.Errorf("after the purge of the URL: %q", res.Header.Get("Cache-Status"))
+	}
+	b.Reset()
 	if code := run(t.Context(), []string{"purge", "--node", admin, "--class", "http"}, &b, &b); code != 0 {
 		t.Errorf("purge: %d %s", code, b.String())
 	}
