@@ -58,7 +58,7 @@ func New(c *forebay.Cache, o Options) (*Cache, error) {
 			class = o.Class
 		}
 		if rt.space, err = open(class); err != nil {
-			mistakes = append(mistakes, fmt.Errorf("Rules[%d]: %w", i, err))
+			mistakes = append(mistakes, fmt.Errorf("%s[%d]: %w", "Rules", i, err))
 			continue
 		}
 		rt.class, rt.prefix = rt.space.Class(), rt.space.Key("")
@@ -67,7 +67,7 @@ func New(c *forebay.Cache, o Options) (*Cache, error) {
 		}
 		rt.keyed = keyedFields(rule.Headers)
 		if err := register(h.mux, rt); err != nil {
-			mistakes = append(mistakes, fmt.Errorf("Rules[%d]: %w", i, err))
+			mistakes = append(mistakes, fmt.Errorf("%s[%d]: %w", "Rules", i, err))
 		}
 	}
 	if err := errors.Join(mistakes...); err != nil {
@@ -80,7 +80,7 @@ func New(c *forebay.Cache, o Options) (*Cache, error) {
 func register(mux *http.ServeMux, rt *route) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("Match: %v", p)
+			err = fmt.Errorf("%s: %v", "Match", p)
 		}
 	}()
 	mux.Handle(rt.Match, rt)

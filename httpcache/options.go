@@ -128,7 +128,7 @@ func (o Options) withDefaults() (Options, error) {
 		o.Profile = Safe
 	case Safe, RFC:
 	default:
-		mistakes = append(mistakes, fmt.Errorf("Profile: %q is none: safe or rfc", o.Profile))
+		mistakes = append(mistakes, fmt.Errorf("%s: %q is none: safe or rfc", "Profile", o.Profile))
 	}
 	if o.Class == "" {
 		o.Class = defaultClass
@@ -137,7 +137,7 @@ func (o Options) withDefaults() (Options, error) {
 		o.MaxBody = defaultMaxBody
 	}
 	if o.MaxBody < 0 {
-		mistakes = append(mistakes, fmt.Errorf("MaxBody: %d is negative", o.MaxBody))
+		mistakes = append(mistakes, fmt.Errorf("%s: %d is negative", "MaxBody", o.MaxBody))
 	}
 	if o.Error == nil {
 		o.Error = WriteError
@@ -145,7 +145,7 @@ func (o Options) withDefaults() (Options, error) {
 	o.Rules = slices.Clone(o.Rules)
 	for i := range o.Rules {
 		if err := o.Rules[i].setDefaults(); err != nil {
-			mistakes = append(mistakes, fmt.Errorf("Rules[%d] (%s): %w", i, o.Rules[i].Match, err))
+			mistakes = append(mistakes, fmt.Errorf("%s[%d] (%s): %w", "Rules", i, o.Rules[i].Match, err))
 		}
 	}
 	return o, errors.Join(mistakes...)
@@ -154,18 +154,18 @@ func (o Options) withDefaults() (Options, error) {
 func (r *Rule) setDefaults() error {
 	var mistakes []error
 	if r.TTL < 0 {
-		mistakes = append(mistakes, fmt.Errorf("TTL: %s is negative: use Bypass to keep nothing", r.TTL))
+		mistakes = append(mistakes, fmt.Errorf("%s: %s is negative: use Bypass to keep nothing", "TTL", r.TTL))
 	}
 	switch r.Events {
 	case "":
 		r.Events = EndOpenAI
 	case EndOpenAI, EndDone, EndClose:
 	default:
-		mistakes = append(mistakes, fmt.Errorf("Events: %q is none: openai, done or close", r.Events))
+		mistakes = append(mistakes, fmt.Errorf("%s: %q is none: openai, done or close", "Events", r.Events))
 	}
 	for _, name := range r.Headers {
 		if name == "" || strings.ContainsAny(name, " \t:,") {
-			mistakes = append(mistakes, fmt.Errorf("Headers: %q is no name of a field", name))
+			mistakes = append(mistakes, fmt.Errorf("%s: %q is no name of a field", "Headers", name))
 		}
 	}
 	if r.BodyKey != nil {
@@ -174,12 +174,12 @@ func (r *Rule) setDefaults() error {
 			k.MaxBytes = defaultMaxQuery
 		}
 		if method, _, _ := strings.Cut(r.Match, " "); method != http.MethodPost {
-			mistakes = append(mistakes, errors.New("BodyKey: only a POST can be made a query: begin Match with POST"))
+			mistakes = append(mistakes, fmt.Errorf("%s: only a POST can be made a query: begin Match with POST", "BodyKey"))
 		}
 		r.BodyKey = &k
 	}
 	if r.Override && r.TTL == 0 && r.Class == "" {
-		mistakes = append(mistakes, errors.New("Override: needs a TTL or a Class"))
+		mistakes = append(mistakes, fmt.Errorf("%s: needs a TTL or a Class", "Override"))
 	}
 	return errors.Join(mistakes...)
 }
