@@ -53,6 +53,10 @@ type Options struct {
 	// Logger gets what the cache swallows: failed loads behind an answer. Default slog.Default().
 	Logger *slog.Logger
 
+	// Canary is how often an entry goes the whole way through the shared tier, to prove that it works.
+	// Default 3 s; negative: never.
+	Canary time.Duration
+
 	// Observer is told what happens. Default nobody.
 	Observer Observer
 }
@@ -69,6 +73,7 @@ type Cache struct {
 	journal *journal
 	logger  *slog.Logger
 
+	canary       *canary // nil: none sings
 	acknowledged acknowledged
 	restarting   sync.Mutex   // one restart of the log at a time
 	confirmedAt  atomic.Int64 // when the latest check that was read was sent
@@ -147,6 +152,10 @@ func (c *Cache) start(ctx context.Context) {
 		c.logger.Warn("forebay: the shared tier cannot be used yet; the near tier answers meanwhile", "error", err, "state", c.shared.State().Problem)
 	}
 	c.workers.Go(func() { c.follow(working) })
+	if every := orDefault(c.options.Canary, canaryEvery); every > 0 {
+		c.canary = newCanary(c)
+		c.workers.Go(func() { c.canary.sing(working, every) })
+	}
 	for range queueWorkers {
 		c.workers.Go(func() { c.shared.write(working, c.wall, c.now) })
 	}
@@ -200,12 +209,18 @@ func (c *Cache) now() int64 { return int64(time.Since(c.opened)) }
 //  2. An invalidation comes, and a new load stores its entry.
 //  3. The old entry is put over it. Its number is older than the mark: the next read is a miss.
 func (c *Cache) store(e *entry, token string) bool {
-	if c.closed.Load() || e.dead <= e.created {
+	if c.closed.Load() {
+		return false
+	}
+	if e.dead <= e.created {
+		e.space.class.leftOut("its time to live is 0")
 		return false
 	}
 	if v, _ := c.ledger.judge(e.key, e.space.class.Name, e.tags, e.number.Load()); v != valid {
+		e.space.class.leftOut("invalidated while it was loaded")
 		return false
 	}
+	e.space.class.kept.Add(1)
 	c.near.put(e)
 	if c.shared != nil && !e.shared && e.stamp.Epoch != "" { // what was loaded without a place in the log stays near
 		c.shared.enqueue(job{entry: e, key: e.space.class.stored(e.key), token: token})

@@ -218,6 +218,9 @@ func (fs *flights) end(f *flight, e *entry, err error) {
 		return
 	}
 	f.ended, f.entry = true, e
+	if f.loading && failed(err) {
+		f.space.class.errors.Add(1) // before anybody learns of it
+	}
 	token := f.token
 	f.stored = e != nil && fs.cache.store(e, token)
 	if !f.published {
@@ -246,14 +249,14 @@ func (fs *flights) end(f *flight, e *entry, err error) {
 	fs.all.Done()
 }
 
+// failed reports whether a load ended without an answer. "Not found" is one.
+func failed(err error) bool { return err != nil && !errors.Is(err, ErrNotFound) }
+
 func (fs *flights) ended(f *flight, took time.Duration, err error) {
 	c := f.space.class
-	if err != nil && !errors.Is(err, ErrNotFound) {
-		c.errors.Add(1)
-		if f.behind && !errors.Is(err, context.Canceled) {
-			fs.cache.logger.Warn("forebay: refresh failed; what is stored is served as long as the class allows",
-				"class", c.Name, "key", f.key, "error", err)
-		}
+	if failed(err) && f.behind && !errors.Is(err, context.Canceled) {
+		fs.cache.logger.Warn("forebay: refresh failed; what is stored is served as long as the class allows",
+			"class", c.Name, "key", f.key, "error", err)
 	}
 	fs.cache.tell(Event{Kind: EventLoad, Class: c.Name, Key: f.key, Took: took, Err: err})
 }

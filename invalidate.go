@@ -32,6 +32,16 @@ func (c *Cache) Expire(ctx context.Context, targets ...Target) (Receipt, error) 
 
 // invalidate also returns the number that the invalidation took.
 func (c *Cache) invalidate(ctx context.Context, mode Mode, targets []Target) (Receipt, uint64, error) {
+	receipt, number, err := c.record(ctx, mode, targets)
+	if err == nil && number != 0 {
+		c.sweepFor(targets, mode)
+		c.tell(Event{Kind: EventInvalidate, Targets: slices.Clone(targets), Mode: mode, Receipt: receipt})
+	}
+	return receipt, number, err
+}
+
+// record makes an invalidation count here, and everywhere by the log. Number 0: there was no target.
+func (c *Cache) record(ctx context.Context, mode Mode, targets []Target) (Receipt, uint64, error) {
 	var refused []error
 	for _, t := range targets {
 		refused = append(refused, t.check(c.class))
@@ -57,8 +67,6 @@ func (c *Cache) invalidate(ctx context.Context, mode Mode, targets []Target) (Re
 			c.logger.Error("forebay: an invalidation waits in memory alone: a crash would lose it", "error", err)
 		}
 	}
-	c.sweepFor(targets, mode)
-	c.tell(Event{Kind: EventInvalidate, Targets: targets, Mode: mode, Receipt: receipt})
 	return receipt, number, nil
 }
 

@@ -179,6 +179,9 @@ func (e *entry) outcome(now int64) Outcome {
 	return o
 }
 
+// NotStored counts an answer that is not stored, by why: what explains a class that never hits.
+func (s *space) NotStored(why string) { s.class.leftOut(why) }
+
 // Count adds a request's outcome to the statistics of the class. Call it once a request.
 func (s *space) Count(o Outcome) {
 	c := s.class

@@ -24,6 +24,24 @@ type counters struct {
 	entries   atomic.Int64
 	evictions atomic.Uint64
 	refused   atomic.Uint64
+	kept      atomic.Uint64
+
+	mu        sync.Mutex // guards what follows
+	notStored map[string]uint64
+}
+
+// maxReasons bounds the reasons that are counted one by one.
+const maxReasons = 32
+
+func (c *counters) leftOut(why string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.notStored == nil {
+		c.notStored = map[string]uint64{}
+	}
+	if _, known := c.notStored[why]; known || len(c.notStored) < maxReasons {
+		c.notStored[why]++
+	}
 }
 
 func (c *counters) init() {
@@ -112,6 +130,7 @@ type SharedStats struct {
 	Unusable map[string]uint64 // values that could not be used, by reason: each was a miss
 	Lost     map[string]string // functions whose values do not survive the codec, and the first difference
 	Deferred int64             // invalidations that wait for the log
+	Canary   string            // why the entry that goes the whole way every few seconds did not come through; "" if it does
 }
 
 // ClassStats is what happened in one class. A request is exactly one of hit, stale hit, coalesced,
@@ -132,6 +151,8 @@ type ClassStats struct {
 	Saved        time.Duration // the loads' own durations that hits, stale hits and joins did not wait for
 	Entries      int64         // in the near tier
 	Evictions    uint64
+	Stored       uint64            // answers
+	NotStored    map[string]uint64 // answers, by why they were not
 }
 
 // Hits is the sum over the tiers.
@@ -189,7 +210,7 @@ func (c *Cache) Stats() Stats {
 func (c *Cache) sharedStats() *SharedStats {
 	t := c.shared
 	s := &SharedStats{SharedState: t.State(), Queued: len(t.jobs), Dropped: t.dropped.Load(), Failed: t.failed.Load(),
-		Deferred: c.journal.waiting.Load(), Lost: map[string]string{}}
+		Deferred: c.journal.waiting.Load(), Lost: map[string]string{}, Canary: c.canary.state()}
 	t.mu.Lock()
 	s.Unusable = maps.Clone(t.unread)
 	t.mu.Unlock()
@@ -204,7 +225,7 @@ func (c *Cache) sharedStats() *SharedStats {
 }
 
 func (c *Cache) standing(s *SharedStats) Standing {
-	if c.ready() && c.confirmed() && s.Connected && s.Breaker == "closed" && s.Problem == "" {
+	if c.ready() && c.confirmed() && s.Connected && s.Breaker == "closed" && s.Problem == "" && s.Canary == "" {
 		return TwoTier
 	}
 	return Degraded
@@ -215,8 +236,11 @@ func (k *class) stats() ClassStats {
 		Class: k.Class, StaleHits: k.staleHits.Load(), Coalesced: k.coalesced.Load(), Bypasses: k.bypasses.Load(),
 		Loads: k.loads.Load(), Loading: k.loading.Load(), LoadErrors: k.errors.Load(), LoadsRefused: k.refused.Load(),
 		Saved: time.Duration(k.saved.Load()), Entries: k.entries.Load(), Evictions: k.evictions.Load(),
-		MissesBy: map[Reason]uint64{},
+		MissesBy: map[Reason]uint64{}, Stored: k.kept.Load(),
 	}
+	k.mu.Lock()
+	s.NotStored = maps.Clone(k.notStored)
+	k.mu.Unlock()
 	near, savedNear := k.hits[TierNear].sum()
 	shared, savedShared := k.hits[TierShared].sum()
 	s.NearHits, s.SharedHits = near, shared

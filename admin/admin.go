@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/forebay-cache/forebay"
@@ -28,6 +29,8 @@ type Options struct {
 	OriginCalls func() int64
 	// Advice lists routes that are not cached and could be. May be nil.
 	Advice func() []Advice
+	// Drills lets an operator take the shared tier away for a while. Default: refused.
+	Drills *Drills
 	// Logger gets one record for each change. Default slog.Default().
 	Logger *slog.Logger
 }
@@ -40,8 +43,9 @@ type Admin struct {
 	cache *forebay.Cache
 	o     Options
 
-	stopped chan struct{}
-	stop    sync.Once
+	drilling atomic.Bool
+	stopped  chan struct{}
+	stop     sync.Once
 }
 
 // New returns the operations on a cache.
@@ -71,6 +75,7 @@ func (a *Admin) Handler() http.Handler {
 	mux := http.NewServeMux()
 	a.Register(mux)
 	mux.Handle("POST /api/invalidate", a.guard(http.HandlerFunc(a.invalidate)))
+	mux.Handle("POST /api/drill", a.guard(http.HandlerFunc(a.drill)))
 	return mux
 }
 

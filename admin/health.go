@@ -14,6 +14,8 @@ type Health struct {
 	Status  string            `json:"status"` // ok, degraded or unhealthy
 	Reasons []string          `json:"reasons"`
 	Checks  map[string]string `json:"checks"`
+	// Warnings are about what works and is of no use.
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 // A class whose origin fails more often than this share of its loads makes the service degraded,
@@ -38,6 +40,9 @@ func (a *Admin) Health(ctx context.Context) Health {
 		if c.Loads >= failingLoads && float64(c.LoadErrors) > failingShare*float64(c.Loads) {
 			degraded("class "+c.Name, fmt.Sprintf("%d of %d loads failed: look at its origin", c.LoadErrors, c.Loads))
 		}
+		if w := useless(c); w != "" {
+			h.Warnings = append(h.Warnings, "class "+c.Name+": "+w)
+		}
 	}
 	for name, check := range a.o.Checks {
 		ctx, cancel := context.WithTimeout(ctx, checkTimeout)
@@ -54,7 +59,34 @@ func (a *Admin) Health(ctx context.Context) Health {
 		h.Reasons = append(h.Reasons, "near: the cache is closed: the process is stopping")
 	}
 	sort.Strings(h.Reasons)
+	sort.Strings(h.Warnings)
 	return h
+}
+
+// meaningful is how many look-ups it takes to say that a class never hits.
+const meaningful = 200
+
+// useless says why a class most likely never hits, if it never does.
+func useless(c forebay.ClassStats) string {
+	rate, asked := c.HitRate()
+	if !asked || rate > 0 || c.Misses < meaningful {
+		return ""
+	}
+	why, most := "", uint64(0)
+	for reason, n := range c.NotStored {
+		if n > most || n == most && reason < why {
+			why, most = reason, n
+		}
+	}
+	switch {
+	case c.Stored == 0 && most > 0:
+		return fmt.Sprintf("no hit in %d look-ups, because nothing was ever stored: %s (%d times)", c.Misses, why, most)
+	case c.Stored == 0:
+		return fmt.Sprintf("no hit in %d look-ups, because nothing was ever stored: every load failed", c.Misses)
+	case c.Evictions > c.Stored/2:
+		return fmt.Sprintf("no hit in %d look-ups: %d of %d answers were evicted; give the near tier more memory", c.Misses, c.Evictions, c.Stored)
+	}
+	return fmt.Sprintf("no hit in %d look-ups: each key was asked for once; is something in the key that is new in every request?", c.Misses)
 }
 
 func (a *Admin) sharedHealth(s forebay.Stats, checks map[string]string, degraded func(check, reason string)) {
@@ -65,6 +97,8 @@ func (a *Admin) sharedHealth(s forebay.Stats, checks map[string]string, degraded
 	switch sh := s.Shared; {
 	case sh.Problem != "":
 		degraded("shared", sh.Problem)
+	case sh.Canary != "":
+		degraded("shared", "the shared tier answers and does not work: "+sh.Canary+": forebay doctor tells more")
 	case !sh.Connected || sh.Breaker != "closed":
 		degraded("shared", "the shared tier is away (breaker "+sh.Breaker+"): every node answers from its own tier and the origin")
 	}

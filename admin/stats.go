@@ -46,6 +46,8 @@ type ClassStats struct {
 	SavedSeconds float64           `json:"saved_seconds"`
 	Entries      int64             `json:"entries"`
 	Evictions    uint64            `json:"evictions"`
+	Stored       uint64            `json:"stored"`
+	NotStored    map[string]uint64 `json:"not_stored,omitempty"`
 	Strict       bool              `json:"strict"`
 	Private      bool              `json:"private"`
 }
@@ -74,6 +76,7 @@ type SharedStats struct {
 	Deferred   int64             `json:"deferred"`
 	Unusable   map[string]uint64 `json:"unusable"`
 	Lost       map[string]string `json:"lost"`
+	Canary     string            `json:"canary,omitempty"` // why it died
 }
 
 // Latency is of the look-ups in the shared tier, in milliseconds; null before the first.
@@ -89,7 +92,7 @@ func sharedStats(s *forebay.SharedStats) *SharedStats {
 	return &SharedStats{
 		Connected: s.Connected, Version: s.Version, Breaker: s.Breaker, Problem: s.Problem, UsedMemory: s.UsedMemory,
 		Errors: s.Errors, Lookups: s.Lookups, LatencyMS: Latency{milliseconds(s.P50), milliseconds(s.P99)},
-		Queued: s.Queued, Dropped: s.Dropped, Failed: s.Failed, Deferred: s.Deferred, Unusable: s.Unusable, Lost: s.Lost,
+		Queued: s.Queued, Dropped: s.Dropped, Failed: s.Failed, Deferred: s.Deferred, Unusable: s.Unusable, Lost: s.Lost, Canary: s.Canary,
 	}
 }
 
@@ -163,7 +166,7 @@ func classStats(c forebay.ClassStats) ClassStats {
 		TTLSeconds: seconds(c.TTL), Hits: c.Hits(), StaleHits: c.StaleHits, Coalesced: c.Coalesced,
 		Misses: c.Misses, MissesBy: map[string]uint64{}, Bypasses: c.Bypasses, Loads: c.Loads, Loading: c.Loading,
 		LoadErrors: c.LoadErrors, LoadsRefused: c.LoadsRefused, SavedSeconds: seconds(c.Saved),
-		Entries: c.Entries, Evictions: c.Evictions, Strict: c.Strict, Private: c.Private,
+		Entries: c.Entries, Evictions: c.Evictions, Stored: c.Stored, NotStored: c.NotStored, Strict: c.Strict, Private: c.Private,
 	}
 	for r, n := range c.MissesBy {
 		out.MissesBy[r.String()] = n

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/forebay-cache/forebay"
+	"github.com/forebay-cache/forebay/admin"
 	"github.com/forebay-cache/forebay/demo"
 	"github.com/forebay-cache/forebay/demo/origin"
 )
@@ -23,7 +24,7 @@ func platform(w *bytes.Buffer, _ int) error {
 		return err
 	}
 	defer p.Close()
-	server := httptest.NewServer(p.Handler(p.Admin("", true)))
+	server := httptest.NewServer(p.Handler(p.Admin(admin.Options{Loopback: true})))
 	defer server.Close()
 
 	var missed, hit []time.Duration

@@ -142,12 +142,11 @@ func (p *Platform) Handler(a *admin.Admin) http.Handler {
 	return p.withSession(rt.handler())
 }
 
-// Admin returns the operations on the platform's cache.
-func (p *Platform) Admin(token string, loopback bool) *admin.Admin {
-	return admin.New(p.cache, admin.Options{
-		Version: p.version, Token: token, Loopback: loopback, Logger: p.logger, OriginCalls: p.api.Calls,
-		Checks: map[string]admin.Check{"database": p.api.DB().PingContext},
-	})
+// Admin returns the operations on the platform's cache, with what it knows itself filled in.
+func (p *Platform) Admin(o admin.Options) *admin.Admin {
+	o.Version, o.Logger, o.OriginCalls = p.version, p.logger, p.api.Calls
+	o.Checks = map[string]admin.Check{"database": p.api.DB().PingContext}
+	return admin.New(p.cache, o)
 }
 
 // maxBody bounds the requests to the platform.

@@ -37,7 +37,7 @@ func start(t *testing.T, o demo.Options) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := p.Admin("", true)
+	a := p.Admin(admin.Options{Loopback: true})
 	server := httptest.NewServer(p.Handler(a))
 	t.Cleanup(func() { server.Close(); p.Close() })
 	jar, _ := cookiejar.New(nil)

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/forebay-cache/forebay/admin"
 	"github.com/forebay-cache/forebay/demo"
 )
 
@@ -20,7 +21,7 @@ func TestASessionSlides(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer p.Close()
-		h := p.Handler(p.Admin("", true))
+		h := p.Handler(p.Admin(admin.Options{Loopback: true}))
 		var cookie *http.Cookie
 		call := func(method, body string) (status int, written bool) {
 			r := httptest.NewRequest(method, "/api/session", strings.NewReader(body))

@@ -2,6 +2,7 @@ package httpcache
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -261,6 +262,9 @@ func (x *exchange) head(status int) {
 	}
 	r.shareable = v.keep && (x.keep || x.ask.r.Method == http.MethodHead) || x.h.options.Profile == Safe && status >= 400 && h["Set-Cookie"] == nil
 	x.fillBody(r)
+	if !x.keep {
+		x.ask.route.space.NotStored(cmp.Or(v.why, "too-large-or-partial"))
+	}
 	if v.unsaid && x.h.options.Uncached != nil {
 		x.h.options.Uncached(x.ask.r)
 	}

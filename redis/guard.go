@@ -46,7 +46,22 @@ func writesOnly(err error) bool {
 }
 
 // usable reports whether requests may ask the server.
-func (t *Tier) usable() bool { return t.up.Load() && t.breaker.State() == gobreaker.StateClosed }
+func (t *Tier) usable() bool {
+	return t.up.Load() && t.breaker.State() == gobreaker.StateClosed && t.drills.Load() == 0
+}
+
+// Away takes the tier away on purpose until back is called, at the latest after a while: requests see
+// what they see when its server is gone. back is safe to call twice.
+func (t *Tier) Away(d time.Duration) (back func()) {
+	t.drills.Add(1)
+	var once sync.Once
+	end := func() { once.Do(func() { t.drills.Add(-1) }) }
+	timer := time.AfterFunc(d, end)
+	return func() {
+		timer.Stop()
+		end()
+	}
+}
 
 // guard runs an operation within its budget and lets the breaker know. While the breaker is not
 // closed, or the connection is lost, it returns [forebay.ErrAway] at once.

@@ -29,6 +29,7 @@ func (t *Tier) probe(ctx context.Context, o rueidis.ClientOption, first chan str
 		case client == nil:
 			t.connect(ctx, o)
 			inspected = time.Now()
+		case t.drills.Load() > 0:
 		case !t.usable():
 			if t.ping(ctx, *client) {
 				inspected = time.Time{}
@@ -78,6 +79,13 @@ func (t *Tier) connect(ctx context.Context, o rueidis.ClientOption) {
 		return
 	}
 	t.o.Logger.Info("forebay: the shared tier is connected", "server", t.State().Version)
+	advice, err := t.Advise(mayDial(ctx, dialToProbe))
+	if err != nil {
+		return // nothing to say: what works is used
+	}
+	for _, a := range advice {
+		t.o.Logger.Warn("forebay: the shared tier will hurt", "problem", a.Problem, "remedy", a.Remedy)
+	}
 }
 
 // ping asks a server that was away; the breaker lets it through when it is time.
@@ -190,6 +198,8 @@ func remedy(err error) string {
 		return "the server refuses the user or password: correct them in REDIS_URL"
 	case strings.HasPrefix(text, "NOPERM"):
 		return text + ": give the user the command in the server's ACL"
+	case strings.Contains(text, "unknown command") && strings.Contains(strings.ToUpper(text), "HELLO"):
+		return "the server or a proxy in between speaks RESP2 alone: connect to Redis 6.2 or Valkey directly"
 	case strings.HasPrefix(text, "LOADING"):
 		return "the server is loading its data: it is joined when it is ready"
 	case strings.Contains(text, "connection refused"):

@@ -43,6 +43,7 @@ type Tier struct {
 	run    atomic.Pointer[serverRun]
 	span   atomic.Pointer[span]
 	counts counts
+	drills atomic.Int64  // that keep requests away
 	wake   chan struct{} // rings the prober
 
 	mu       sync.Mutex // guards what follows

@@ -66,6 +66,9 @@ func (t *Tier) State() forebay.SharedState {
 	s := t.state
 	t.mu.Unlock()
 	s.Connected = t.client.Load() != nil && t.up.Load()
+	if t.drills.Load() > 0 {
+		s.Connected, s.Problem = false, "a drill has taken the tier away"
+	}
 	s.Breaker = t.breaker.State().String()
 	s.Lookups, s.Errors = t.counts.lookups.Load(), t.counts.errors.Load()
 	q := t.counts.quantiles(0.5, 0.99)

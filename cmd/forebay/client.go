@@ -32,6 +32,11 @@ const clientTimeout = 10 * time.Second
 func (n node) call(ctx context.Context, method, path string, in, out any) error {
 	ctx, cancel := context.WithTimeout(ctx, clientTimeout)
 	defer cancel()
+	return n.callFor(ctx, method, path, in, out)
+}
+
+// callFor is call for what takes its time.
+func (n node) callFor(ctx context.Context, method, path string, in, out any) error {
 	var body io.Reader
 	if in != nil {
 		text, err := json.Marshal(in)

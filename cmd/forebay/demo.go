@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"sync"
 
+	"github.com/forebay-cache/forebay/admin"
 	"github.com/forebay-cache/forebay/demo"
 	"github.com/forebay-cache/forebay/demo/origin"
 	"github.com/forebay-cache/forebay/internal/memlimit"
@@ -47,8 +48,10 @@ func (c *demoCommand) Run(t terminal) error {
 	if c.OpenAI.BaseURL != "" && c.OpenAI.Key != "" {
 		o.Assistant = demo.NewOpenAI(c.OpenAI.BaseURL, c.OpenAI.Key, c.OpenAI.Model)
 	}
+	var tier *redis.Tier
 	if c.Redis != "" {
-		tier, err := redis.Open(t.ctx, redis.Options{URL: c.Redis, Logger: logger})
+		var err error
+		tier, err = redis.Open(t.ctx, redis.Options{URL: c.Redis, Logger: logger})
 		if err != nil {
 			return usageError{fmt.Errorf("--redis or REDIS_URL: %w", err)}
 		}
@@ -61,17 +64,18 @@ func (c *demoCommand) Run(t terminal) error {
 	}
 	defer p.Close()
 
-	public, admin, err := c.listen()
+	public, operators, err := c.listen()
 	if err != nil {
 		return err
 	}
-	a := p.Admin(os.Getenv("FOREBAY_ADMIN_TOKEN"), isLoopback(admin))
+	drills := c.drills(tier)
+	a := p.Admin(admin.Options{Token: os.Getenv("FOREBAY_ADMIN_TOKEN"), Loopback: isLoopback(operators), Drills: drills})
 	s := servers{stopping: a.Close, logger: logger, accessLog: c.AccessLog == "json", out: t.out}
-	s.add(public, p.Handler(a))
+	s.add(public, measured(drills, p.Handler(a)))
 	fmt.Fprintf(t.out, "platform  http://%s\n", public.Addr())
-	if admin != nil {
-		s.add(admin, a.Handler())
-		fmt.Fprintf(t.out, "admin     http://%s\n", admin.Addr())
+	if operators != nil {
+		s.add(operators, a.Handler())
+		fmt.Fprintf(t.out, "admin     http://%s\n", operators.Addr())
 	}
 	fmt.Fprintf(t.out, "try       curl -i 'http://%s/api/partners?org_id=acme'   (twice)\n", public.Addr())
 

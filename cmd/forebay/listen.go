@@ -10,18 +10,38 @@ import (
 	"net/http"
 	"os"
 	"time"
+
+	"github.com/forebay-cache/forebay/admin"
+	"github.com/forebay-cache/forebay/redis"
 )
 
 type listenFlags struct {
 	Addr      string `placeholder:"HOST:PORT" help:"Public listener. Default 127.0.0.1:8080; when PORT is set, 0.0.0.0:$PORT."`
 	Admin     string `default:"127.0.0.1:9191" placeholder:"HOST:PORT|off" help:"Admin listener. Changing anything from beyond loopback needs FOREBAY_ADMIN_TOKEN."`
+	Drills    bool   `help:"Let an operator take the shared tier away for a while: forebay drill."`
 	AccessLog string `default:"off" enum:"off,json" placeholder:"off|json" help:"One record for each request, on standard output."`
 }
 
 const defaultAddr = "127.0.0.1:8080"
 
+// drills returns what a drill needs, if they are enabled: the public handler is to be measured by it.
+func (f listenFlags) drills(tier *redis.Tier) *admin.Drills {
+	if !f.Drills || tier == nil {
+		return nil
+	}
+	return &admin.Drills{Tier: tier, Requests: &admin.Requests{}}
+}
+
+// measured is the public handler, measured where drills are enabled.
+func measured(d *admin.Drills, h http.Handler) http.Handler {
+	if d == nil {
+		return h
+	}
+	return d.Requests.Handler(h)
+}
+
 // listen opens both listeners; the admin one is nil when it is off.
-func (f listenFlags) listen() (public, admin net.Listener, err error) {
+func (f listenFlags) listen() (public, operators net.Listener, err error) {
 	addr := f.Addr
 	if port := os.Getenv("PORT"); addr == "" && port != "" {
 		addr = "0.0.0.0:" + port
@@ -34,11 +54,11 @@ func (f listenFlags) listen() (public, admin net.Listener, err error) {
 	if f.Admin == "off" {
 		return public, nil, nil
 	}
-	if admin, err = net.Listen("tcp", f.Admin); err != nil {
+	if operators, err = net.Listen("tcp", f.Admin); err != nil {
 		public.Close()
 		return nil, nil, usageError{fmt.Errorf("--admin %s: %w: choose another with --admin HOST:PORT, or --admin off", f.Admin, cause(err))}
 	}
-	return public, admin, nil
+	return public, operators, nil
 }
 
 // cause takes the operation and address off, which the message already names.

@@ -29,6 +29,7 @@ type commands struct {
 	Serve   serveCommand   `cmd:"" help:"Run the gateway: a cache in front of any HTTP API."`
 	Check   checkCommand   `cmd:"" help:"Check the gateway's file: every mistake with its place."`
 	Doctor  doctorCommand  `cmd:"" help:"Prove each tier by real round trips; a remedy for each thing that fails."`
+	Drill   drillCommand   `cmd:"" help:"Take the shared tier away from a running node, and report what that does."`
 	Stats   statsCommand   `cmd:"" help:"Show the statistics of a running node."`
 	Purge   purgeCommand   `cmd:"" help:"Invalidate by key, tag, class, pattern or URL on a running node."`
 	Version versionCommand `cmd:"" help:"Print the version."`

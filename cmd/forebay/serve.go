@@ -33,8 +33,10 @@ func (c *serveCommand) Run(t terminal) error {
 	}
 	limitMemory()
 	o := gateway.Options{Config: config, NearBytes: int64(c.NearBytes), Journal: c.Journal, Secret: []byte(c.Secret), Logger: logger}
+	var tier *redis.Tier
 	if c.Redis != "" {
-		tier, err := redis.Open(t.ctx, redis.Options{URL: c.Redis, Logger: logger})
+		var err error
+		tier, err = redis.Open(t.ctx, redis.Options{URL: c.Redis, Logger: logger})
 		if err != nil {
 			return usageError{fmt.Errorf("--redis or REDIS_URL: %w", err)}
 		}
@@ -53,12 +55,13 @@ func (c *serveCommand) Run(t terminal) error {
 	}
 	defer g.Close()
 
-	public, adminListener, err := c.listen()
+	public, operators, err := c.listen()
 	if err != nil {
 		return err
 	}
+	drills := c.drills(tier)
 	a := admin.New(g.Cache(), admin.Options{
-		Version: version(), Token: os.Getenv("FOREBAY_ADMIN_TOKEN"), Loopback: isLoopback(adminListener), Logger: logger,
+		Version: version(), Token: os.Getenv("FOREBAY_ADMIN_TOKEN"), Loopback: isLoopback(operators), Logger: logger, Drills: drills,
 		Advice: func() []admin.Advice {
 			var out []admin.Advice
 			for _, one := range g.Advice() {
@@ -68,11 +71,11 @@ func (c *serveCommand) Run(t terminal) error {
 		},
 	})
 	s := servers{stopping: a.Close, logger: logger, accessLog: c.AccessLog == "json", out: t.out}
-	s.addGateway(public, g)
+	s.addGateway(public, measured(drills, g))
 	fmt.Fprintf(t.out, "gateway   http://%s -> %s\n", public.Addr(), config.Origin)
-	if adminListener != nil {
-		s.add(adminListener, a.Handler())
-		fmt.Fprintf(t.out, "admin     http://%s\n", adminListener.Addr())
+	if operators != nil {
+		s.add(operators, a.Handler())
+		fmt.Fprintf(t.out, "admin     http://%s\n", operators.Addr())
 	}
 	return s.serve(t.ctx)
 }

@@ -1,0 +1,138 @@
+package forebay
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// canaryEvery is how often a cache proves to itself that its shared tier works. A single failure may
+// be chance; the second one is said.
+const canaryEvery = 3 * time.Second
+
+// A canary is an entry that goes the whole way every few seconds: stored, read back, invalidated, gone.
+// A tier that answers but does not keep what it is given, or an invalidation that reaches nothing, would
+// else be seen by nobody.
+type canary struct {
+	cache *Cache
+	space *space
+	key   string
+
+	mu       sync.Mutex // guards what follows
+	failures int
+	problem  string
+}
+
+func newCanary(c *Cache) *canary {
+	sp := &space{cache: c, near: c.near, class: newClass(Class{Name: "canary"}), name: "canary", prefix: "canary:"}
+	sp.decode = func(id codecID, payload []byte, compressed bool) (any, error) {
+		var v string
+		err := decodeValue(id, payload, compressed, &v)
+		return v, err
+	}
+	sp.weigh = func(any) int { return 0 }
+	return &canary{cache: c, space: sp, key: sp.prefix + rand.Text() + ","}
+}
+
+// sing lets it go its way until ctx ends.
+func (k *canary) sing(ctx context.Context, every time.Duration) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			k.note(k.fly(ctx))
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// note remembers how it went. A tier that is away has its own words.
+func (k *canary) note(err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if err == nil || errors.Is(err, ErrAway) || errors.Is(err, context.Canceled) {
+		if k.problem != "" {
+			k.cache.logger.Info("forebay: the canary lives: the shared tier works again")
+		}
+		k.failures, k.problem = 0, ""
+		return
+	}
+	if k.failures++; k.failures < 2 {
+		return
+	}
+	if k.problem == "" {
+		k.cache.logger.Warn("forebay: the canary died: the shared tier answers and does not work", "error", err)
+	}
+	k.problem = err.Error()
+}
+
+// state is what is wrong, or "".
+func (k *canary) state() string {
+	if k == nil {
+		return ""
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.problem
+}
+
+// fly goes the whole way once.
+func (k *canary) fly(ctx context.Context) error {
+	c := k.cache
+	if !c.ready() {
+		return ErrAway
+	}
+	stamp, number := c.ledger.place()
+	now := c.now()
+	token := rand.Text()
+	e := &entry{space: k.space, key: k.key, value: token, stamp: stamp, created: now}
+	e.number.Store(number)
+	e.fresh = now + int64(time.Minute)
+	e.stale, e.dead = e.fresh, e.fresh
+	if err := c.shared.put(ctx, job{entry: e, key: k.key}, time.Minute, c.wall); err != nil {
+		return fmt.Errorf("a value cannot be stored: %w", err)
+	}
+	v, found, err := k.look(ctx, token)
+	switch {
+	case err != nil:
+		return err
+	case !found:
+		return errors.New("a value that was just stored is gone: does the server evict at once, or something in between answer for it?")
+	case v != valid:
+		return nil // somebody invalidated everything meanwhile
+	}
+	if _, _, err := c.record(ctx, Remove, []Target{Key(k.key)}); err != nil {
+		return fmt.Errorf("an invalidation was not accepted: %w", err)
+	}
+	if v, found, err = k.look(ctx, token); err != nil {
+		return err
+	}
+	if found && v == valid {
+		return errors.New("an invalidation does not reach what is stored")
+	}
+	return c.shared.Unlink(ctx, k.key) // or the next one would find this one
+}
+
+// look reads the entry in the shared tier and judges it.
+func (k *canary) look(ctx context.Context, token string) (v verdict, found bool, err error) {
+	b, err := k.cache.shared.Get(ctx, k.key)
+	if err != nil || b == nil {
+		return removed, false, err
+	}
+	e, v, ahead, err := k.cache.unseal(k.space, k.key, b)
+	if ahead {
+		return removed, true, nil
+	}
+	if err != nil {
+		return removed, true, fmt.Errorf("a value comes back changed: %w", err)
+	}
+	if e.value != token && v == valid {
+		return removed, true, errors.New("a value comes back as another")
+	}
+	return v, true, nil
+}
