@@ -76,7 +76,7 @@ type Sample struct {
 func (q *Requests) take() Sample {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	s := Sample{Requests: q.count, Failed: q.failed, Slowest: q.worst, P50: q.took.quantile(q.count, 0.5), P99: q.took.quantile(q.count, 0.99)}
+	s := Sample{Requests: q.count, Failed: q.failed, Slowest: q.worst, P50: min(q.took.quantile(q.count, 0.5), q.worst), P99: min(q.took.quantile(q.count, 0.99), q.worst)}
 	q.count, q.failed, q.worst, q.took = 0, 0, 0, histogram{}
 	return s
 }
