@@ -2,7 +2,7 @@
 GO ?= go
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.7.0
 
-.PHONY: help run build test deps conformance bench bench-http fuzz lint
+.PHONY: help run build test deps conformance bench bench-http faults fuzz lint
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 12
@@ -25,10 +25,14 @@ test: deps ## every test; installs what is missing in CI or as root on Debian
 	$(GO) test -run '^$$' -fuzz '^FuzzCanonicalJSON$$' -fuzztime 50000x -fuzzminimizetime 10x ./httpcache
 	$(GO) test -run '^$$' -fuzz '^FuzzParts$$' -fuzztime 50000x -fuzzminimizetime 10x ./httpcache
 	$(GO) test -run '^$$' -fuzz '^FuzzConfig$$' -fuzztime 30000x -fuzzminimizetime 10x ./gateway
+	cd faults && $(GO) test -timeout 12m ./...
 	node conformance/run.mjs
 
 deps:
 	@sh internal/install.sh
+
+faults: deps ## break what the cache stands on under load, and write docs/reliability.md
+	cd faults && $(GO) test -timeout 40m -run TestFaults -v -rate 2000 -for 10s -write ../docs/reliability.md .
 
 conformance: deps ## the HTTP cache against the public suite; SUITE=folder for another edition of it
 	node conformance/run.mjs $(SUITE)
@@ -50,5 +54,6 @@ lint: ## what the tools find
 	@test -z "$$(gofmt -l . | tee /dev/stderr)" || (echo "run gofmt -w ." && exit 1)
 	$(GO) vet ./...
 	cd bench && $(GO) vet ./...
+	cd faults && $(GO) vet ./...
 	$(GO) mod tidy -diff
 	$(GO) run $(STATICCHECK) ./...

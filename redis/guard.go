@@ -82,6 +82,11 @@ func (t *Tier) guard(ctx context.Context, budget time.Duration, op func(context.
 	if err != nil {
 		t.counts.errors.Add(1)
 	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		// A request asks more than once, and must not pay more than once: everybody goes on without the
+		// tier until it has answered the prober in time.
+		t.lost()
+	}
 	return err
 }
 

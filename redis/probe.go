@@ -93,7 +93,15 @@ func (t *Tier) ping(ctx context.Context, client rueidis.Client) bool {
 	ask := func() (struct{}, error) {
 		ctx, cancel := context.WithTimeout(mayDial(ctx, dialToProbe), dialTimeout)
 		defer cancel()
-		return struct{}{}, client.Do(ctx, client.B().Ping().Build()).Error()
+		if err := client.Do(ctx, client.B().Ping().Build()).Error(); err != nil { // this one may have to dial
+			return struct{}{}, err
+		}
+		begun := time.Now()
+		err := client.Do(ctx, client.B().Ping().Build()).Error()
+		if took := time.Since(begun); err == nil && took > t.o.Budget {
+			err = fmt.Errorf("the server takes %s to answer: requests wait %s at most", took.Round(time.Millisecond), t.o.Budget)
+		}
+		return struct{}{}, err
 	}
 	var err error
 	if t.breaker.State() == gobreaker.StateOpen {

@@ -110,17 +110,29 @@ func (s *Server) Thaw() { s.cmd.Process.Signal(syscall.SIGCONT) }
 // that follows it.
 func (s *Server) Do(words ...string) string {
 	s.t.Helper()
+	return s.DoAs("", words...)
+}
+
+// DoAs is Do with a password; none if it is empty.
+func (s *Server) DoAs(password string, words ...string) string {
+	s.t.Helper()
 	conn, err := net.DialTimeout("tcp", s.Addr(), time.Second)
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	defer conn.Close()
 	conn.SetDeadline(time.Now().Add(5 * time.Second))
+	r := bufio.NewReader(conn)
+	if password != "" {
+		fmt.Fprintf(conn, "AUTH %s\r\n", password)
+		if line, _ := r.ReadString('\n'); !strings.HasPrefix(line, "+OK") {
+			s.t.Fatalf("AUTH: %s", line)
+		}
+	}
 	fmt.Fprintf(conn, "*%d\r\n", len(words))
 	for _, w := range words {
 		fmt.Fprintf(conn, "$%d\r\n%s\r\n", len(w), w)
 	}
-	r := bufio.NewReader(conn)
 	line, err := r.ReadString('\n')
 	if err != nil {
 		s.t.Fatal(err)
