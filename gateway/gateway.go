@@ -50,7 +50,7 @@ func Open(ctx context.Context, o Options) (*Gateway, error) {
 	}
 	g := &Gateway{cache: cache, origin: to, advice: newAdvice(o.Logger)}
 	h, err := httpcache.New(cache, httpcache.Options{
-		Profile: o.Profile, Rules: o.Rules, Class: otherClass, IgnoreHeaders: o.Ignore, MaxBody: o.MaxBody, Uncached: g.advice.uncached,
+		Profile: o.Profile, Rules: o.Rules, Class: otherClass, IgnoreHeaders: o.Ignore, MaxBody: o.MaxBody, Uncached: g.advice.uncached, Logger: o.Logger,
 	})
 	if err != nil {
 		return nil, errors.Join(err, cache.Close())

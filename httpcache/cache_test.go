@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -213,6 +214,14 @@ func TestRanges(t *testing.T) {
 		}
 		s.wantCalls(calls)
 	})
+	t.Run("a part of what has changed is not sent", func(t *testing.T) {
+		if a := s.get("/changed", "Range", "bytes=0-4", "If-Range", `"v0"`); a.status != 200 || a.body != text {
+			t.Errorf("%d %q %q", a.status, a.body, a.how())
+		}
+		if a := s.get("/unchanged", "Range", "bytes=0-4", "If-Range", `"v1"`); a.status != 206 || a.body != text[:5] {
+			t.Errorf("%d %q %q", a.status, a.body, a.how())
+		}
+	})
 	t.Run("parts are stored, joined and completed", func(t *testing.T) {
 		s.get("/parts", "Range", "bytes=0-4")
 		if a := s.get("/parts", "Range", "bytes=1-3"); a.status != 206 || a.body != "123" || !strings.Contains(a.how(), "hit") || a.header.Get("Content-Range") != "bytes 1-3/20" {
@@ -412,6 +421,13 @@ func TestQuery(t *testing.T) {
 			}
 		})
 	}
+	t.Run("a query that bypasses changes nothing", func(t *testing.T) {
+		before := ask("POST", "/chat", `{"q":"kept"}`)
+		ask("POST", "/chat", `{"q":"`+strings.Repeat("x", 200)+`"}`)
+		if a := ask("POST", "/chat", `{"q":"kept"}`); a.body != before.body || !strings.Contains(a.how(), "hit") {
+			t.Errorf("%q %q", a.how(), a.body)
+		}
+	})
 	t.Run("QUERY", func(t *testing.T) {
 		a := ask("QUERY", "/q", `{"a":1,"b":2}`)
 		if b := ask("QUERY", "/q", `{"b":2, "a":1}`); b.body != a.body || !strings.Contains(b.how(), "hit") {
@@ -599,6 +615,14 @@ func TestOptionsAreChecked(t *testing.T) {
 		if _, err := httpcache.New(c, httpcache.Options{Rules: rules}); err == nil || !strings.Contains(err.Error(), "Rules[") {
 			t.Errorf("%v: %v", rules, err)
 		}
+	}
+}
+
+func TestAPanicIsLoggedAndAnswered(t *testing.T) {
+	var log strings.Builder
+	s := newSite(t, httpcache.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}, func(http.ResponseWriter, *http.Request) { panic("oops") })
+	if a := s.get("/path"); a.status != 502 || !strings.Contains(log.String(), "panic=oops") || !strings.Contains(log.String(), "path=/path") {
+		t.Errorf("%d, log: %s", a.status, log.String())
 	}
 }
 

@@ -68,6 +68,7 @@ func (x *exchange) call() (err error) {
 			err = errTruncated
 			if p != http.ErrAbortHandler {
 				err = &forebay.PanicError{Value: p, Stack: debug.Stack()}
+				x.h.options.Logger.Error("httpcache: the handler panicked", "method", x.ask.r.Method, "path", x.ask.r.URL.Path, "panic", p, "stack", string(debug.Stack()))
 			}
 		}
 	}()
@@ -87,13 +88,15 @@ func (x *exchange) request() *http.Request {
 	if x.h.options.Profile == Safe && a.route.ruled {
 		forwardKeyed(r, a.route)
 	}
-	for _, name := range []string{"If-None-Match", "If-Modified-Since", "If-Range"} {
+	for _, name := range []string{"If-None-Match", "If-Modified-Since", "If-Range", "Range"} {
 		delete(r.Header, name) // the answer is for all who wait
 	}
-	if a.r.Method == http.MethodHead || a.r.Header["Range"] == nil || x.found.response != nil && x.found.response.kind == whole {
-		delete(r.Header, "Range")
-	} else if lines := a.r.Header["Range"]; lines != nil {
-		r.Header["Range"] = lines
+	if a.r.Method != http.MethodHead && (x.found.response == nil || x.found.response.kind == part) {
+		for _, name := range []string{"Range", "If-Range"} { // those who wait have both in common
+			if lines := a.r.Header[name]; lines != nil && a.r.Header["Range"] != nil {
+				r.Header[name] = lines
+			}
+		}
 	}
 	x.addConditions(r)
 	r.Header["Surrogate-Capability"] = capability

@@ -170,7 +170,7 @@ func loadKey(a *ask, f *found) string {
 	case a.r.Method == http.MethodHead:
 		return f.key + "#head"
 	case a.r.Header["Range"] != nil && (f.response == nil || f.response.kind == part):
-		return variantKey(f.key, a.r.Header.Get("Range")) + "#range"
+		return variantKey(f.key, a.r.Header.Get("Range")+" "+a.r.Header.Get("If-Range")) + "#range"
 	case a.credential == "" && a.r.Header["Authorization"] != nil:
 		return variantKey(f.key, a.r.Header.Get("Authorization")) + "#auth" // very likely not for others
 	}

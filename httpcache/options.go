@@ -3,6 +3,7 @@ package httpcache
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -46,6 +47,9 @@ type Options struct {
 	// [forebay.ErrLoadTimeout], or what the next handler gave to [Fail]. Default: problem details
 	// (RFC 9457) with 503, 504 and 502.
 	Error func(w http.ResponseWriter, r *http.Request, err error)
+
+	// Logger gets the panics of the next handler. Default slog.Default().
+	Logger *slog.Logger
 
 	// Uncached is told of each response that could not be stored only because nobody said for how
 	// long. It must not block. Default nobody.
@@ -138,6 +142,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.MaxBody < 0 {
 		mistakes = append(mistakes, fmt.Errorf("%s: %d is negative", "MaxBody", o.MaxBody))
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
 	}
 	if o.Error == nil {
 		o.Error = WriteError

@@ -53,7 +53,7 @@ func (w *passWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 func (w *passWriter) head(status int) {
 	h := w.Header()
-	if unsafe(w.ask.r.Method) && status < 400 {
+	if w.ask.unsafe() && status < 400 {
 		w.h.invalidate(w.ask.r, h)
 	}
 	switch w.ask.bypass {
@@ -83,12 +83,14 @@ func (w *passWriter) lift(status int) {
 	}
 }
 
-// unsafe reports whether a method may change something (RFC 9110, section 9.2.1). One that is not known
-// may.
-func unsafe(method string) bool {
-	switch method {
+// unsafe reports whether a request may change something (RFC 9110, section 9.2.1). One whose method is
+// not known may; a POST that a rule makes a query does not.
+func (a *ask) unsafe() bool {
+	switch a.r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, "QUERY":
 		return false
+	case http.MethodPost:
+		return a.route.BodyKey == nil
 	}
 	return true
 }
