@@ -6,6 +6,7 @@ replace github.com/forebay-cache/forebay => ../
 
 require (
 	github.com/Shopify/toxiproxy/v2 v2.5.0
+	github.com/anishathalye/porcupine v1.3.1
 	github.com/forebay-cache/forebay v0.0.0
 	github.com/rs/zerolog v1.35.1
 )
