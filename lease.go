@@ -10,7 +10,7 @@ import (
 const (
 	leaseLife   = 3 * time.Second
 	leaseRenew  = time.Second
-	leaseLook   = 20 * time.Millisecond  // how soon to look again, growing …
+	leaseLook   = 2 * time.Millisecond   // how soon to look again, growing …
 	leaseLookAt = 160 * time.Millisecond // … to this
 )
 

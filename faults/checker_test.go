@@ -75,7 +75,7 @@ func (r *recorder) note(client int, input, output any, call, end time.Time) {
 type checkedKey struct {
 	name    string
 	version atomic.Int64
-	strict  recorder            // of everybody's strict reads
+	strict  recorder             // of everybody's strict reads
 	own     [checkNodes]recorder // of a node's own other reads, against its own invalidations
 	writing sync.Mutex
 }

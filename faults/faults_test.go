@@ -56,6 +56,9 @@ func restart(w *world) { w.server.Restart() }
 func cure(w *world)    { w.cure() }
 func nothing(*world)   {}
 
+// settle gives the server a moment to finish what it does behind.
+func settle(*world) { time.Sleep(300 * time.Millisecond) }
+
 // garbage writes over every entry in four ways: random bytes, half of it, another's, a later format.
 func garbage(w *world) {
 	keys := strings.Fields(w.server.Do("EVAL", `return table.concat(redis.call('KEYS', 'forebay:e:*'), '\n')`, "0"))
@@ -98,6 +101,8 @@ var faults = []fault{
 	{name: "XRANGE forbidden by ACL", begin: do("ACL", "SETUSER", "default", "-xrange"), end: do("ACL", "SETUSER", "default", "+@all"), degraded: true},
 	{name: "made a replica (READONLY)", begin: do("REPLICAOF", "127.0.0.1", "1"), end: do("REPLICAOF", "NO", "ONE"), degraded: true},
 	{name: "memory full (OOM, noeviction)", begin: sequence(do("CONFIG", "SET", "maxmemory-policy", "noeviction"), do("CONFIG", "SET", "maxmemory", "1")), end: do("CONFIG", "SET", "maxmemory", "0"), degraded: true},
+	{name: "its disk fails (MISCONF)", args: []string{"--save", "3600 1000000"}, begin: sequence(func(w *world) { w.server.BreakDisk() }, do("BGSAVE")), end: do("CONFIG", "SET", "stop-writes-on-bgsave-error", "no"), degraded: true},
+	{name: "restarted, and loading its data (LOADING)", args: []string{"--appendonly", "yes", "--appendfsync", "always"}, begin: sequence(do("DEBUG", "POPULATE", "4000"), do("BGREWRITEAOF"), settle, kill, func(w *world) { w.server.RestartLoading(500 * time.Microsecond) }), end: nothing, degraded: true},
 	{name: "everything evicted, the log too (allkeys-lru, 2 MB)", begin: sequence(do("CONFIG", "SET", "maxmemory-policy", "allkeys-lru"), do("CONFIG", "SET", "maxmemory", "2mb"), fill), end: sequence(do("CONFIG", "SET", "maxmemory", "0"), do("EVAL", `for _, k in ipairs(redis.call('KEYS', 'junk:*')) do redis.call('UNLINK', k) end return 1`, "0")), slow: true},
 	{name: "garbage in every entry", begin: garbage, end: nothing, slow: true},
 	{name: "the log trimmed to nothing", begin: do("XTRIM", "forebay:log", "MAXLEN", "0"), end: nothing, slow: true},

@@ -20,14 +20,18 @@ const inspectEvery = 5 * time.Second
 
 // probe owns the connection: it dials, asks a lost or silent server whether it is back, also without
 // traffic, and looks at the server's state. first is closed after the first attempt.
-func (t *Tier) probe(ctx context.Context, o rueidis.ClientOption, first chan struct{}) {
+func (t *Tier) probe(ctx context.Context, first chan struct{}) {
 	tick := time.NewTicker(probeEvery)
 	defer tick.Stop()
-	inspected := time.Time{}
+	inspected, located := time.Time{}, time.Now()
 	for {
+		if len(t.endpoint.sentinels) > 0 && time.Since(located) > locateEvery {
+			t.relocate(ctx)
+			located = time.Now()
+		}
 		switch client := t.client.Load(); {
 		case client == nil:
-			t.connect(ctx, o)
+			t.connect(ctx)
 			inspected = time.Now()
 		case t.drills.Load() > 0:
 		case !t.usable():
@@ -51,8 +55,42 @@ func (t *Tier) probe(ctx context.Context, o rueidis.ClientOption, first chan str
 	}
 }
 
+// locateEvery is how often the sentinels are asked where the master is.
+const locateEvery = time.Second
+
+// relocate lets the client go when the sentinels have made another server the master.
+func (t *Tier) relocate(ctx context.Context) {
+	client := t.client.Load()
+	if client == nil {
+		return
+	}
+	addr, err := t.endpoint.locate(ctx)
+	if err != nil || addr == t.endpoint.server.InitAddress[0] {
+		return // sentinels that are away say nothing about the master
+	}
+	t.o.Logger.Warn("forebay: the sentinels have made another server the master", "was", t.endpoint.server.InitAddress[0], "is", addr)
+	t.drop(*client)
+}
+
+// drop lets the client go; the prober connects anew.
+func (t *Tier) drop(client rueidis.Client) {
+	t.up.Store(false)
+	t.client.Store(nil)
+	client.Close()
+}
+
 // connect makes the client, if the server is there and can be used.
-func (t *Tier) connect(ctx context.Context, o rueidis.ClientOption) {
+func (t *Tier) connect(ctx context.Context) {
+	if len(t.endpoint.sentinels) > 0 {
+		addr, err := t.endpoint.locate(ctx)
+		if err != nil {
+			t.problem(remedy(err))
+			return
+		}
+		t.endpoint.server.InitAddress = []string{addr}
+		t.endpoint.server.TLSConfig = serverName(t.endpoint.server.TLSConfig, addr)
+	}
+	o := t.endpoint.server
 	// The client dials with a context of its own, so for this once everybody may.
 	dial := o.DialCtxFn
 	var made atomic.Bool
@@ -120,9 +158,7 @@ func (t *Tier) inspect(ctx context.Context, client rueidis.Client) {
 		t.problem(remedy(err))
 		var unfit *unfitError
 		if errors.As(err, &unfit) {
-			t.up.Store(false)
-			t.client.Store(nil)
-			client.Close()
+			t.drop(client)
 		}
 	}
 }

@@ -22,7 +22,9 @@ import (
 
 // Options configure [Open].
 type Options struct {
-	// URL is redis://[user:password@]host:port[/db], or rediss:// with TLS.
+	// URL is redis://[user:password@]host:port[/db], rediss:// with TLS, or
+	// redis+sentinel://[user:password@]host:port,host:port/master[/db] (rediss+sentinel:// with TLS),
+	// with ?sentinel_user= and ?sentinel_password= where the sentinels want them.
 	URL string
 	// Namespace begins every key. Caches with the same namespace are nodes of one. Default "forebay".
 	Namespace string
@@ -34,9 +36,10 @@ type Options struct {
 
 // A Tier is the shared tier on one server. It is safe for concurrent use.
 type Tier struct {
-	o       Options
-	client  atomic.Pointer[rueidis.Client]
-	breaker *gobreaker.CircuitBreaker[struct{}]
+	o        Options
+	endpoint endpoint
+	client   atomic.Pointer[rueidis.Client]
+	breaker  *gobreaker.CircuitBreaker[struct{}]
 
 	up     atomic.Bool   // the last probe was answered, and no connection was lost since
 	dials  atomic.Uint64 // connections that carry requests, ever
@@ -79,15 +82,15 @@ func Open(ctx context.Context, o Options) (*Tier, error) {
 		return nil, fmt.Errorf("redis: namespace %q: must not hold spaces or any of *?[]{}\\", o.Namespace)
 	}
 	t := &Tier{o: o, wake: make(chan struct{}, 1)}
-	option, err := t.clientOption()
-	if err != nil {
+	var err error
+	if t.endpoint, err = t.parse(); err != nil {
 		return nil, err
 	}
 	t.breaker = newBreaker(t.changed)
 	working, stop := context.WithCancel(context.WithoutCancel(ctx))
 	t.stop = stop
 	first := make(chan struct{})
-	t.probing.Go(func() { t.probe(working, option, first) })
+	t.probing.Go(func() { t.probe(working, first) })
 	select {
 	case <-first:
 	case <-ctx.Done():
@@ -105,13 +108,14 @@ func (t *Tier) changed(from, to gobreaker.State) {
 	}
 }
 
-// clientOption is the client's configuration: one connection carries all requests, so that what is
+// parse reads the URL and configures the client: one connection carries all requests, so that what is
 // known of it is known of them.
-func (t *Tier) clientOption() (rueidis.ClientOption, error) {
-	o, err := rueidis.ParseURL(t.o.URL)
+func (t *Tier) parse() (endpoint, error) {
+	e, err := parseURL(t.o.URL)
 	if err != nil {
-		return o, fmt.Errorf("redis: the URL is not of the form redis://[user:password@]host:port[/db]: %w", withoutSecret(err, t.o.URL))
+		return e, fmt.Errorf("redis: the URL is not of the form redis://[user:password@]host:port[/db]: %w", withoutSecret(err, t.o.URL))
 	}
+	o := &e.server
 	o.ForceSingleClient = true
 	o.DisableCache = true
 	o.DisableRetry = true
@@ -122,7 +126,7 @@ func (t *Tier) clientOption() (rueidis.ClientOption, error) {
 	o.Dialer.KeepAlive = keepAlive
 	o.ConnWriteTimeout = writeTimeout
 	o.DialCtxFn = t.dial
-	return o, nil
+	return e, nil
 }
 
 // withoutSecret keeps a URL's password out of logs.

@@ -5,6 +5,7 @@ package redistest
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -23,6 +24,9 @@ type Server struct {
 	dir  string
 	args []string
 	cmd  *exec.Cmd
+
+	command []string // instead of all arguments
+	loads   bool     // it may be loading when it is started
 }
 
 // Start starts a server that keeps nothing on disk, with more arguments where they are given:
@@ -60,6 +64,9 @@ func (s *Server) Restart() {
 	}
 	args := append([]string{"--port", strconv.Itoa(s.Port), "--bind", "127.0.0.1", "--dir", s.dir, "--save", "", "--daemonize", "no",
 		"--logfile", "redis.log"}, s.args...)
+	if s.command != nil {
+		args = s.command
+	}
 	s.cmd = exec.Command(path, args...)
 	// The server must not outlive a test process that is killed.
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -67,7 +74,7 @@ func (s *Server) Restart() {
 		s.t.Fatal(err)
 	}
 	for range 500 {
-		if s.ping() {
+		if s.ping() || s.loading() {
 			return
 		}
 		pause := time.NewTimer(10 * time.Millisecond)
@@ -77,16 +84,42 @@ func (s *Server) Restart() {
 	s.t.Fatalf("redis-server does not answer on port %d:\n%s", s.Port, log)
 }
 
+// loading reports whether the server is there and says that it is loading its data.
+func (s *Server) loading() bool { return s.loads && strings.HasPrefix(s.says(), "-LOADING") }
+
 func (s *Server) ping() bool {
+	line := s.says()
+	return strings.HasPrefix(line, "+PONG") || strings.HasPrefix(line, "-NOAUTH") || strings.HasPrefix(line, "-MASTERDOWN")
+}
+
+// says is the answer to a PING.
+func (s *Server) says() string {
 	conn, err := net.DialTimeout("tcp", s.Addr(), time.Second)
 	if err != nil {
-		return false
+		return ""
 	}
 	defer conn.Close()
 	conn.SetDeadline(time.Now().Add(time.Second))
 	fmt.Fprint(conn, "PING\r\n")
 	line, _ := bufio.NewReader(conn).ReadString('\n')
-	return strings.HasPrefix(line, "+PONG") || strings.HasPrefix(line, "-NOAUTH") || strings.HasPrefix(line, "-MASTERDOWN")
+	return line
+}
+
+// RestartLoading is Restart for a server that takes its time to load its data, for so long for each
+// key: it returns when the server says so.
+func (s *Server) RestartLoading(each time.Duration) {
+	s.t.Helper()
+	s.loads = true
+	s.args = append(s.args, "--key-load-delay", strconv.Itoa(int(each.Microseconds())), "--loading-process-events-interval-bytes", "1024")
+	s.Restart()
+}
+
+// BreakDisk takes the server's folder away: what it wants to save fails.
+func (s *Server) BreakDisk() {
+	s.t.Helper()
+	if err := os.RemoveAll(s.dir); err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 // Kill ends the process at once, and does nothing if it has ended.
@@ -116,9 +149,20 @@ func (s *Server) Do(words ...string) string {
 // DoAs is Do with a password; none if it is empty.
 func (s *Server) DoAs(password string, words ...string) string {
 	s.t.Helper()
-	conn, err := net.DialTimeout("tcp", s.Addr(), time.Second)
+	return ask(s.t, s.Addr(), password, words)
+}
+
+// Ask is Do for a server at an address.
+func Ask(t testing.TB, addr string, words ...string) string {
+	t.Helper()
+	return ask(t, addr, "", words)
+}
+
+func ask(t testing.TB, addr, password string, words []string) string {
+	t.Helper()
+	conn, err := net.DialTimeout("tcp", addr, time.Second)
 	if err != nil {
-		s.t.Fatal(err)
+		t.Fatal(err)
 	}
 	defer conn.Close()
 	conn.SetDeadline(time.Now().Add(5 * time.Second))
@@ -126,7 +170,7 @@ func (s *Server) DoAs(password string, words ...string) string {
 	if password != "" {
 		fmt.Fprintf(conn, "AUTH %s\r\n", password)
 		if line, _ := r.ReadString('\n'); !strings.HasPrefix(line, "+OK") {
-			s.t.Fatalf("AUTH: %s", line)
+			t.Fatalf("AUTH: %s", line)
 		}
 	}
 	fmt.Fprintf(conn, "*%d\r\n", len(words))
@@ -135,19 +179,33 @@ func (s *Server) DoAs(password string, words ...string) string {
 	}
 	line, err := r.ReadString('\n')
 	if err != nil {
-		s.t.Fatal(err)
+		t.Fatal(err)
 	}
 	line = strings.TrimSpace(line)
-	if n, err := strconv.Atoi(strings.TrimPrefix(line, "$")); err == nil && line[0] == '$' && n >= 0 {
-		b := make([]byte, n)
-		for read := 0; read < n; {
-			m, err := r.Read(b[read:])
-			if err != nil {
-				s.t.Fatal(err)
-			}
-			read += m
-		}
-		return string(b)
+	n, err := strconv.Atoi(strings.TrimPrefix(line, "$"))
+	if err != nil || line[0] != '$' || n < 0 {
+		return line
 	}
-	return line
+	b := make([]byte, n)
+	if _, err := io.ReadFull(r, b); err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// Sentinel starts a sentinel that alone decides about the server, and knows it by a name. It returns
+// the sentinel's host and port.
+func (s *Server) Sentinel(name string) string {
+	s.t.Helper()
+	watcher := &Server{Port: freePort(s.t), t: s.t, dir: s.t.TempDir()}
+	config := fmt.Sprintf("port %d\nbind 127.0.0.1\ndir %s\nlogfile redis.log\nsentinel monitor %s 127.0.0.1 %d 1\nsentinel down-after-milliseconds %s 500\nsentinel failover-timeout %s 2000\n",
+		watcher.Port, watcher.dir, name, s.Port, name, name)
+	file := watcher.dir + "/sentinel.conf"
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+	watcher.command = []string{file, "--sentinel"}
+	watcher.Restart()
+	s.t.Cleanup(watcher.Kill)
+	return watcher.Addr()
 }
