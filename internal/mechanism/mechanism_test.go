@@ -85,40 +85,86 @@ var mechanisms = []mechanism{
 }
 
 func TestEachMechanismIsMissed(t *testing.T) {
-	root, err := filepath.Abs("../..")
-	if err != nil {
-		t.Fatal(err)
-	}
+	root := rootOf(t)
 	for _, m := range mechanisms {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
-			dir := t.TempDir()
-			overlay := filepath.Join(dir, "overlay.json")
-			replaced := map[string]string{}
-			for i, part := range []*mechanism{&m, m.also} {
-				if part != nil {
-					path := filepath.Join(root, part.file)
-					replaced[path] = filepath.Join(dir, fmt.Sprint("changed", i, ".go"))
-					part.takeOut(t, path, replaced[path])
-				}
-			}
-			replace, _ := json.Marshal(map[string]any{"Replace": replaced})
-			if err := os.WriteFile(overlay, replace, 0o644); err != nil {
-				t.Fatal(err)
-			}
 			test, of := strings.CutPrefix(m.test, "redis ")
 			pkg := map[bool]string{false: ".", true: "./redis"}[of]
-			cmd := exec.Command("go", "test", "-vet=off", "-count=1", "-timeout=60s", "-overlay", overlay, "-run", test, pkg)
-			cmd.Dir = root
-			out, err := cmd.CombinedOutput()
+			out, err := goTest(root, "-overlay", m.overlay(t, root), "-timeout=60s", "-run", test, pkg)
 			switch {
 			case err == nil:
 				t.Errorf("no test noticed")
-			case strings.Contains(string(out), "build failed"):
+			case strings.Contains(out, "build failed"):
 				t.Errorf("does not compile:\n%s", out)
 			}
 		})
 	}
+}
+
+// seen are the mechanisms that the checker of histories must miss by itself, within a run or a few: it
+// knows nothing of them, but the promise.
+var seen = map[string]bool{}
+
+// TestTheCheckerSees takes each of them out and lets random readers, writers and faults run: the history
+// must show it.
+func TestTheCheckerSees(t *testing.T) {
+	const operations, runs = 20_000, 4
+	root := rootOf(t)
+	for _, m := range mechanisms {
+		if !seen[m.name] && os.Getenv("ALL") == "" {
+			continue
+		}
+		t.Run(m.name, func(t *testing.T) {
+			overlay := m.overlay(t, root)
+			for range runs {
+				out, err := goTest(filepath.Join(root, "faults"), "-overlay", overlay, "-timeout=180s", "-run", "Linearizable", ".", "-operations", fmt.Sprint(operations))
+				if strings.Contains(out, "build failed") {
+					t.Fatalf("does not compile:\n%s", out)
+				}
+				if err != nil && strings.Contains(out, "not linearizable") {
+					return
+				}
+			}
+			t.Errorf("not seen in %d runs of %d operations", runs, operations)
+		})
+	}
+}
+
+func rootOf(t *testing.T) string {
+	t.Helper()
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return root
+}
+
+func goTest(dir string, args ...string) (string, error) {
+	cmd := exec.Command("go", append([]string{"test", "-vet=off", "-count=1"}, args...)...)
+	cmd.Dir = dir
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// overlay is a file that makes the go command build without the mechanism.
+func (m *mechanism) overlay(t *testing.T, root string) string {
+	t.Helper()
+	dir := t.TempDir()
+	replaced := map[string]string{}
+	for i, part := range []*mechanism{m, m.also} {
+		if part != nil {
+			path := filepath.Join(root, part.file)
+			replaced[path] = filepath.Join(dir, fmt.Sprint("changed", i, ".go"))
+			part.takeOut(t, path, replaced[path])
+		}
+	}
+	replace, _ := json.Marshal(map[string]any{"Replace": replaced})
+	file := filepath.Join(dir, "overlay.json")
+	if err := os.WriteFile(file, replace, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return file
 }
 
 // takeOut writes the file without the mechanism.
