@@ -71,19 +71,33 @@ func (r *recorder) note(client int, input, output any, call, end time.Time) {
 	r.ops = append(r.ops, porcupine.Operation{ClientId: client, Input: input, Output: output, Call: call.UnixNano(), Return: end.UnixNano()})
 }
 
-// A checked key is a counter and what was seen of it.
+// A checkedKey is a counter and what was seen of it.
 type checkedKey struct {
 	name    string
 	version atomic.Int64
-	strict  recorder             // of everybody's strict reads
-	own     [checkNodes]recorder // of a node's own other reads, against its own invalidations
-	writing sync.Mutex
+	strict  recorder // of everybody's strict reads
+	// own is of a node's own other reads, against its own invalidations.
+	own [checkNodes + checkProcesses]recorder
+}
+
+// raise lifts the counter, for every history.
+func (k *checkedKey) raise(client int) int {
+	begun := time.Now()
+	v := int(k.version.Add(1))
+	ended := time.Now()
+	k.strict.note(client, raise{v}, nil, begun, ended)
+	for j := range k.own {
+		k.own[j].note(client, raise{v}, nil, begun, ended)
+	}
+	return v
 }
 
 const (
 	checkNodes   = 3
 	checkKeys    = 12
 	checkClients = 16
+
+	checkProcesses = 2
 )
 
 // TestLinearizable lets readers and writers run on three nodes while faults come and go, records every
@@ -102,7 +116,12 @@ func TestLinearizable(t *testing.T) {
 	load := func(_ context.Context, i int) (int64, error) { return keys[i].version.Load(), nil }
 	var nodes [checkNodes]checkNode
 	for i := range nodes {
-		nodes[i] = openChecked(t, server, load)
+		n, end, err := openChecked(t.Context(), server.URL(), load)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(end)
+		nodes[i] = n
 	}
 
 	var made, inFault, invalidations atomic.Int64
@@ -130,14 +149,17 @@ func TestLinearizable(t *testing.T) {
 			}
 		})
 	}
+	processes := startProcesses(t, server, keys)
 	stop := make(chan struct{})
 	var faults sync.WaitGroup
-	faults.Go(func() { breakThings(t, server, plan, &faulty, stop) })
+	faults.Go(func() { breakThings(t, server, processes, plan, &faulty, stop) })
 	work.Wait()
 	close(stop)
 	faults.Wait()
+	outside := processes.stop()
 
 	total := int64(*operations)
+	t.Logf("%d operations of other processes, %d of them killed and %d frozen", outside, processes.killed, processes.frozen)
 	t.Logf("%d operations, %.0f %% invalidations, %.0f %% inside a fault", total, 100*float64(invalidations.Load())/float64(total), 100*float64(inFault.Load())/float64(total))
 	if invalidations.Load()*5 < total || inFault.Load()*10 < total*3 {
 		t.Errorf("the plan is too easy: at least 20 %% invalidations and 30 %% of the operations inside a fault are wanted")
@@ -161,7 +183,7 @@ func (r *recorder) check(t *testing.T, what string) {
 }
 
 // breakThings kills, freezes and flushes by the plan; between faults it lets things be for a moment.
-func breakThings(t *testing.T, server *redistest.Server, plan *rand.Rand, faulty *atomic.Bool, stop chan struct{}) {
+func breakThings(t *testing.T, server *redistest.Server, processes *processes, plan *rand.Rand, faulty *atomic.Bool, stop chan struct{}) {
 	pause := func(d time.Duration) bool {
 		select {
 		case <-stop:
@@ -173,7 +195,12 @@ func breakThings(t *testing.T, server *redistest.Server, plan *rand.Rand, faulty
 	for pause(time.Duration(100+plan.IntN(300)) * time.Millisecond) {
 		faulty.Store(true)
 		length := time.Duration(100+plan.IntN(500)) * time.Millisecond
-		switch plan.IntN(4) {
+		switch plan.IntN(6) {
+		case 4:
+			processes.freeze(plan.IntN(checkProcesses), func() { pause(length) })
+		case 5:
+			processes.kill(plan.IntN(checkProcesses))
+			pause(length)
 		case 0:
 			server.Kill()
 			pause(length)
@@ -202,57 +229,52 @@ type checkNode struct {
 	loose  *forebay.Func[int, int64]
 }
 
-func openChecked(t *testing.T, server *redistest.Server, load func(context.Context, int) (int64, error)) checkNode {
-	t.Helper()
+func openChecked(ctx context.Context, url string, load func(context.Context, int) (int64, error)) (n checkNode, end func(), err error) {
 	quiet := slog.New(slog.DiscardHandler)
-	tier, err := redis.Open(t.Context(), redis.Options{URL: server.URL(), Logger: quiet})
+	tier, err := redis.Open(ctx, redis.Options{URL: url, Logger: quiet})
 	if err != nil {
-		t.Fatal(err)
+		return n, nil, err
 	}
-	t.Cleanup(func() { tier.Close() })
-	c, err := forebay.Open(t.Context(), forebay.Options{Shared: tier, Logger: quiet, LedgerSize: 40,
+	n.cache, err = forebay.Open(ctx, forebay.Options{Shared: tier, Logger: quiet, LedgerSize: 40,
 		Classes: []forebay.Class{{Name: "strict", Strict: true, TTL: time.Hour}, {Name: "loose", TTL: time.Hour}}})
 	if err != nil {
-		t.Fatal(err)
+		return n, nil, err
 	}
-	t.Cleanup(func() { c.Close() })
-	n := checkNode{cache: c}
+	end = func() {
+		n.cache.Close()
+		tier.Close()
+	}
 	tagged := forebay.KeepBy(func(i int, _ int64) forebay.Keep { return forebay.Keep{Tags: []string{fmt.Sprint("t", i)}} })
-	if n.strict, err = forebay.Wrap(c, "strict", load, tagged); err != nil {
-		t.Fatal(err)
+	if n.strict, err = forebay.Wrap(n.cache, "strict", load, tagged); err != nil {
+		return n, end, err
 	}
-	if n.loose, err = forebay.Wrap(c, "loose", load, tagged); err != nil {
-		t.Fatal(err)
-	}
-	return n
+	n.loose, err = forebay.Wrap(n.cache, "loose", load, tagged)
+	return n, end, err
 }
 
-// write raises the counter and invalidates, by key, tag, class or pattern. One that waits for the log
-// promises something to its own node alone.
-func (n checkNode) write(client, at, i int, k *checkedKey, random *rand.Rand) {
-	k.writing.Lock()
-	defer k.writing.Unlock()
-	begun := time.Now()
-	v := int(k.version.Add(1))
-	raised := time.Now()
-	targets := [][]forebay.Target{
+// targets are four ways to reach what is stored of a key.
+func (n checkNode) targets(i int, random *rand.Rand) []forebay.Target {
+	return [][]forebay.Target{
 		{forebay.Key(n.strict.Key(i)), forebay.Key(n.loose.Key(i))},
 		{forebay.Tag(fmt.Sprint("t", i))},
 		{forebay.InClass("strict"), forebay.InClass("loose")},
 		{forebay.Pattern("strict:*"), forebay.Pattern("loose:*")},
 	}[random.IntN(4)]
-	r, err := n.cache.Invalidate(context.Background(), targets...)
-	ended := time.Now()
-	k.strict.note(client, raise{v}, nil, begun, raised)
-	for j := range k.own {
-		k.own[j].note(client, raise{v}, nil, begun, raised)
-	}
+}
+
+// write raises the counter and invalidates. One that waits for the log promises something to its own
+// node alone.
+func (n checkNode) write(client, at, i int, k *checkedKey, random *rand.Rand) {
+	v := k.raise(client)
+	begun := time.Now()
+	r, err := n.cache.Invalidate(context.Background(), n.targets(i, random)...)
 	if err != nil {
 		return
 	}
-	k.own[at].note(client, ack{v}, nil, raised, ended)
+	ended := time.Now()
+	k.own[at].note(client, ack{v}, nil, begun, ended)
 	if !r.Deferred {
-		k.strict.note(client, ack{v}, nil, raised, ended)
+		k.strict.note(client, ack{v}, nil, begun, ended)
 	}
 }
 

@@ -12,7 +12,6 @@ import (
 	"github.com/forebay-cache/forebay/demo"
 	"github.com/forebay-cache/forebay/demo/origin"
 	"github.com/forebay-cache/forebay/internal/memlimit"
-	"github.com/forebay-cache/forebay/redis"
 )
 
 type demoCommand struct {
@@ -48,13 +47,11 @@ func (c *demoCommand) Run(t terminal) error {
 	if c.OpenAI.BaseURL != "" && c.OpenAI.Key != "" {
 		o.Assistant = demo.NewOpenAI(c.OpenAI.BaseURL, c.OpenAI.Key, c.OpenAI.Model)
 	}
-	var tier *redis.Tier
-	if c.Redis != "" {
-		var err error
-		tier, err = redis.Open(t.ctx, redis.Options{URL: c.Redis, Logger: logger})
-		if err != nil {
-			return usageError{fmt.Errorf("--redis or REDIS_URL: %w", err)}
-		}
+	tier, err := openTier(t.ctx, c.Redis, logger)
+	if err != nil {
+		return err
+	}
+	if tier != nil {
 		defer tier.Close()
 		o.Shared = tier
 	}

@@ -22,9 +22,9 @@ func (c *doctorCommand) Run(t terminal) error {
 	proofs := []admin.Proof{admin.ProveNear(t.ctx)}
 	var advice []redis.Advice
 	if c.Redis != "" {
-		tier, err := redis.Open(t.ctx, redis.Options{URL: c.Redis, Logger: slog.New(slog.DiscardHandler)})
+		tier, err := openTier(t.ctx, c.Redis, slog.New(slog.DiscardHandler))
 		if err != nil {
-			return usageError{fmt.Errorf("--redis or REDIS_URL: %w", err)}
+			return err
 		}
 		defer tier.Close()
 		state := tier.State()

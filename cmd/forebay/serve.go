@@ -9,7 +9,6 @@ import (
 	"github.com/forebay-cache/forebay/admin"
 	"github.com/forebay-cache/forebay/gateway"
 	"github.com/forebay-cache/forebay/httpcache"
-	"github.com/forebay-cache/forebay/redis"
 )
 
 type serveCommand struct {
@@ -33,13 +32,11 @@ func (c *serveCommand) Run(t terminal) error {
 	}
 	limitMemory()
 	o := gateway.Options{Config: config, NearBytes: int64(c.NearBytes), Journal: c.Journal, Secret: []byte(c.Secret), Logger: logger}
-	var tier *redis.Tier
-	if c.Redis != "" {
-		var err error
-		tier, err = redis.Open(t.ctx, redis.Options{URL: c.Redis, Logger: logger})
-		if err != nil {
-			return usageError{fmt.Errorf("--redis or REDIS_URL: %w", err)}
-		}
+	tier, err := openTier(t.ctx, c.Redis, logger)
+	if err != nil {
+		return err
+	}
+	if tier != nil {
 		defer tier.Close()
 		o.Shared = tier
 	}

@@ -109,7 +109,7 @@ var seen = map[string]bool{}
 // TestTheCheckerSees takes each of them out and lets random readers, writers and faults run: the history
 // must show it.
 func TestTheCheckerSees(t *testing.T) {
-	const operations, runs = 20_000, 4
+	const operations, runs = 20_000, 2
 	root := rootOf(t)
 	for _, m := range mechanisms {
 		if !seen[m.name] && os.Getenv("ALL") == "" {
