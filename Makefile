@@ -2,7 +2,7 @@
 GO ?= go
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.7.0
 
-.PHONY: help run build test deps conformance bench bench-http faults fuzz lint
+.PHONY: help run build test deps conformance bench bench-http faults soak fuzz lint
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 12
@@ -33,6 +33,9 @@ deps:
 
 faults: deps ## break what the cache stands on under load, and write docs/reliability.md
 	cd faults && $(GO) test -timeout 40m -run TestFaults -v -rate 2000 -for 10s -write ../docs/reliability.md .
+
+soak: deps ## check two million operations under faults; SEED=n repeats a plan
+	cd faults && $(GO) test -timeout 90m -run Linearizable -v -operations 2000000 -seed $(or $(SEED),0) .
 
 conformance: deps ## the HTTP cache against the public suite; SUITE=folder for another edition of it
 	node conformance/run.mjs $(SUITE)
