@@ -6,8 +6,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/redis/rueidis"
 )
 
 // An Advice is something about a server that works, and will hurt all the same.
@@ -21,7 +19,8 @@ const (
 // Advise looks at the server's settings.
 func (t *Tier) Advise(ctx context.Context) ([]Advice, error) {
 	var out []Advice
-	err := t.guard(ctx, scanBudget, func(ctx context.Context, c rueidis.Client) error {
+	err := t.guard(ctx, scanBudget, func(ctx context.Context, all clients) error {
+		c := all.log
 		text, err := c.Do(ctx, c.B().Info().Build()).ToString()
 		if err != nil {
 			return err
@@ -31,7 +30,11 @@ func (t *Tier) Advise(ctx context.Context) ([]Advice, error) {
 		if err != nil {
 			return err
 		}
-		out = append(memoryAdvice(parseInfo(text)), clockAdvice(clock, before, time.Now())...)
+		info := parseInfo(text)
+		out = append(memoryAdvice(info), clockAdvice(clock, before, time.Now())...)
+		if info["cluster_enabled"] == "1" && info["connected_slaves"] == "0" {
+			out = append(out, Advice{"the server of the log has no replica: when it is lost, so is the log, and every node begins anew", "give each master of the cluster a replica"})
+		}
 		return nil
 	})
 	return out, err

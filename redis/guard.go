@@ -65,7 +65,7 @@ func (t *Tier) Away(d time.Duration) (back func()) {
 
 // guard runs an operation within its budget and lets the breaker know. While the breaker is not
 // closed, or the connection is lost, it returns [forebay.ErrAway] at once.
-func (t *Tier) guard(ctx context.Context, budget time.Duration, op func(context.Context, rueidis.Client) error) error {
+func (t *Tier) guard(ctx context.Context, budget time.Duration, op func(context.Context, clients) error) error {
 	client := t.client.Load()
 	if client == nil || !t.usable() {
 		return forebay.ErrAway
@@ -101,7 +101,7 @@ func (t *Tier) deadline(ctx context.Context, budget time.Duration) (context.Cont
 	if s := t.span.Load(); s != nil && now.Before(s.until) {
 		return s.ctx, func() {}
 	}
-	limited, cancel := context.WithTimeout(context.Background(), budget+spanFor)
+	limited, cancel := context.WithTimeout(mayDial(context.Background(), dialNever), budget+spanFor)
 	s := &span{ctx: limited, until: now.Add(spanFor)}
 	t.span.Store(s)
 	// Its own timer ends it; nobody who shares it may.
@@ -124,8 +124,9 @@ type dialKey struct{}
 type dialFor int
 
 const (
-	dialToProbe  dialFor = iota + 1 // the connection that carries requests
-	dialToFollow                    // one that waits at the doorbell
+	dialNever    dialFor = iota // a request
+	dialToProbe                 // the connection that carries requests
+	dialToFollow                // one that waits at the doorbell
 )
 
 func mayDial(ctx context.Context, who dialFor) context.Context {
@@ -138,7 +139,7 @@ var errNoDial = errors.New("redis: not connected")
 // counted, because the server behind a new one may be another.
 func (t *Tier) dial(ctx context.Context, addr string, d *net.Dialer, cfg *tls.Config) (net.Conn, error) {
 	who, _ := ctx.Value(dialKey{}).(dialFor)
-	if who == 0 {
+	if who == dialNever {
 		return nil, errNoDial
 	}
 	var conn net.Conn

@@ -85,8 +85,8 @@ func (t *Tier) Append(ctx context.Context, head forebay.ID, records []forebay.Re
 	if head == (forebay.ID{}) || len(records) > fewRecords {
 		budget = max(budget, appendBudget) // nobody's request: a node that begins, or its journal
 	}
-	err = t.guard(ctx, budget, func(ctx context.Context, c rueidis.Client) error {
-		r, err = t.script(ctx, c, true, head, records)
+	err = t.guard(ctx, budget, func(ctx context.Context, c clients) error {
+		r, err = t.script(ctx, c.log, true, head, records)
 		return err
 	})
 	return r, err
@@ -94,16 +94,19 @@ func (t *Tier) Append(ctx context.Context, head forebay.ID, records []forebay.Re
 
 // Read implements [forebay.Log].
 func (t *Tier) Read(ctx context.Context, head forebay.Stamp) (r forebay.Reading, err error) {
-	err = t.guard(ctx, t.o.Budget, func(ctx context.Context, c rueidis.Client) error {
-		run := t.knownRun()
-		if run == nil {
-			r, err = t.script(ctx, c, false, head.ID, nil)
-			return err
-		}
-		r, err = t.reading(c.Do(ctx, t.xrange(c, head.ID)), run)
+	err = t.guard(ctx, t.o.Budget, func(ctx context.Context, c clients) error {
+		r, err = t.readLog(ctx, c.log, head)
 		return err
 	})
 	return r, err
+}
+
+func (t *Tier) readLog(ctx context.Context, c rueidis.Client, head forebay.Stamp) (forebay.Reading, error) {
+	run := t.knownRun()
+	if run == nil {
+		return t.script(ctx, c, false, head.ID, nil)
+	}
+	return t.reading(c.Do(ctx, t.xrange(c, head.ID)), run)
 }
 
 func (t *Tier) xrange(c rueidis.Client, head forebay.ID) rueidis.Completed {
@@ -227,7 +230,7 @@ func (t *Tier) Follow(ctx context.Context, head forebay.ID) error {
 	rung := make(chan error, 1)
 	t.mu.Lock()
 	if !t.closed {
-		t.probing.Go(func() { rung <- t.ring(*client, head) })
+		t.probing.Go(func() { rung <- t.ring(client.log, head) })
 	}
 	t.mu.Unlock()
 	select {
@@ -250,7 +253,7 @@ func (t *Tier) ring(c rueidis.Client, head forebay.ID) error {
 
 // Trim implements [forebay.Shared].
 func (t *Tier) Trim(ctx context.Context, retention time.Duration) error {
-	return t.guard(ctx, scanBudget, func(ctx context.Context, c rueidis.Client) error {
-		return trimScript.Exec(ctx, c, []string{t.logKey()}, []string{strconv.FormatInt(retention.Milliseconds(), 10), strconv.Itoa(maxRecords)}).Error()
+	return t.guard(ctx, scanBudget, func(ctx context.Context, c clients) error {
+		return trimScript.Exec(ctx, c.log, []string{t.logKey()}, []string{strconv.FormatInt(retention.Milliseconds(), 10), strconv.Itoa(maxRecords)}).Error()
 	})
 }

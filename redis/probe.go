@@ -25,7 +25,7 @@ func (t *Tier) probe(ctx context.Context, first chan struct{}) {
 	defer tick.Stop()
 	inspected, located := time.Time{}, time.Now()
 	for {
-		if len(t.endpoint.sentinels) > 0 && time.Since(located) > locateEvery {
+		if len(t.endpoint.seeds) > 0 && time.Since(located) > locateEvery {
 			t.relocate(ctx)
 			located = time.Now()
 		}
@@ -35,11 +35,11 @@ func (t *Tier) probe(ctx context.Context, first chan struct{}) {
 			inspected = time.Now()
 		case t.drills.Load() > 0:
 		case !t.usable():
-			if t.ping(ctx, *client) {
+			if t.ping(ctx, client.log) {
 				inspected = time.Time{}
 			}
 		case time.Since(inspected) > inspectEvery:
-			t.inspect(ctx, *client)
+			t.inspect(ctx, client)
 			inspected = time.Now()
 		}
 		if first != nil {
@@ -55,10 +55,10 @@ func (t *Tier) probe(ctx context.Context, first chan struct{}) {
 	}
 }
 
-// locateEvery is how often the sentinels are asked where the master is.
+// locateEvery is how often sentinels, or the cluster, are asked where the log is.
 const locateEvery = time.Second
 
-// relocate lets the client go when the sentinels have made another server the master.
+// relocate lets the client go when the log is on another server now.
 func (t *Tier) relocate(ctx context.Context) {
 	client := t.client.Load()
 	if client == nil {
@@ -66,22 +66,25 @@ func (t *Tier) relocate(ctx context.Context) {
 	}
 	addr, err := t.endpoint.locate(ctx)
 	if err != nil || addr == t.endpoint.server.InitAddress[0] {
-		return // sentinels that are away say nothing about the master
+		if client.values != client.log {
+			client.wake(ctx)
+		}
+		return // those who are away say nothing about it
 	}
-	t.o.Logger.Warn("forebay: the sentinels have made another server the master", "was", t.endpoint.server.InitAddress[0], "is", addr)
-	t.drop(*client)
+	t.o.Logger.Warn("forebay: another server is the master of the log now", "was", t.endpoint.server.InitAddress[0], "is", addr)
+	t.drop(client)
 }
 
 // drop lets the client go; the prober connects anew.
-func (t *Tier) drop(client rueidis.Client) {
+func (t *Tier) drop(c *clients) {
 	t.up.Store(false)
 	t.client.Store(nil)
-	client.Close()
+	c.close()
 }
 
 // connect makes the client, if the server is there and can be used.
 func (t *Tier) connect(ctx context.Context) {
-	if len(t.endpoint.sentinels) > 0 {
+	if len(t.endpoint.seeds) > 0 {
 		addr, err := t.endpoint.locate(ctx)
 		if err != nil {
 			t.problem(remedy(err))
@@ -111,7 +114,16 @@ func (t *Tier) connect(ctx context.Context) {
 		t.problem(remedy(err))
 		return
 	}
-	t.client.Store(&client)
+	all := &clients{client, client}
+	if t.endpoint.cluster {
+		if all.values, err = t.openValues(); err != nil {
+			client.Close()
+			t.problem(remedy(err))
+			return
+		}
+		all.wake(ctx)
+	}
+	t.client.Store(all)
 	t.up.Store(true)
 	if ctx.Err() != nil {
 		return
@@ -153,8 +165,8 @@ func (t *Tier) ping(ctx context.Context, client rueidis.Client) bool {
 }
 
 // inspect looks at the server again; one that became a replica is no server for us.
-func (t *Tier) inspect(ctx context.Context, client rueidis.Client) {
-	if err := t.look(ctx, client); err != nil {
+func (t *Tier) inspect(ctx context.Context, client *clients) {
+	if err := t.look(ctx, client.log); err != nil {
 		t.problem(remedy(err))
 		var unfit *unfitError
 		if errors.As(err, &unfit) {

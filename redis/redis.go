@@ -7,6 +7,7 @@ package redis
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -22,9 +23,9 @@ import (
 
 // Options configure [Open].
 type Options struct {
-	// URL is redis://[user:password@]host:port[/db], rediss:// with TLS, or
-	// redis+sentinel://[user:password@]host:port,host:port/master[/db] (rediss+sentinel:// with TLS),
-	// with ?sentinel_user= and ?sentinel_password= where the sentinels want them.
+	// URL is redis://[user:password@]host:port[/db]; redis://host:port,host:port?cluster=true; or
+	// redis+sentinel://[user:password@]host:port,host:port/master[/db], with ?sentinel_user= and
+	// ?sentinel_password= where the sentinels want them. With rediss and rediss+sentinel, by TLS.
 	URL string
 	// Namespace begins every key. Caches with the same namespace are nodes of one. Default "forebay".
 	Namespace string
@@ -38,7 +39,7 @@ type Options struct {
 type Tier struct {
 	o        Options
 	endpoint endpoint
-	client   atomic.Pointer[rueidis.Client]
+	client   atomic.Pointer[clients]
 	breaker  *gobreaker.CircuitBreaker[struct{}]
 
 	up     atomic.Bool   // the last probe was answered, and no connection was lost since
@@ -115,6 +116,7 @@ func (t *Tier) parse() (endpoint, error) {
 	if err != nil {
 		return e, fmt.Errorf("redis: the URL is not of the form redis://[user:password@]host:port[/db]: %w", withoutSecret(err, t.o.URL))
 	}
+	e.logKey = t.logKey()
 	o := &e.server
 	o.ForceSingleClient = true
 	o.DisableCache = true
@@ -148,8 +150,8 @@ func (t *Tier) leaseKey(key string) string { return t.o.Namespace + ":l:" + key 
 // Get implements [forebay.Shared].
 func (t *Tier) Get(ctx context.Context, key string) (value []byte, err error) {
 	start := time.Now()
-	err = t.guard(ctx, t.o.Budget, func(ctx context.Context, c rueidis.Client) error {
-		value, err = bytesOf(c.Do(ctx, c.B().Get().Key(t.valueKey(key)).Build()))
+	err = t.guard(ctx, t.o.Budget, func(ctx context.Context, c clients) error {
+		value, err = bytesOf(c.values.Do(ctx, c.values.B().Get().Key(t.valueKey(key)).Build()))
 		return err
 	})
 	t.counts.lookup(time.Since(start), err)
@@ -159,7 +161,7 @@ func (t *Tier) Get(ctx context.Context, key string) (value []byte, err error) {
 // GetAndRead implements [forebay.Shared].
 func (t *Tier) GetAndRead(ctx context.Context, key string, head forebay.Stamp) (value []byte, r forebay.Reading, err error) {
 	start := time.Now()
-	err = t.guard(ctx, t.o.Budget, func(ctx context.Context, c rueidis.Client) error {
+	err = t.guard(ctx, t.o.Budget, func(ctx context.Context, c clients) error {
 		value, r, err = t.getAndRead(ctx, c, key, head)
 		return err
 	})
@@ -167,24 +169,29 @@ func (t *Tier) GetAndRead(ctx context.Context, key string, head forebay.Stamp) (
 	return value, r, err
 }
 
-func (t *Tier) getAndRead(ctx context.Context, c rueidis.Client, key string, head forebay.Stamp) ([]byte, forebay.Reading, error) {
-	get := c.B().Get().Key(t.valueKey(key)).Build()
+func (t *Tier) getAndRead(ctx context.Context, c clients, key string, head forebay.Stamp) ([]byte, forebay.Reading, error) {
 	run := t.knownRun()
-	if run == nil {
-		value, err := bytesOf(c.Do(ctx, get))
-		if err != nil {
-			return nil, forebay.Reading{}, err
-		}
-		r, err := t.script(ctx, c, false, head.ID, nil)
-		return value, r, err
+	if run == nil || c.values != c.log {
+		return t.getBeside(ctx, c, key, head)
 	}
-	replies := c.DoMulti(ctx, get, t.xrange(c, head.ID))
+	replies := c.log.DoMulti(ctx, c.log.B().Get().Key(t.valueKey(key)).Build(), t.xrange(c.log, head.ID))
 	value, err := bytesOf(replies[0])
 	if err != nil {
 		return nil, forebay.Reading{}, err
 	}
 	r, err := t.reading(replies[1], run)
 	return value, r, err
+}
+
+// getBeside reads the value and the log at the same time, where they are not on one connection. Their
+// order does not matter: the value is judged by the log, whenever it was read.
+func (t *Tier) getBeside(ctx context.Context, c clients, key string, head forebay.Stamp) (value []byte, r forebay.Reading, err error) {
+	var failed error
+	var reading sync.WaitGroup
+	reading.Go(func() { r, failed = t.readLog(ctx, c.log, head) })
+	value, err = bytesOf(c.values.Do(ctx, c.values.B().Get().Key(t.valueKey(key)).Build()))
+	reading.Wait()
+	return value, r, errors.Join(err, failed)
 }
 
 // bytesOf returns a reply's bytes; nil if there is nothing.
@@ -198,28 +205,32 @@ func bytesOf(r rueidis.RedisResult) ([]byte, error) {
 
 // Set implements [forebay.Shared].
 func (t *Tier) Set(ctx context.Context, key string, value []byte, ttl time.Duration) error {
-	return t.guard(ctx, t.o.Budget, func(ctx context.Context, c rueidis.Client) error {
-		return c.Do(ctx, c.B().Set().Key(t.valueKey(key)).Value(rueidis.BinaryString(value)).PxMilliseconds(max(1, ttl.Milliseconds())).Build()).Error()
+	return t.guard(ctx, t.o.Budget, func(ctx context.Context, c clients) error {
+		return c.values.Do(ctx, c.values.B().Set().Key(t.valueKey(key)).Value(rueidis.BinaryString(value)).PxMilliseconds(max(1, ttl.Milliseconds())).Build()).Error()
 	})
 }
 
 // Unlink implements [forebay.Shared].
 func (t *Tier) Unlink(ctx context.Context, keys ...string) error {
-	return t.guard(ctx, t.o.Budget, func(ctx context.Context, c rueidis.Client) error {
-		full := make([]string, len(keys))
+	return t.guard(ctx, t.o.Budget, func(ctx context.Context, c clients) error {
+		all := make(rueidis.Commands, len(keys)) // one each: they may be on different servers
 		for i, k := range keys {
-			full[i] = t.valueKey(k)
+			all[i] = c.values.B().Unlink().Key(t.valueKey(k)).Build()
 		}
-		return c.Do(ctx, c.B().Unlink().Key(full...).Build()).Error()
+		var failed []error
+		for _, reply := range c.values.DoMulti(ctx, all...) {
+			failed = append(failed, reply.Error())
+		}
+		return errors.Join(failed...)
 	})
 }
 
 // Lease implements [forebay.Shared].
 func (t *Tier) Lease(ctx context.Context, key, token string, life time.Duration) (held bool, value []byte, err error) {
-	err = t.guard(ctx, t.o.Budget, func(ctx context.Context, c rueidis.Client) error {
-		replies := c.DoMulti(ctx,
-			c.B().Set().Key(t.leaseKey(key)).Value(token).Nx().PxMilliseconds(life.Milliseconds()).Build(),
-			c.B().Get().Key(t.valueKey(key)).Build())
+	err = t.guard(ctx, t.o.Budget, func(ctx context.Context, c clients) error {
+		replies := c.values.DoMulti(ctx,
+			c.values.B().Set().Key(t.leaseKey(key)).Value(token).Nx().PxMilliseconds(life.Milliseconds()).Build(),
+			c.values.B().Get().Key(t.valueKey(key)).Build())
 		err := replies[0].Error()
 		if held = err == nil; err != nil && !rueidis.IsRedisNil(err) {
 			return err
@@ -237,52 +248,16 @@ var (
 
 // Renew implements [forebay.Shared].
 func (t *Tier) Renew(ctx context.Context, key, token string, life time.Duration) error {
-	return t.guard(ctx, t.o.Budget, func(ctx context.Context, c rueidis.Client) error {
-		return renewScript.Exec(ctx, c, []string{t.leaseKey(key)}, []string{token, fmt.Sprint(life.Milliseconds())}).Error()
+	return t.guard(ctx, t.o.Budget, func(ctx context.Context, c clients) error {
+		return renewScript.Exec(ctx, c.values, []string{t.leaseKey(key)}, []string{token, fmt.Sprint(life.Milliseconds())}).Error()
 	})
 }
 
 // Release implements [forebay.Shared].
 func (t *Tier) Release(ctx context.Context, key, token string) error {
-	return t.guard(ctx, t.o.Budget, func(ctx context.Context, c rueidis.Client) error {
-		return releaseScript.Exec(ctx, c, []string{t.leaseKey(key)}, []string{token}).Error()
+	return t.guard(ctx, t.o.Budget, func(ctx context.Context, c clients) error {
+		return releaseScript.Exec(ctx, c.values, []string{t.leaseKey(key)}, []string{token}).Error()
 	})
-}
-
-const (
-	scanPage  = 100
-	headBytes = 1023 // the last byte of what a scan reads of each value
-)
-
-// Scan implements [forebay.Shared], with SCAN: never KEYS.
-func (t *Tier) Scan(ctx context.Context, cursor uint64, prefix string) (found []forebay.Scanned, next uint64, err error) {
-	err = t.guard(ctx, scanBudget, func(ctx context.Context, c rueidis.Client) error {
-		begin := t.valueKey("")
-		page, err := c.Do(ctx, c.B().Scan().Cursor(cursor).Match(glob(begin+prefix)+"*").Count(scanPage).Build()).AsScanEntry()
-		if err != nil {
-			return err
-		}
-		next = page.Cursor
-		if len(page.Elements) == 0 {
-			return nil
-		}
-		gets := make(rueidis.Commands, len(page.Elements))
-		for i, k := range page.Elements {
-			gets[i] = c.B().Getrange().Key(k).Start(0).End(headBytes).Build()
-		}
-		for i, r := range c.DoMulti(ctx, gets...) {
-			if head, err := bytesOf(r); err == nil && len(head) > 0 {
-				found = append(found, forebay.Scanned{Key: strings.TrimPrefix(page.Elements[i], begin), Head: head})
-			}
-		}
-		return nil
-	})
-	return found, next, err
-}
-
-// glob escapes what SCAN's patterns would take for more than itself.
-func glob(s string) string {
-	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`).Replace(s)
 }
 
 // Close implements [forebay.Shared].
@@ -295,11 +270,11 @@ func (t *Tier) Close() error {
 	}
 	t.mu.Unlock()
 	if c := t.client.Swap(nil); c != nil {
-		(*c).Close()
+		c.close()
 	}
 	t.probing.Wait()
 	if c := t.client.Swap(nil); c != nil { // the prober was just connecting
-		(*c).Close()
+		c.close()
 	}
 	return nil
 }

@@ -209,3 +209,47 @@ func (s *Server) Sentinel(name string) string {
 	s.t.Cleanup(watcher.Kill)
 	return watcher.Addr()
 }
+
+// slots is how many slots a cluster has.
+const slots = 16384
+
+// Cluster starts a cluster of masters, each with a replica, and waits until it is ready. The servers are
+// the masters, then their replicas.
+func Cluster(t testing.TB, masters int) []*Server {
+	t.Helper()
+	var all []*Server
+	for range 2 * masters {
+		all = append(all, Start(t, "--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--cluster-replica-validity-factor", "0", "--repl-diskless-sync-delay", "0"))
+	}
+	for i, s := range all {
+		if i > 0 {
+			s.Do("CLUSTER", "MEET", "127.0.0.1", strconv.Itoa(all[0].Port))
+		}
+		if i < masters {
+			s.Do("CLUSTER", "ADDSLOTSRANGE", strconv.Itoa(i*slots/masters), strconv.Itoa((i+1)*slots/masters-1))
+		}
+	}
+	for i, s := range all[masters:] {
+		id := all[i].Do("CLUSTER", "MYID")
+		waitUntil(t, "a replica has its master", func() bool { return s.Do("CLUSTER", "REPLICATE", id) == "+OK" })
+	}
+	for i, s := range all {
+		waitUntil(t, "the cluster is ready", func() bool {
+			return strings.Contains(s.Do("CLUSTER", "INFO"), "cluster_state:ok") &&
+				(i < masters || strings.Contains(s.Do("INFO", "replication"), "master_link_status:up"))
+		})
+	}
+	return all
+}
+
+func waitUntil(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	for range 2000 {
+		if holds() {
+			return
+		}
+		pause := time.NewTimer(10 * time.Millisecond)
+		<-pause.C
+	}
+	t.Fatalf("not within 20 s: %s", what)
+}

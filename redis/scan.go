@@ -1,0 +1,73 @@
+package redis
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/forebay-cache/forebay"
+	"github.com/redis/rueidis"
+)
+
+const (
+	scanPage  = 100
+	headBytes = 1023 // the last byte of what a scan reads of each value
+
+	// A cursor holds which server it belongs to above that server's own: servers count with far fewer bits.
+	serverShift = 56
+)
+
+// Scan implements [forebay.Shared], with SCAN: never KEYS.
+func (t *Tier) Scan(ctx context.Context, cursor uint64, prefix string) (found []forebay.Scanned, next uint64, err error) {
+	err = t.guard(ctx, scanBudget, func(ctx context.Context, c clients) error {
+		begin := t.valueKey("")
+		servers := c.servers()
+		at, own := int(cursor>>serverShift), cursor&(1<<serverShift-1)
+		if at >= len(servers) {
+			return nil // there were more of them when it began
+		}
+		server := servers[at]
+		page, err := server.Do(ctx, server.B().Scan().Cursor(own).Match(glob(begin+prefix)+"*").Count(scanPage).Build()).AsScanEntry()
+		if err != nil {
+			return err
+		}
+		if next = uint64(at)<<serverShift | page.Cursor; page.Cursor == 0 {
+			if next = uint64(at+1) << serverShift; at+1 == len(servers) {
+				next = 0
+			}
+		}
+		if len(page.Elements) == 0 {
+			return nil
+		}
+		gets := make(rueidis.Commands, len(page.Elements))
+		for i, k := range page.Elements {
+			gets[i] = c.values.B().Getrange().Key(k).Start(0).End(headBytes).Build()
+		}
+		for i, r := range c.values.DoMulti(ctx, gets...) {
+			if head, err := bytesOf(r); err == nil && len(head) > 0 {
+				found = append(found, forebay.Scanned{Key: strings.TrimPrefix(page.Elements[i], begin), Head: head})
+			}
+		}
+		return nil
+	})
+	return found, next, err
+}
+
+// servers are those that hold values, in an order that stays.
+func (c clients) servers() []rueidis.Client {
+	if c.values == c.log {
+		return []rueidis.Client{c.log}
+	}
+	nodes := c.values.Nodes()
+	var out []rueidis.Client
+	for _, addr := range slices.Sorted(maps.Keys(nodes)) {
+		out = append(out, nodes[addr])
+	}
+	return out
+}
+
+// glob escapes what SCAN's patterns would take for more than itself.
+func glob(s string) string {
+	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`).Replace(s)
+}
