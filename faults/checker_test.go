@@ -13,7 +13,6 @@ import (
 
 	"github.com/anishathalye/porcupine"
 	"github.com/forebay-cache/forebay"
-	"github.com/forebay-cache/forebay/internal/redistest"
 	"github.com/forebay-cache/forebay/redis"
 )
 
@@ -108,15 +107,19 @@ func TestLinearizable(t *testing.T) {
 	}
 	t.Logf("go test -run Linearizable -operations %d -seed %d .", *operations, *seed)
 	plan := rand.New(rand.NewPCG(*seed, 2))
-	server := redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always")
+	server := newPair(t, checkNodes+checkProcesses)
 	keys := make([]*checkedKey, checkKeys)
 	for i := range keys {
 		keys[i] = &checkedKey{name: fmt.Sprint("k", i)}
 	}
-	load := func(_ context.Context, i int) (int64, error) { return keys[i].version.Load(), nil }
+	load := func(_ context.Context, i int) (int64, error) {
+		v := keys[i].version.Load()
+		time.Sleep(time.Duration(rand.IntN(4000)) * time.Microsecond) // what was read is on its way
+		return v, nil
+	}
 	var nodes [checkNodes]checkNode
 	for i := range nodes {
-		n, end, err := openChecked(t.Context(), server.URL(), load)
+		n, end, err := openChecked(t.Context(), server.proxies[i].URL(), load)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -141,6 +144,8 @@ func TestLinearizable(t *testing.T) {
 				case p < 24:
 					invalidations.Add(1)
 					nodes[at].write(client, at, i, keys[i], random)
+				case p < 30: // promises nothing, and must hide nothing
+					nodes[at].cache.Expire(context.Background(), nodes[at].targets(i, random)...)
 				case p < 62:
 					nodes[at].readStrict(client, i, keys[i])
 				default:
@@ -183,7 +188,7 @@ func (r *recorder) check(t *testing.T, what string) {
 }
 
 // breakThings kills, freezes and flushes by the plan; between faults it lets things be for a moment.
-func breakThings(t *testing.T, server *redistest.Server, processes *processes, plan *rand.Rand, faulty *atomic.Bool, stop chan struct{}) {
+func breakThings(t *testing.T, server *pair, processes *processes, plan *rand.Rand, faulty *atomic.Bool, stop chan struct{}) {
 	pause := func(d time.Duration) bool {
 		select {
 		case <-stop:
@@ -195,28 +200,33 @@ func breakThings(t *testing.T, server *redistest.Server, processes *processes, p
 	for pause(time.Duration(100+plan.IntN(300)) * time.Millisecond) {
 		faulty.Store(true)
 		length := time.Duration(100+plan.IntN(500)) * time.Millisecond
-		switch plan.IntN(6) {
+		switch plan.IntN(8) {
+		case 0:
+			server.master.Kill()
+			pause(length)
+			server.master.Restart()
+		case 1:
+			server.master.Freeze()
+			pause(length)
+			server.master.Thaw()
+		case 2:
+			server.master.Do("FLUSHALL")
+			pause(length)
+		case 3:
+			server.master.Do("DEL", "forebay:log") // what it says of the values is lost, and they are not
+			pause(length)
 		case 4:
 			processes.freeze(plan.IntN(checkProcesses), func() { pause(length) })
 		case 5:
 			processes.kill(plan.IntN(checkProcesses))
 			pause(length)
-		case 0:
-			server.Kill()
+		case 6:
+			p := server.proxies[plan.IntN(len(server.proxies))]
+			p.Hold()
 			pause(length)
-			server.Restart()
-		case 1:
-			server.Freeze()
-			pause(length)
-			server.Thaw()
-		case 2:
-			server.Do("FLUSHALL")
-			pause(length)
-		case 3:
-			server.Kill()
-			server.Restart()
-			server.Do("FLUSHALL")
-			pause(length)
+			p.Flow()
+		case 7:
+			server.failover(func() { pause(length) })
 		}
 		faulty.Store(false)
 	}
@@ -236,7 +246,7 @@ func openChecked(ctx context.Context, url string, load func(context.Context, int
 		return n, nil, err
 	}
 	n.cache, err = forebay.Open(ctx, forebay.Options{Shared: tier, Logger: quiet, LedgerSize: 40,
-		Classes: []forebay.Class{{Name: "strict", Strict: true, TTL: time.Hour}, {Name: "loose", TTL: time.Hour}}})
+		Classes: []forebay.Class{{Name: "strict", Strict: true, TTL: time.Hour}, {Name: "loose", TTL: time.Hour, Stale: time.Hour}}})
 	if err != nil {
 		return n, nil, err
 	}

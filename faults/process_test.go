@@ -17,8 +17,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/forebay-cache/forebay/internal/redistest"
 )
 
 // nodeVariable makes the test's program one node of the checker: the server's URL, the origin's, and
@@ -136,7 +134,7 @@ func askOrigin(ctx context.Context, method, origin string, i int) (int64, error)
 // processes are the nodes that run in processes of their own, beside those of the test.
 type processes struct {
 	t      *testing.T
-	server *redistest.Server
+	server *pair
 	origin *httptest.Server
 	keys   []*checkedKey
 
@@ -153,7 +151,7 @@ type process struct {
 	read  sync.WaitGroup
 }
 
-func startProcesses(t *testing.T, server *redistest.Server, keys []*checkedKey) *processes {
+func startProcesses(t *testing.T, server *pair, keys []*checkedKey) *processes {
 	t.Helper()
 	ps := &processes{t: t, server: server, keys: keys}
 	ps.origin = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -177,7 +175,7 @@ func startProcesses(t *testing.T, server *redistest.Server, keys []*checkedKey) 
 
 func (ps *processes) start(i int) {
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), nodeVariable+"="+ps.server.URL()+" "+ps.origin.URL)
+	cmd.Env = append(os.Environ(), nodeVariable+"="+ps.server.proxies[checkNodes+i].URL()+" "+ps.origin.URL)
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	in, err := cmd.StdinPipe()
