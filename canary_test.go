@@ -3,6 +3,7 @@ package forebay_test
 import (
 	"context"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,11 +14,11 @@ import (
 // A faulty tier answers, and does not do what it is asked.
 type faulty struct {
 	forebay.Shared
-	fault string
+	fault atomic.Value // string
 }
 
 func (f *faulty) Set(ctx context.Context, key string, value []byte, ttl time.Duration) error {
-	switch f.fault {
+	switch f.fault.Load() {
 	case "swallows":
 		return nil
 	case "full":
@@ -55,13 +56,13 @@ func TestCanary(t *testing.T) {
 				if s := c.Stats(); s.Shared.Canary != "" || s.Mode != forebay.TwoTier {
 					t.Fatalf("healthy: %q, %s", s.Shared.Canary, s.Mode)
 				}
-				tier.fault = fault
+				tier.fault.Store(fault)
 				time.Sleep(10 * time.Second)
 				s := c.Stats()
 				if !strings.HasPrefix(s.Shared.Canary, want) || (want == "") != (s.Shared.Canary == "") || (s.Mode == forebay.Degraded) != (want != "") {
 					t.Errorf("%q, %s", s.Shared.Canary, s.Mode)
 				}
-				tier.fault = ""
+				tier.fault.Store("")
 				time.Sleep(4 * time.Second)
 				if s := c.Stats(); s.Shared.Canary != "" || s.Mode != forebay.TwoTier {
 					t.Errorf("mended: %q, %s", s.Shared.Canary, s.Mode)

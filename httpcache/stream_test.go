@@ -266,6 +266,7 @@ func TestEventsAreReplayedOneByOne(t *testing.T) {
 		io.WriteString(w, completion)
 	})
 	s.get("/")
+	begun := time.Now()
 	again := s.open("/")
 	var events []string
 	p := make([]byte, 1<<16)
@@ -278,8 +279,9 @@ func TestEventsAreReplayedOneByOne(t *testing.T) {
 			break
 		}
 	}
-	if len(events) != 4 || strings.Join(events, "") != completion {
-		t.Errorf("came in %d pieces: %q", len(events), events)
+	// A reader that is held up may find two of them at once.
+	if len(events) < 2 || strings.Join(events, "") != completion || time.Since(begun) < 3*pace {
+		t.Errorf("came in %d pieces within %s: %q", len(events), time.Since(begun), events)
 	}
 }
 

@@ -219,7 +219,7 @@ func Cluster(t testing.TB, masters int) []*Server {
 	t.Helper()
 	var all []*Server
 	for range 2 * masters {
-		all = append(all, Start(t, "--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--cluster-replica-validity-factor", "0", "--repl-diskless-sync-delay", "0"))
+		all = append(all, Start(t, "--cluster-enabled", "yes", "--cluster-node-timeout", "2500", "--cluster-replica-validity-factor", "0", "--repl-diskless-sync-delay", "0"))
 	}
 	for i, s := range all {
 		if i > 0 {
