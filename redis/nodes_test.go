@@ -67,7 +67,7 @@ func start(t *testing.T, url string, o *shop, opts ...func(*forebay.Options)) *n
 	t.Helper()
 	n := &node{t: t, tier: open(t, redis.Options{URL: url})}
 	options := forebay.Options{
-		Shared: n.tier, Logger: quiet,
+		Shared: n.tier, Logger: quiet, Canary: -1, // it appends to the log, which is what some tests wait for
 		Classes: []forebay.Class{{Name: "strict", Strict: true, TTL: time.Hour}, {Name: "loose", TTL: time.Hour}},
 	}
 	for _, opt := range opts {
