@@ -178,6 +178,33 @@ func TestVariants(t *testing.T) {
 	}
 }
 
+// Who asks while another variant is on its way does not get that one, whose Vary comes only with it.
+func TestWhoWaitsForAnotherVariant(t *testing.T) {
+	begun, goOn := make(chan struct{}, 2), make(chan struct{})
+	s := newSite(t, httpcache.Options{}, func(w http.ResponseWriter, r *http.Request) {
+		begun <- struct{}{}
+		<-goOn
+		w.Header().Set("Vary", "Accept-Language")
+		w.Header().Set("Cache-Control", "max-age=60")
+		io.WriteString(w, r.Header.Get("Accept-Language"))
+	})
+	var both sync.WaitGroup
+	for i, language := range []string{"de", "fr"} {
+		both.Go(func() {
+			if a := s.get("/", "Accept-Language", language); a.body != language {
+				t.Errorf("who asked for %s got %q (%s)", language, a.body, a.how())
+			}
+		})
+		if i == 0 {
+			<-begun // the second one comes while the first is loaded
+		}
+	}
+	time.Sleep(50 * time.Millisecond) // and waits for it
+	close(goOn)
+	both.Wait()
+	s.wantCalls(2)
+}
+
 func TestRanges(t *testing.T) {
 	const text = "0123456789abcdefghij"
 	s := newSite(t, httpcache.Options{}, func(w http.ResponseWriter, r *http.Request) {
@@ -364,6 +391,24 @@ func TestStale(t *testing.T) {
 			t.Errorf("with nothing stored: %d, %q", a.status, a.body)
 		}
 	})
+	t.Run("if the load takes longer than the class waits", func(t *testing.T) {
+		var slow atomic.Bool
+		ended := make(chan struct{})
+		s := newSiteOn(t, forebay.Options{Classes: []forebay.Class{{Name: "http", Wait: 20 * time.Millisecond}}}, httpcache.Options{}, func(w http.ResponseWriter, r *http.Request) {
+			if slow.Load() {
+				<-ended
+			}
+			w.Header().Set("Cache-Control", "max-age=0, stale-if-error=60")
+			io.WriteString(w, "answer")
+		})
+		defer close(ended)
+		s.get("/")
+		slow.Store(true)
+		begun := time.Now() // the load itself would end after 30 s
+		if a := s.get("/"); a.body != "answer" || !strings.Contains(a.how(), "detail=stale") || time.Since(begun) > 10*time.Second {
+			t.Errorf("%q, %q, after %s", a.body, a.how(), time.Since(begun))
+		}
+	})
 	t.Run("only if cached", func(t *testing.T) {
 		var n atomic.Int64
 		s := newSite(t, httpcache.Options{}, saying(&n, "Cache-Control", "max-age=60"))
@@ -522,7 +567,11 @@ func TestWhatIsNotStoredIsNotWaitedFor(t *testing.T) {
 	s.get("/")
 	var all sync.WaitGroup
 	for range 10 {
-		all.Go(func() { s.get("/") })
+		all.Go(func() {
+			if a := s.get("/"); a.how() != "forebay; fwd=uri-miss; detail=not-stored" {
+				t.Errorf("it was waited for: %q", a.how())
+			}
+		})
 	}
 	all.Wait()
 	if most.Load() < 5 {
