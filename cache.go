@@ -53,11 +53,14 @@ type Options struct {
 	// Logger gets what the cache swallows: failed loads behind an answer. Default slog.Default().
 	Logger *slog.Logger
 
+	// Node names this process among those that share a tier, for people. Default: host name and process ID.
+	Node string
+
 	// Canary is how often an entry goes the whole way through the shared tier, to prove that it works.
 	// Default 3 s; negative: never.
 	Canary time.Duration
 
-	// Observer is told what happens. Default nobody.
+	// Observer is told what happens. Default nobody; [Cache.Observe] adds further ones.
 	Observer Observer
 }
 
@@ -73,6 +76,8 @@ type Cache struct {
 	journal *journal
 	logger  *slog.Logger
 
+	watching     observers
+	neighbours   neighbours
 	canary       *canary // nil: none sings
 	acknowledged acknowledged
 	restarting   sync.Mutex   // one restart of the log at a time
@@ -109,6 +114,9 @@ func Open(ctx context.Context, o Options) (*Cache, error) {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
+	if o.Node == "" {
+		o.Node = thisNode()
+	}
 	if len(o.Secret) == 0 {
 		o.Secret = []byte(rand.Text())
 	}
@@ -121,7 +129,11 @@ func Open(ctx context.Context, o Options) (*Cache, error) {
 		c.classes[k.Name] = newClass(k)
 		c.order = append(c.order, k.Name)
 	}
+	if o.Observer != nil {
+		c.Observe(o.Observer)
+	}
 	c.ledger = newLedger(o.LedgerSize, retention(c.classes))
+	c.ledger.learned = c.learned
 	c.flights = &flights{cache: c, byKey: map[string]*flight{}}
 	var err error
 	if c.journal, err = openJournal(o.Journal); err != nil {
@@ -181,6 +193,9 @@ func (o Options) check() error {
 	if o.Codec != "" && o.Codec != CBOR && o.Codec != JSON {
 		mistakes = append(mistakes, fmt.Errorf("Codec: %q is neither %q nor %q", o.Codec, CBOR, JSON))
 	}
+	if len(o.Node) > maxNode {
+		mistakes = append(mistakes, fmt.Errorf("Node: %d bytes; %d are the most", len(o.Node), maxNode))
+	}
 	if o.LedgerSize < 0 {
 		mistakes = append(mistakes, fmt.Errorf("%s: is negative", "LedgerSize"))
 	}
@@ -233,14 +248,8 @@ func (c *Cache) evicted(e *entry) {
 	c.tell(Event{Kind: EventEvict, Class: e.space.class.Name, Key: e.key})
 }
 
-// tell tells the observer. It may run under locks of the cache.
-func (c *Cache) tell(e Event) {
-	if c.options.Observer == nil {
-		return
-	}
-	e.Time = time.Now()
-	c.options.Observer.Observe(e)
-}
+// tell tells the observers. It may run under locks of the cache.
+func (c *Cache) tell(e Event) { c.watching.tell(e) }
 
 // Close ends the cache: loads that nobody waits for are cancelled, the others are waited for, each
 // at most its LoadTimeout. Afterwards every call loads without a cache. Close is safe to call twice.

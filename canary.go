@@ -26,15 +26,18 @@ type canary struct {
 	problem  string
 }
 
+// canaryPrefix begins the keys of canaries; the name of their node follows.
+const canaryPrefix = "canary:"
+
 func newCanary(c *Cache) *canary {
-	sp := &space{cache: c, near: c.near, class: newClass(Class{Name: "canary"}), name: "canary", prefix: "canary:"}
+	sp := &space{cache: c, near: c.near, class: newClass(Class{Name: "canary"}), name: "canary", prefix: canaryPrefix}
 	sp.decode = func(id codecID, payload []byte, compressed bool) (any, error) {
 		var v string
 		err := decodeValue(id, payload, compressed, &v)
 		return v, err
 	}
 	sp.weigh = func(any) int { return 0 }
-	return &canary{cache: c, space: sp, key: sp.prefix + rand.Text() + ","}
+	return &canary{cache: c, space: sp, key: string(appendEscaped([]byte(sp.prefix), c.options.Node)) + "," + rand.Text() + ","}
 }
 
 // sing lets it go its way until ctx ends.

@@ -17,6 +17,7 @@ type Fill[V any] struct {
 	leads  bool
 	joined uint64
 	slot   bool
+	asking traced // the origin
 }
 
 // A Need says what a load must be for its caller. The zero Need takes any, and what was stored
@@ -67,12 +68,13 @@ func (f *Fill[V]) Cancel() { f.flight.cancel() }
 // ended with it. A patient leader waits for both, until the load's context ends; others get a
 // [BusyError] at once. [Fill.Release] gives both back.
 func (f *Fill[V]) Acquire(patient bool) (bool, error) {
-	if answered, err := f.space.cache.lease(f.flight, patient); answered || err != nil {
+	if answered, err := f.space.cache.tracedLease(f.flight, patient); answered || err != nil {
 		return false, err
 	}
 	if err := f.acquireSlot(patient); err != nil {
 		return false, err
 	}
+	f.asking = beginStep(f.flight.ctx, PartOrigin, f.space.space, f.flight.key)
 	return true, nil
 }
 
@@ -132,8 +134,15 @@ func (f *Fill[V]) Publish(v V, tags ...string) {
 // it was invalidated meanwhile, or if the load had already ended.
 func (f *Fill[V]) Commit(v V, k Keep) bool {
 	fs, e := f.space.cache.flights, f.entry(f.flight.key, v, k)
+	f.asked(nil)
 	fs.end(f.flight, e, nil)
 	return fs.holds(f.flight, e)
+}
+
+// asked tells the trace of the origin's answer, once, and before those who wait for it.
+func (f *Fill[V]) asked(err error) {
+	f.asking.end("loaded", err)
+	f.asking = traced{}
 }
 
 // CommitAs stores an answer under a further full key of the space with the place in the log of
@@ -154,6 +163,7 @@ func (f *Fill[V]) entry(key string, v V, k Keep) *entry {
 // Abandon ends the load without storing anything, except that "not found" is kept for the class's
 // NotFound.
 func (f *Fill[V]) Abandon(err error) {
+	f.asked(err)
 	var e *entry
 	if errors.Is(err, ErrNotFound) {
 		e = f.entry(f.flight.key, *new(V), Keep{})
@@ -197,6 +207,10 @@ func (f *Fill[V]) Wait(ctx context.Context) (V, Outcome, error) {
 		found := f.space.found(f.found, f.space.cache.now())
 		found.Reason = NoReason
 		return found.Value, found.Outcome, found.Err
+	}
+	if !f.leads {
+		step := beginStep(ctx, PartWait, f.space.space, f.flight.key)
+		defer func() { step.end("joined", ctx.Err()) }()
 	}
 	select {
 	case <-f.flight.readable:

@@ -199,7 +199,9 @@ func (f *Func[P, V]) Key(p P) string {
 
 func (f *Func[P, V]) bypass(ctx context.Context, p P, why Reason) Result[V] {
 	start := time.Now()
+	step := beginStep(ctx, PartOrigin, f.space.space, "")
 	v, err := f.load(ctx, p)
+	step.end("loaded", err)
 	return Result[V]{v, f.space.cache.notFound(err), Outcome{Status: Bypass, Tier: TierOrigin, Reason: why, Took: time.Since(start)}}
 }
 

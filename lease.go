@@ -17,6 +17,20 @@ const (
 // errElsewhere says that another node loads the key, and that the caller has something stale to serve.
 var errElsewhere = errors.New("forebay: another node loads it")
 
+func (c *Cache) tracedLease(f *flight, patient bool) (answered bool, err error) {
+	if c.shared == nil {
+		return false, nil
+	}
+	step := beginStep(f.ctx, PartLease, f.space, f.key)
+	answered, err = c.lease(f, patient)
+	found := "taken"
+	if answered {
+		found = "loaded elsewhere"
+	}
+	step.end(found, err)
+	return answered, err
+}
+
 // lease takes the lease of a flight's key, or waits for the answer of the node that holds it. It
 // reports whether the flight was answered so. Where the tier is away everybody loads.
 func (c *Cache) lease(f *flight, patient bool) (answered bool, err error) {

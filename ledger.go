@@ -19,6 +19,7 @@ type ledger struct {
 	// near hit compares one word. It is stored after the mark it counts, with mu held.
 	number atomic.Uint64
 
+	learned   func(Record)  // is told each record of another node, under the lock; may be nil
 	size      int           // targets held at most
 	retention time.Duration // after which a mark has outlived every entry before it
 
@@ -138,7 +139,7 @@ func (l *ledger) take(asked Stamp, r Reading, own map[ID]uint64) joint {
 	ok := len(r.Records) > 0 && asked != (Stamp{}) && asked == (Stamp{r.Records[0].Epoch, r.Records[0].ID})
 	switch {
 	case ok && asked.Epoch == l.head.Epoch:
-		l.takeLocked(r, own)
+		l.takeLocked(r, own, l.learned)
 		return joined
 	case asked != l.head:
 		return moved
@@ -162,17 +163,23 @@ func (l *ledger) restart(r Reading, own map[ID]uint64) {
 	}
 	l.all.remove.id, l.all.expire.id = ID{}, ID{}
 	n := l.number.Load() + 1
+	if l.head != (Stamp{}) && l.learned != nil {
+		l.learned(Record{ID: r.Records[0].ID, Epoch: r.Records[0].Epoch, Fence: true})
+	}
 	l.head, l.floor = Stamp{}, place{n: n, id: r.Records[0].ID}
-	l.takeLocked(r, own)
+	l.takeLocked(r, own, nil) // what is old is no news
 	l.number.Store(max(n, l.number.Load()))
 }
 
-func (l *ledger) takeLocked(r Reading, own map[ID]uint64) {
+func (l *ledger) takeLocked(r Reading, own map[ID]uint64, learned func(Record)) {
 	for _, rec := range r.Records {
 		if l.head.Epoch == rec.Epoch && rec.ID.Compare(l.head.ID) <= 0 {
 			continue
 		}
 		l.applyLocked(rec, own)
+		if _, known := own[rec.ID]; learned != nil && !known {
+			learned(rec)
+		}
 	}
 	l.pruneLocked()
 }

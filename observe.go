@@ -1,6 +1,11 @@
 package forebay
 
-import "time"
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
 
 // An Observer is told what happens in a cache: it feeds logs, metrics and pages, which the core
 // knows nothing of. It is called where the event happens, also under locks: it must not block and
@@ -15,6 +20,45 @@ type ObserverFunc func(Event)
 // Observe calls f.
 func (f ObserverFunc) Observe(e Event) { f(e) }
 
+// Observe tells o too what happens from now on, until stop is called. It is safe to call stop twice.
+func (c *Cache) Observe(o Observer) (stop func()) {
+	one := &o
+	c.watching.change(func(all []*Observer) []*Observer { return append(all, one) })
+	return func() {
+		c.watching.change(func(all []*Observer) []*Observer {
+			return slices.DeleteFunc(all, func(p *Observer) bool { return p == one })
+		})
+	}
+}
+
+// observers are read at each event and hardly ever changed.
+type observers struct {
+	all atomic.Pointer[[]*Observer]
+	mu  sync.Mutex // guards the change of all
+}
+
+func (o *observers) change(to func([]*Observer) []*Observer) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var all []*Observer
+	if old := o.all.Load(); old != nil {
+		all = slices.Clone(*old)
+	}
+	all = to(all)
+	o.all.Store(&all)
+}
+
+func (o *observers) tell(e Event) {
+	all := o.all.Load()
+	if all == nil || len(*all) == 0 {
+		return
+	}
+	e.Time = time.Now()
+	for _, one := range *all {
+		(*one).Observe(e)
+	}
+}
+
 // An EventKind says what happened.
 type EventKind uint8
 
@@ -27,9 +71,13 @@ const (
 	EventEvict
 	// EventBusy: a load was refused because the class had all its loads running.
 	EventBusy
+	// EventLearn: another node's invalidation was read from the log. Targets, Mode and Receipt.
+	EventLearn
+	// EventFence: the log began anew, and with it everything from before counts for nothing. Receipt.
+	EventFence
 )
 
-var eventNames = [...]string{"load", "invalidate", "evict", "busy"}
+var eventNames = [...]string{"load", "invalidate", "evict", "busy", "learn", "fence"}
 
 func (k EventKind) String() string { return eventNames[k] }
 

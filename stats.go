@@ -109,6 +109,7 @@ type Stats struct {
 	Shared  *SharedStats // nil: no shared tier is configured
 	Log     LogStats
 	Mode    Standing
+	Nodes   []NodeStats // that share the tier, this one first
 	Uptime  time.Duration
 }
 
@@ -194,6 +195,7 @@ func (c *Cache) Stats() Stats {
 		s.Shared = c.sharedStats()
 		s.Mode = c.standing(s.Shared)
 	}
+	s.Nodes = append([]NodeStats{{Name: c.options.Node}}, c.neighbours.alive()...)
 	c.mu.RLock()
 	for _, name := range c.order {
 		s.Classes = append(s.Classes, c.classes[name].stats())

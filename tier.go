@@ -149,7 +149,7 @@ func (c *Cache) lookup(ctx context.Context, sp *space, key string) lookup {
 		return lookup{state: isDead, unconfirmed: true, asked: now}
 	}
 	l := lookup{unconfirmed: c.shared != nil && !c.confirmed()}
-	l.entry, l.state = c.near.get(key, now)
+	l.entry, l.state = c.nearLookup(ctx, sp, key, now)
 	if c.shared == nil || l.state < isOnError || sp.class.TTL == 0 || !c.ready() {
 		return l
 	}
@@ -161,11 +161,14 @@ func (c *Cache) lookup(ctx context.Context, sp *space, key string) lookup {
 
 // strictLookup confirms, in the same round trip as the read. It returns false if it cannot.
 func (c *Cache) strictLookup(ctx context.Context, sp *space, key string) (lookup, bool) {
-	e, st := c.near.get(key, c.now())
+	e, st := c.nearLookup(ctx, sp, key, c.now())
 	if st > isAhead || !c.confirmed() {
 		return c.sharedLookup(ctx, sp, key, true)
 	}
-	if c.confirm(ctx) != nil {
+	step := beginStep(ctx, PartLog, sp, key)
+	err := c.confirm(ctx)
+	step.end("confirmed", err)
+	if err != nil {
 		return lookup{}, false
 	}
 	if e, st = c.near.judge(e, c.now()); st <= isAhead {
@@ -174,16 +177,34 @@ func (c *Cache) strictLookup(ctx context.Context, sp *space, key string) (lookup
 	return c.sharedLookup(ctx, sp, key, true)
 }
 
+func (c *Cache) nearLookup(ctx context.Context, sp *space, key string, now int64) (*entry, state) {
+	step := beginStep(ctx, PartNear, sp, key)
+	e, st := c.near.get(key, now)
+	if step.trace != nil {
+		step.end(foundWord(e, st, now), nil)
+	}
+	return e, st
+}
+
 // sharedLookup reads the shared tier, with the log if withLog. It returns false if that failed.
 func (c *Cache) sharedLookup(ctx context.Context, sp *space, key string, withLog bool) (lookup, bool) {
+	step := beginStep(ctx, PartShared, sp, key)
+	l, err := c.readShared(ctx, sp, key, withLog)
+	if step.trace != nil {
+		step.end(foundWord(l.entry, l.state, c.now()), err)
+	}
+	return l, err == nil
+}
+
+func (c *Cache) readShared(ctx context.Context, sp *space, key string, withLog bool) (lookup, error) {
 	for {
 		b, err := c.read(ctx, sp.class.stored(key), withLog)
 		if err != nil {
-			return lookup{}, false
+			return lookup{}, err
 		}
 		l := lookup{state: isDead, tier: TierShared}
 		if b == nil {
-			return l, true
+			return l, nil
 		}
 		e, v, ahead, err := c.unseal(sp, key, b)
 		if ahead && !withLog {
@@ -192,13 +213,13 @@ func (c *Cache) sharedLookup(ctx context.Context, sp *space, key string, withLog
 		}
 		if err != nil {
 			c.shared.unusable(err)
-			return l, true
+			return l, nil
 		}
 		l.entry, l.state = e, e.stateAt(c.now(), v)
 		if v == valid && l.state < isOnError {
 			c.near.put(e)
 		}
-		return l, true
+		return l, nil
 	}
 }
 
