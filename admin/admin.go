@@ -1,12 +1,10 @@
-// Package admin is what an operator sees of a cache and does to it: statistics, health,
-// invalidation, metrics and events, as JSON over HTTP.
+// Package admin is what an operator sees of a cache and does to it: one set of operations, which the
+// dashboard, the command line and scripts use as JSON over HTTP, described in OpenAPI.
 package admin
 
 import (
 	"context"
-	"encoding/json"
 	"log/slog"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,16 +21,29 @@ type Options struct {
 	Token string
 	// Loopback says that the listener is bound to a loopback address.
 	Loopback bool
+	// Address is the admin listener's, as pages on the public one name it: "http://127.0.0.1:9191".
+	Address string
+	// Platform says that the reference platform is behind the same listeners: its page is shown.
+	Platform bool
 	// Checks are asked for their state at each health request, by name.
 	Checks map[string]Check
 	// OriginCalls counts the calls of the origin, where there is somebody who counts. May be nil.
 	OriginCalls func() int64
 	// Advice lists routes that are not cached and could be. May be nil.
 	Advice func() []Advice
+	// Parts are the names of what the cache stands between.
+	Parts Parts
 	// Drills lets an operator take the shared tier away for a while. Default: refused.
 	Drills *Drills
 	// Logger gets one record for each change. Default slog.Default().
 	Logger *slog.Logger
+}
+
+// Parts names what the cache stands between, for the picture. An empty one is not drawn.
+type Parts struct {
+	Front    string // what hands requests to the cache: "gateway"; default "middleware"
+	Origin   string // where answers come from; default "origin"
+	Database string // what the origin asks
 }
 
 // A Check reports the state of a part; an error is the reason in words.
@@ -40,61 +51,79 @@ type Check func(context.Context) error
 
 // An Admin serves the operations on one cache. It is safe for concurrent use.
 type Admin struct {
-	cache *forebay.Cache
-	o     Options
+	cache    *forebay.Cache
+	o        Options
+	requests *requests
+	series   *series
+	activity *activity
+	feed     *feed
+	visits   *visits
 
 	drilling atomic.Bool
+	unhook   func()
 	stopped  chan struct{}
 	stop     sync.Once
+	working  sync.WaitGroup
 }
 
-// New returns the operations on a cache.
+// New returns the operations on a cache, and begins to watch it. [Admin.Close] ends that.
 func New(c *forebay.Cache, o Options) *Admin {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	return &Admin{cache: c, o: o, stopped: make(chan struct{})}
+	if o.Parts.Front == "" {
+		o.Parts.Front = "middleware"
+	}
+	if o.Parts.Origin == "" {
+		o.Parts.Origin = "origin"
+	}
+	a := &Admin{
+		cache: c, o: o, requests: newRequests(), activity: &activity{}, feed: newFeed(), visits: newVisits(),
+		stopped: make(chan struct{}),
+	}
+	a.series = newSeries(c.Stats())
+	a.unhook = c.Observe(a.activity)
+	a.working.Go(a.sample)
+	return a
 }
 
-// Close ends the streams of events, which would otherwise last as long as their readers. It is safe
-// to call twice.
-func (a *Admin) Close() { a.stop.Do(func() { close(a.stopped) }) }
-
-// Register adds the operations that only read, and never show values, to a mux: also to a public one.
-func (a *Admin) Register(mux *http.ServeMux) {
-	mux.HandleFunc("GET /api/cache-stats", a.stats)
-	mux.HandleFunc("GET /health", a.health)
-	mux.HandleFunc("GET /health/ready", a.health)
-	mux.HandleFunc("GET /health/live", a.live)
-	mux.HandleFunc("GET /api/events", a.events)
-	mux.Handle("GET /metrics", a.metrics())
+// Close ends the watch and the streams of events, which would otherwise last as long as their readers.
+// It is safe to call twice.
+func (a *Admin) Close() {
+	a.stop.Do(func() {
+		a.unhook()
+		close(a.stopped)
+	})
+	a.working.Wait()
 }
 
-// Handler serves every operation, for the admin listener.
-func (a *Admin) Handler() http.Handler {
-	mux := http.NewServeMux()
-	a.Register(mux)
-	mux.Handle("POST /api/invalidate", a.guard(http.HandlerFunc(a.invalidate)))
-	mux.Handle("POST /api/drill", a.guard(http.HandlerFunc(a.drill)))
-	return mux
+// sampleEvery is how often the figures are looked at: the finest step of the time series.
+const sampleEvery = time.Second
+
+// sample takes the figures of each second until Close.
+func (a *Admin) sample() {
+	tick := time.NewTicker(sampleEvery)
+	defer tick.Stop()
+	window := a.requests.open()
+	for {
+		select {
+		case now := <-tick.C:
+			stats := a.cache.Stats()
+			point := a.series.add(now, stats, window.take(), a.originCalls(), a.activity.takeInvalidations())
+			a.activity.compare(stats)
+			a.requests.keys.age(now)
+			a.publish(point)
+		case <-a.stopped:
+			return
+		}
+	}
 }
 
-// writeJSON writes an answer that no cache may keep.
-func writeJSON(w http.ResponseWriter, status int, v any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
-	json.NewEncoder(w).Encode(v) // the client may be gone, and there is nobody else to tell
+// originCalls is how often the origin was called; nil where nobody counts.
+func (a *Admin) originCalls() *int64 {
+	if a.o.OriginCalls == nil {
+		return nil
+	}
+	n := a.o.OriginCalls()
+	return &n
 }
-
-// problem writes problem details (RFC 9457).
-func problem(w http.ResponseWriter, status int, detail string) {
-	body, _ := json.Marshal(map[string]any{"type": "about:blank", "title": http.StatusText(status), "status": status, "detail": detail})
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
-	w.Write(append(body, '\n'))
-}
-
-// checkTimeout bounds each check of the health.
-const checkTimeout = 2 * time.Second

@@ -1,12 +1,13 @@
 package admin
 
 import (
-	"encoding/json"
+	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
 	"github.com/forebay-cache/forebay"
 )
 
@@ -16,10 +17,10 @@ type Drilled interface {
 	Away(d time.Duration) (back func())
 }
 
-// Drills takes the shared tier away on a running node, and tells what that did to requests.
+// Drills takes the shared tier away on a running node, and tells what that did to the requests that
+// [Admin.Measure] follows.
 type Drills struct {
-	Tier     Drilled
-	Requests *Requests // of the public listener
+	Tier Drilled
 }
 
 // Bounds of a drill.
@@ -48,48 +49,53 @@ type Phase struct {
 	HitRate    float64 `json:"hit_rate"`
 }
 
-// drill runs one. It answers when it is over.
-func (a *Admin) drill(w http.ResponseWriter, r *http.Request) {
-	if a.o.Drills == nil {
-		problem(w, http.StatusForbidden, "drills are not enabled on this node: start it with --drills, and with a shared tier")
-		return
-	}
-	var req struct{ Tier, For string }
-	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody)).Decode(&req); err != nil || req.Tier != "redis" {
-		problem(w, http.StatusUnprocessableEntity, `the body is not {"tier": "redis", "for": "30s"}`)
-		return
-	}
-	d, err := time.ParseDuration(req.For)
-	if err != nil || d < minDrill || d > maxDrill {
-		problem(w, http.StatusUnprocessableEntity, fmt.Sprintf("for: %q is no duration from %s to %s", req.For, minDrill, maxDrill))
-		return
-	}
-	if !a.drilling.CompareAndSwap(false, true) {
-		problem(w, http.StatusConflict, "a drill is running: wait for its end")
-		return
-	}
-	defer a.drilling.Store(false)
-	a.o.Logger.Warn("drill: the shared tier is taken away", slog.Duration("for", d), slog.String("by", r.RemoteAddr))
-	report, err := a.runDrill(r, d)
-	if err != nil {
-		a.o.Logger.Warn("drill: ended early, the shared tier is back", slog.Any("reason", err))
-		return
-	}
-	a.o.Logger.Warn("drill: over, the shared tier is back", slog.Any("report", report))
-	writeJSON(w, http.StatusOK, report)
+// A DrillRequest says what to take away, and for how long.
+type DrillRequest struct {
+	Tier string `json:"tier" doc:"redis"`
+	For  string `json:"for" doc:"A duration, such as 30s"`
 }
 
-func (a *Admin) runDrill(r *http.Request, d time.Duration) (Report, error) {
+// drill runs one. It answers when it is over.
+func (a *Admin) drill(ctx context.Context, in *answer[DrillRequest]) (*answer[Report], error) {
+	if a.o.Drills == nil {
+		return nil, huma.Error403Forbidden("drills are not enabled on this node: start it with --drills, and with a shared tier")
+	}
+	if in.Body.Tier != "redis" {
+		return nil, huma.Error422UnprocessableEntity(`tier: "redis" is the only one that can be taken away`)
+	}
+	d, err := time.ParseDuration(in.Body.For)
+	if err != nil || d < minDrill || d > maxDrill {
+		return nil, huma.Error422UnprocessableEntity(fmt.Sprintf("for: %q is no duration from %s to %s", in.Body.For, minDrill, maxDrill))
+	}
+	if !a.drilling.CompareAndSwap(false, true) {
+		return nil, huma.Error409Conflict("a drill is running: wait for its end")
+	}
+	defer a.drilling.Store(false)
+	a.audit(ctx, Item{Text: "drill: the shared tier is to be taken away for " + d.String()})
+	report, err := a.runDrill(ctx, d)
+	if err != nil {
+		a.activity.note(Item{Kind: "drill", Text: "ended early, the shared tier is back: " + err.Error(), Here: true})
+		a.o.Logger.Warn("drill: ended early, the shared tier is back", slog.Any("reason", err))
+		return nil, huma.Error503ServiceUnavailable("the drill ended early: " + err.Error())
+	}
+	a.activity.note(Item{Kind: "drill", Text: fmt.Sprintf("over: %d requests without the shared tier, %d failed", report.During.Requests, report.During.Failed), Here: true})
+	a.o.Logger.Warn("drill: over, the shared tier is back", slog.Any("report", report))
+	return &answer[Report]{report}, nil
+}
+
+func (a *Admin) runDrill(ctx context.Context, d time.Duration) (Report, error) {
 	out := Report{For: d, DegradedIn: -1, HealedIn: -1}
-	a.o.Drills.Requests.take()
+	w := a.requests.open()
+	defer w.close()
 	var err error
-	if out.Before, err = a.phase(r, d, nil); err != nil {
+	if out.Before, err = a.phase(ctx, w, d, nil); err != nil {
 		return out, err
 	}
+	a.activity.note(Item{Kind: "drill", Text: "the shared tier is taken away for " + d.String(), Here: true})
 	begun := time.Now()
 	back := a.o.Drills.Tier.Away(d + healFor)
 	defer back()
-	out.During, err = a.phase(r, d, func() {
+	out.During, err = a.phase(ctx, w, d, func() {
 		if out.DegradedIn < 0 && a.cache.Stats().Mode == forebay.Degraded {
 			out.DegradedIn = time.Since(begun)
 		}
@@ -100,7 +106,7 @@ func (a *Admin) runDrill(r *http.Request, d time.Duration) (Report, error) {
 	out.Invalidated = a.cache.Stats().Shared.Deferred
 	back()
 	begun = time.Now()
-	out.After, err = a.phase(r, d, func() {
+	out.After, err = a.phase(ctx, w, d, func() {
 		if out.HealedIn < 0 && a.cache.Stats().Mode == forebay.TwoTier {
 			out.HealedIn = time.Since(begun)
 		}
@@ -112,7 +118,7 @@ func (a *Admin) runDrill(r *http.Request, d time.Duration) (Report, error) {
 const lookEvery = 5 * time.Millisecond
 
 // phase lets a part of the drill pass and says what happened in it.
-func (a *Admin) phase(r *http.Request, d time.Duration, look func()) (Phase, error) {
+func (a *Admin) phase(ctx context.Context, w *window, d time.Duration, look func()) (Phase, error) {
 	before := a.Stats()
 	end := time.NewTimer(d)
 	defer end.Stop()
@@ -125,14 +131,15 @@ func (a *Admin) phase(r *http.Request, d time.Duration, look func()) (Phase, err
 				look()
 			}
 			continue
-		case <-r.Context().Done():
-			return Phase{}, r.Context().Err()
+		case <-ctx.Done():
+			return Phase{}, ctx.Err()
 		case <-a.stopped:
 			return Phase{}, http.ErrServerClosed
 		case <-end.C:
 		}
 		after := a.Stats()
-		p := Phase{Sample: a.o.Drills.Requests.take(), Loads: after.Loads - before.Loads, LoadErrors: after.LoadErrors - before.LoadErrors}
+		counted := w.take()
+		p := Phase{Sample: counted.figures(), Loads: after.Loads - before.Loads, LoadErrors: after.LoadErrors - before.LoadErrors}
 		good := after.Hits + after.StaleHits + after.Coalesced - before.Hits - before.StaleHits - before.Coalesced
 		if all := good + after.Misses - before.Misses; all > 0 {
 			p.HitRate = float64(good) / float64(all)

@@ -1,45 +1,91 @@
 package admin
 
 import (
+	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
 	"net"
 	"net/http"
 	"strings"
+	"sync"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
 )
 
-// guard lets through whoever may change something or see values: the bearer of the token, or, when
-// none is set, a caller on this machine whom no proxy forwarded. Browsers must come from the same
-// origin in either case.
-func (a *Admin) guard(next http.Handler) http.Handler {
-	sameOrigin := http.NewCrossOriginProtection()
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := sameOrigin.Check(r); err != nil {
-			problem(w, http.StatusForbidden, "a page of another origin must not do this: open the page on this address")
+// A refusal says why a caller may not do something, and what would help.
+type refusal struct {
+	status int
+	detail string
+}
+
+// may says whether a caller may change something or see keys: the bearer of the token, or, when none
+// is set, a caller on this machine whom no proxy forwarded.
+func (a *Admin) may(r *http.Request) *refusal {
+	switch {
+	case a.o.Token != "" && !a.hasToken(r) && !a.visits.known(r):
+		return &refusal{http.StatusUnauthorized, "send the token as 'Authorization: Bearer …', or sign in on the page"}
+	case a.o.Token == "" && (!a.o.Loopback || forwarded(r) || !loopbackHost(r.Host)):
+		return &refusal{http.StatusForbidden, "set FOREBAY_ADMIN_TOKEN and send it as 'Authorization: Bearer …'; without a token only direct requests to a loopback address may do this"}
+	}
+	return nil
+}
+
+// sameOrigin refuses what a page of another origin makes a browser do.
+func (a *Admin) sameOrigin(api huma.API) func(huma.Context, func(huma.Context)) {
+	protection := http.NewCrossOriginProtection()
+	return func(ctx huma.Context, next func(huma.Context)) {
+		r, _ := humago.Unwrap(ctx)
+		if protection.Check(r) != nil {
+			huma.WriteErr(api, ctx, http.StatusForbidden, "a page of another origin must not do this: open the page on this address")
 			return
 		}
-		if a.o.Token != "" {
-			if !a.hasToken(r) {
-				w.Header().Set("WWW-Authenticate", `Bearer realm="forebay"`)
-				problem(w, http.StatusUnauthorized, "send the token as 'Authorization: Bearer …'")
+		next(huma.WithValue(ctx, callerKey{}, caller{r.RemoteAddr, r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https"}))
+	}
+}
+
+// guard lets through whoever may.
+func (a *Admin) guard(api huma.API) func(huma.Context, func(huma.Context)) {
+	sameOrigin := a.sameOrigin(api)
+	return func(ctx huma.Context, next func(huma.Context)) {
+		sameOrigin(ctx, func(ctx huma.Context) {
+			r, _ := humago.Unwrap(ctx)
+			if no := a.may(r); no != nil {
+				if no.status == http.StatusUnauthorized {
+					ctx.SetHeader("WWW-Authenticate", `Bearer realm="forebay"`)
+				}
+				huma.WriteErr(api, ctx, no.status, no.detail)
 				return
 			}
-			next.ServeHTTP(w, r)
-			return
-		}
-		if !a.o.Loopback || forwarded(r) || !loopbackHost(r.Host) {
-			problem(w, http.StatusForbidden, "set FOREBAY_ADMIN_TOKEN and send it as 'Authorization: Bearer …'; without a token only direct requests to a loopback address may do this")
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
+			next(ctx)
+		})
+	}
+}
+
+// A caller is who asked.
+type caller struct {
+	address string
+	secure  bool // came by TLS, to here or to the proxy before
+}
+
+type callerKey struct{}
+
+func callerOf(ctx context.Context) caller {
+	by, _ := ctx.Value(callerKey{}).(caller)
+	return by
 }
 
 func (a *Admin) hasToken(r *http.Request) bool {
 	given, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	// Hashed first, so that the comparison tells nothing of the length either.
+	return ok && a.isToken(given)
+}
+
+// isToken compares hashes, so that the comparison tells nothing of the length either.
+func (a *Admin) isToken(given string) bool {
 	want, got := sha256.Sum256([]byte(a.o.Token)), sha256.Sum256([]byte(given))
-	return ok && subtle.ConstantTimeCompare(want[:], got[:]) == 1
+	return a.o.Token != "" && subtle.ConstantTimeCompare(want[:], got[:]) == 1
 }
 
 func forwarded(r *http.Request) bool {
@@ -60,4 +106,74 @@ func loopbackHost(host string) bool {
 	}
 	ip := net.ParseIP(strings.Trim(name, "[]"))
 	return name == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// visits are the browsers that have signed in: a page cannot keep the token, and a stream of events
+// cannot send it.
+type visits struct {
+	mu    sync.Mutex // guards what follows
+	until map[[sha256.Size]byte]time.Time
+}
+
+const (
+	visitCookie = "forebay_admin"
+	visitLife   = 12 * time.Hour
+	maxVisits   = 1000
+)
+
+func newVisits() *visits { return &visits{until: map[[sha256.Size]byte]time.Time{}} }
+
+// begin returns the secret of a new visit. Where there are too many, the one that ends first is over.
+func (v *visits) begin() string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	now := time.Now()
+	var first [sha256.Size]byte
+	for id, until := range v.until {
+		if now.After(until) {
+			delete(v.until, id)
+		} else if soonest, ok := v.until[first]; !ok || until.Before(soonest) {
+			first = id
+		}
+	}
+	if len(v.until) >= maxVisits {
+		delete(v.until, first)
+	}
+	secret := rand.Text()
+	v.until[sha256.Sum256([]byte(secret))] = now.Add(visitLife)
+	return secret
+}
+
+func (v *visits) known(r *http.Request) bool {
+	c, err := r.Cookie(visitCookie)
+	if err != nil {
+		return false
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return time.Now().Before(v.until[sha256.Sum256([]byte(c.Value))])
+}
+
+type signInRequest struct {
+	Body struct {
+		Token string `json:"token" doc:"FOREBAY_ADMIN_TOKEN"`
+	}
+}
+
+type signedIn struct {
+	SetCookie string `header:"Set-Cookie"`
+}
+
+// signIn gives a browser a cookie for the token.
+func (a *Admin) signIn(ctx context.Context, in *signInRequest) (*signedIn, error) {
+	if !a.isToken(in.Body.Token) {
+		a.activity.note(Item{Kind: "audit", Text: "a sign-in was refused", By: callerOf(ctx).address})
+		return nil, huma.Error401Unauthorized("this is not the token that the process was started with (FOREBAY_ADMIN_TOKEN)")
+	}
+	a.audit(ctx, Item{Text: "signed in"})
+	cookie := http.Cookie{
+		Name: visitCookie, Value: a.visits.begin(), Path: "/", MaxAge: int(visitLife.Seconds()),
+		HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: callerOf(ctx).secure,
+	}
+	return &signedIn{cookie.String()}, nil
 }

@@ -11,7 +11,7 @@ import (
 
 // Health is the answer of /health and /health/ready.
 type Health struct {
-	Status  string            `json:"status"` // ok, degraded or unhealthy
+	Status  string            `json:"status" enum:"ok,degraded,unhealthy"`
 	Reasons []string          `json:"reasons"`
 	Checks  map[string]string `json:"checks"`
 	// Warnings are about what works and is of no use.
@@ -113,17 +113,21 @@ func (a *Admin) sharedHealth(s forebay.Stats, checks map[string]string, degraded
 	}
 }
 
-func (a *Admin) health(w http.ResponseWriter, r *http.Request) {
-	h := a.Health(r.Context())
-	status := http.StatusOK
-	if h.Status == "unhealthy" {
-		status = http.StatusServiceUnavailable
+type healthAnswer struct {
+	Status int
+	Body   Health
+}
+
+func (a *Admin) health(ctx context.Context, _ *struct{}) (*healthAnswer, error) {
+	out := &healthAnswer{Status: http.StatusOK, Body: a.Health(ctx)}
+	if out.Body.Status == "unhealthy" {
+		out.Status = http.StatusServiceUnavailable
 	}
-	writeJSON(w, status, h)
+	return out, nil
 }
 
 // live answers as long as the process can: a platform that restarts what is not live must never
 // restart a service because a part of it is away.
-func (a *Admin) live(w http.ResponseWriter, _ *http.Request) {
-	writeJSON(w, http.StatusOK, Health{Status: "ok", Reasons: []string{}, Checks: map[string]string{"process": "ok"}})
+func (a *Admin) live(context.Context, *struct{}) (*answer[Health], error) {
+	return &answer[Health]{Health{Status: "ok", Reasons: []string{}, Checks: map[string]string{"process": "ok"}}}, nil
 }

@@ -1,83 +1,92 @@
 package admin
 
 import (
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
-	"log/slog"
+	"context"
 	"net/http"
 
+	"github.com/danielgtaylor/huma/v2"
 	"github.com/forebay-cache/forebay"
 )
 
-// maxBody bounds the requests to the admin listener.
-const maxBody = 64 << 10
-
-type invalidation struct {
-	Key     *string `json:"key"`
-	Tag     *string `json:"tag"`
-	Class   *string `json:"class"`
-	Pattern *string `json:"pattern"`
-	All     *bool   `json:"all"`
-	Mode    string  `json:"mode"`
+// An Invalidation names one thing, and how far to go.
+type Invalidation struct {
+	Key     *string `json:"key,omitempty" doc:"One entry, by its full key"`
+	Tag     *string `json:"tag,omitempty"`
+	Class   *string `json:"class,omitempty"`
+	Pattern *string `json:"pattern,omitempty" doc:"'*' stands for any run of characters"`
+	All     *bool   `json:"all,omitempty"`
+	Mode    string  `json:"mode,omitempty" doc:"remove (the default), or expire: what is stored may still be served while it is loaded anew; any other is refused"`
 }
 
-// target returns the one thing that the request names.
-func (i invalidation) target() (forebay.Target, error) {
+// target returns the one thing that is named.
+func (i Invalidation) target() (forebay.Target, error) {
+	t, err := oneTarget(i.Key, i.Tag, i.Class, i.Pattern, i.All != nil && *i.All)
+	if err == nil && t == nil {
+		err = errNotOne
+	}
+	if err != nil {
+		return forebay.Target{}, err
+	}
+	return *t, nil
+}
+
+var errNotOne = huma.Error422UnprocessableEntity(`name exactly one of "key", "tag", "class", "pattern" and "all": true`)
+
+// oneTarget returns the target that is named; nil if none is.
+func oneTarget(key, tag, class, pattern *string, all bool) (*forebay.Target, error) {
 	var named []forebay.Target
 	for _, n := range []struct {
 		name   *string
 		target func(string) forebay.Target
-	}{{i.Key, forebay.Key}, {i.Tag, forebay.Tag}, {i.Class, forebay.InClass}, {i.Pattern, forebay.Pattern}} {
+	}{{key, forebay.Key}, {tag, forebay.Tag}, {class, forebay.InClass}, {pattern, forebay.Pattern}} {
 		if n.name != nil {
 			named = append(named, n.target(*n.name))
 		}
 	}
-	if i.All != nil && *i.All {
+	if all {
 		named = append(named, forebay.Everything())
 	}
-	if len(named) != 1 {
-		return forebay.Target{}, errors.New(`name exactly one of "key", "tag", "class", "pattern" and "all": true`)
+	switch len(named) {
+	case 0:
+		return nil, nil
+	case 1:
+		return &named[0], nil
 	}
-	return named[0], nil
+	return nil, errNotOne
 }
 
-func (a *Admin) invalidate(w http.ResponseWriter, r *http.Request) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+// A Receipt is what became of an invalidation.
+type Receipt struct {
+	ID       string `json:"id,omitempty" doc:"Its place in the log"`
+	Deferred bool   `json:"deferred,omitempty" doc:"It counts on this node, and everywhere once the log can be reached"`
+}
+
+type invalidated struct {
+	Status int
+	Body   Receipt
+}
+
+func (a *Admin) invalidate(ctx context.Context, in *answer[Invalidation]) (*invalidated, error) {
+	target, err := in.Body.target()
 	if err != nil {
-		problem(w, http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is over %d bytes", maxBody))
-		return
-	}
-	var req invalidation
-	if err := json.Unmarshal(body, &req); err != nil {
-		problem(w, http.StatusBadRequest, "the body is no JSON of the form {\"tag\": \"org:acme\"}: "+err.Error())
-		return
-	}
-	target, err := req.target()
-	if err != nil {
-		problem(w, http.StatusUnprocessableEntity, err.Error())
-		return
+		return nil, err
 	}
 	do := a.cache.Invalidate
-	switch req.Mode {
+	switch in.Body.Mode {
 	case "", "remove":
 	case "expire":
 		do = a.cache.Expire
 	default:
-		problem(w, http.StatusUnprocessableEntity, fmt.Sprintf("mode: %q is neither remove nor expire", req.Mode))
-		return
+		return nil, huma.Error422UnprocessableEntity("mode: " + in.Body.Mode + " is neither remove nor expire")
 	}
-	receipt, err := do(r.Context(), target)
+	receipt, err := do(ctx, target)
 	if err != nil {
-		problem(w, http.StatusUnprocessableEntity, err.Error())
-		return
+		return nil, huma.Error422UnprocessableEntity(err.Error())
 	}
-	a.o.Logger.Info("invalidated", slog.String("target", target.String()), slog.String("mode", req.Mode),
-		slog.String("id", receipt.ID.String()), slog.Bool("deferred", receipt.Deferred), slog.String("by", r.RemoteAddr))
+	out := &invalidated{Status: http.StatusOK, Body: Receipt{ID: receipt.ID.String()}}
 	if receipt.Deferred {
-		writeJSON(w, http.StatusAccepted, map[string]any{"deferred": true})
-		return
+		out.Status, out.Body = http.StatusAccepted, Receipt{Deferred: true}
 	}
-	writeJSON(w, http.StatusOK, map[string]any{"id": receipt.ID.String()})
+	a.audit(ctx, Item{Text: "invalidated", Target: target.String(), Mode: in.Body.Mode, Receipt: out.Body.ID, Deferred: receipt.Deferred})
+	return out, nil
 }

@@ -1,117 +1,256 @@
 package admin
 
 import (
+	"context"
 	"net/http"
+	"slices"
+	"strings"
 	"sync"
 	"time"
+
+	"github.com/forebay-cache/forebay"
+	"golang.org/x/time/rate"
 )
 
-// Requests measures what the public listener does: how many requests, how many failed, how long they
-// took to their first byte. It is safe for concurrent use.
-type Requests struct {
-	mu     sync.Mutex // guards what follows
-	count  uint64
-	failed uint64
-	took   histogram
-	worst  time.Duration
+// Measure follows the requests to next: how long each takes to its first byte, by what Cache-Status
+// says of it, and of a sample of them the way through the parts. The operations of the admin itself
+// are left out.
+func (a *Admin) Measure(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { a.requests.serve(w, r, next) })
 }
 
-// perOctave is how finely durations are told apart: within a tenth.
-const perOctave = 8
+// requests is what is known of the requests of the cache's clients.
+type requests struct {
+	keys  *keys
+	limit *rate.Limiter // of the sample
 
-// A histogram counts durations from a microsecond on, in eighths of octaves.
-type histogram [40 * perOctave]uint64
+	mu      sync.Mutex // guards what follows
+	windows []*window
+	recent  []Request // a ring
+	next    int
+	seq     uint64
+	skipped uint64 // requests since the last one of the sample
+}
 
-// Handler measures the requests to next.
-func (q *Requests) Handler(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		m := &measured{ResponseWriter: w, start: time.Now(), status: http.StatusOK}
-		defer func() { q.note(m) }() // also of a request that panics
-		next.ServeHTTP(m, r)
+const (
+	// samplePerSecond bounds how many requests have their way kept; below it, all have.
+	samplePerSecond = 50
+	maxRecent       = 200
+	maxSteps        = 32
+	maxPath         = 300
+)
+
+func newRequests() *requests {
+	return &requests{keys: newKeys(), limit: rate.NewLimiter(samplePerSecond, samplePerSecond)}
+}
+
+// A Request is one of the sample.
+type Request struct {
+	ID          uint64    `json:"id"`
+	Time        time.Time `json:"time"`
+	Method      string    `json:"method"`
+	Path        string    `json:"path"`
+	Status      int       `json:"status"`
+	Outcome     string    `json:"outcome" doc:"near, shared, stale, coalesced, miss, bypass; other: no part of the cache's"`
+	CacheStatus string    `json:"cache_status,omitempty"`
+	FirstByteMS float64   `json:"first_byte_ms"`
+	TookMS      float64   `json:"took_ms"`
+	Steps       []Step    `json:"steps"`
+}
+
+// A Step is a part of a request's way.
+type Step struct {
+	Part   string  `json:"part" enum:"near,log,shared,lease,wait,origin"`
+	Found  string  `json:"found"`
+	Class  string  `json:"class"`
+	Key    string  `json:"key,omitempty"`
+	AtMS   float64 `json:"at_ms" doc:"Since the request came"`
+	TookMS float64 `json:"took_ms"`
+	Error  string  `json:"error,omitempty"`
+}
+
+// Requests returns the recent ones, the newest first.
+func (a *Admin) Requests() []Request { return a.requests.list() }
+
+func (q *requests) list() []Request {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	out := slices.Clone(q.recent)
+	slices.SortFunc(out, func(a, b Request) int { return int(int64(b.ID) - int64(a.ID)) })
+	if out == nil {
+		out = []Request{}
+	}
+	return out
+}
+
+func (q *requests) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	m := &measured{ResponseWriter: w, start: time.Now(), status: http.StatusOK}
+	ctx := context.WithValue(r.Context(), measuredKey{}, m)
+	if q.limit.AllowN(m.start, 1) {
+		m.way = &way{begun: m.start}
+		ctx = forebay.WithTrace(ctx, &forebay.Trace{Step: m.way.step})
+	}
+	defer func() { q.note(m, r) }() // also of a request that panics
+	next.ServeHTTP(m, r.WithContext(ctx))
+}
+
+func (q *requests) note(m *measured, r *http.Request) {
+	if m.leftOut {
+		return
+	}
+	m.begins()
+	took := time.Since(m.start)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, w := range q.windows {
+		w.add(m)
+	}
+	if m.way == nil {
+		q.skipped++
+		return
+	}
+	weight := q.skipped + 1
+	q.skipped = 0
+	q.seq++
+	steps := m.way.end()
+	q.keys.note(steps, weight)
+	q.keepLocked(Request{
+		ID: q.seq, Time: m.start.UTC(), Method: r.Method, Path: cut(r.URL.RequestURI(), maxPath), Status: m.status, Outcome: m.outcome.String(),
+		CacheStatus: m.cacheStatus, FirstByteMS: inMS(m.first), TookMS: inMS(took), Steps: steps,
 	})
 }
 
-func (q *Requests) note(m *measured) {
-	if m.first == 0 {
-		m.first = time.Since(m.start)
+func (q *requests) keepLocked(r Request) {
+	if len(q.recent) < maxRecent {
+		q.recent = append(q.recent, r)
+		return
 	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.count++
-	if m.status >= http.StatusInternalServerError {
-		q.failed++
+	q.recent[q.next] = r
+	q.next = (q.next + 1) % maxRecent
+}
+
+func cut(s string, most int) string {
+	if len(s) > most {
+		return strings.ToValidUTF8(s[:most], "") + "…"
 	}
-	q.worst = max(q.worst, m.first)
-	q.took[bucket(m.first)]++
-}
-
-// bucket finds the place of a duration without a logarithm.
-func bucket(d time.Duration) int {
-	us, octave := uint64(max(d/time.Microsecond, 1)), 0
-	for us>>octave > 1 {
-		octave++
-	}
-	part := (us<<perOctaveBits>>octave - perOctave) % perOctave
-	return min(octave*perOctave+int(part), len(histogram{})-1)
-}
-
-const perOctaveBits = 3
-
-// upper is the end of a bucket.
-func upper(i int) time.Duration {
-	octave, part := i/perOctave, i%perOctave
-	return time.Duration(uint64(perOctave+part+1)<<octave>>perOctaveBits+1) * time.Microsecond
-}
-
-// A Sample is what Requests measured since it was last taken.
-type Sample struct {
-	Requests uint64        `json:"requests"`
-	Failed   uint64        `json:"failed"` // answered with 5xx
-	P50      time.Duration `json:"p50_ns"`
-	P99      time.Duration `json:"p99_ns"`
-	Slowest  time.Duration `json:"slowest_ns"`
-}
-
-// take returns what was measured since the last call, and begins anew.
-func (q *Requests) take() Sample {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	s := Sample{Requests: q.count, Failed: q.failed, Slowest: q.worst, P50: min(q.took.quantile(q.count, 0.5), q.worst), P99: min(q.took.quantile(q.count, 0.99), q.worst)}
-	q.count, q.failed, q.worst, q.took = 0, 0, 0, histogram{}
 	return s
 }
 
-func (h *histogram) quantile(n uint64, share float64) time.Duration {
-	seen := uint64(0)
-	for i, c := range h {
-		if seen += c; n > 0 && float64(seen) >= share*float64(n) {
-			return upper(i)
-		}
-	}
-	return 0
+func inMS(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+// A way is the steps of one request so far. What loads behind the answer may come too late for it.
+type way struct {
+	begun time.Time
+	mu    sync.Mutex // guards what follows
+	steps []Step
+	ended bool
 }
 
-// measured notes when the first byte went out.
+func (w *way) step(_ context.Context, s forebay.Step) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.ended || len(w.steps) == maxSteps {
+		return
+	}
+	one := Step{Part: s.Part.String(), Found: s.Found, Class: s.Class, Key: s.Key, AtMS: inMS(s.Begun.Sub(w.begun)), TookMS: inMS(s.Took)}
+	if s.Err != nil {
+		one.Error = cut(s.Err.Error(), maxPath)
+	}
+	w.steps = append(w.steps, one)
+}
+
+func (w *way) end() []Step {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.ended = true
+	if w.steps == nil {
+		return []Step{}
+	}
+	return w.steps
+}
+
+// An outcome is what Cache-Status says of a request.
+type outcome uint8
+
+const (
+	outNear outcome = iota
+	outShared
+	outStale
+	outCoalesced
+	outMiss
+	outBypass
+	outOther
+	numOutcomes
+)
+
+var outcomeNames = [numOutcomes]string{"near", "shared", "stale", "coalesced", "miss", "bypass", "other"}
+
+func (o outcome) String() string { return outcomeNames[o] }
+
+// outcomeOf reads what this cache said: its member is the last one.
+func outcomeOf(lines []string) (outcome, string) {
+	if len(lines) == 0 {
+		return outOther, ""
+	}
+	status := lines[len(lines)-1]
+	has := func(part string) bool { return strings.Contains(status, part) }
+	switch {
+	case !strings.HasPrefix(status, "forebay;"):
+		return outOther, status
+	case has("; hit;") && has("detail=near"):
+		return outNear, status
+	case has("; hit;") && has("detail=shared"):
+		return outShared, status
+	case has("; hit;"):
+		return outStale, status
+	case has("; collapsed"):
+		return outCoalesced, status
+	case has("fwd=bypass"):
+		return outBypass, status
+	}
+	return outMiss, status
+}
+
+// measured notes when the first byte of an answer went out, and what it says of itself.
 type measured struct {
 	http.ResponseWriter
-	start  time.Time
-	first  time.Duration
-	status int
+	start       time.Time
+	first       time.Duration
+	status      int
+	outcome     outcome
+	cacheStatus string
+	way         *way // nil: not of the sample
+	leftOut     bool
+}
+
+type measuredKey struct{}
+
+// leaveOut says that a request is none of the cache's clients'.
+func leaveOut(r *http.Request) {
+	if m, ok := r.Context().Value(measuredKey{}).(*measured); ok {
+		m.leftOut = true
+	}
+}
+
+func (m *measured) begins() {
+	if m.first == 0 {
+		m.first = time.Since(m.start)
+		m.outcome, m.cacheStatus = outcomeOf(m.Header()["Cache-Status"])
+	}
 }
 
 // WriteHeader implements [http.ResponseWriter].
 func (m *measured) WriteHeader(status int) {
 	if m.first == 0 && status >= 200 {
-		m.first, m.status = time.Since(m.start), status
+		m.status = status
+		m.begins()
 	}
 	m.ResponseWriter.WriteHeader(status)
 }
 
 // Write implements [http.ResponseWriter].
 func (m *measured) Write(p []byte) (int, error) {
-	if m.first == 0 {
-		m.first = time.Since(m.start)
-	}
+	m.begins()
 	return m.ResponseWriter.Write(p)
 }
 

@@ -1,9 +1,9 @@
 package admin
 
 import (
-	"net/http"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
 	"github.com/forebay-cache/forebay"
 )
 
@@ -25,6 +25,7 @@ type Stats struct {
 	Log           LogStats              `json:"log"`
 	Origin        *OriginStats          `json:"origin,omitempty"`
 	Advice        []Advice              `json:"advice,omitempty"`
+	Nodes         []NodeStats           `json:"nodes" doc:"This one first"`
 	UptimeSeconds float64               `json:"uptime_seconds"`
 	Version       string                `json:"version"`
 }
@@ -34,6 +35,8 @@ type ClassStats struct {
 	TTLSeconds   float64           `json:"ttl_seconds"`
 	HitRate      *float64          `json:"hit_rate"`
 	Hits         uint64            `json:"hits"`
+	NearHits     uint64            `json:"near_hits"`
+	SharedHits   uint64            `json:"shared_hits"`
 	StaleHits    uint64            `json:"stale_hits"`
 	Coalesced    uint64            `json:"coalesced"`
 	Misses       uint64            `json:"misses"`
@@ -77,6 +80,18 @@ type SharedStats struct {
 	Unusable   map[string]uint64 `json:"unusable"`
 	Lost       map[string]string `json:"lost"`
 	Canary     string            `json:"canary,omitempty"` // why it died
+}
+
+// TransformSchema says that there may be none.
+func (SharedStats) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
+	s.Nullable = true
+	return s
+}
+
+// NodeStats is a process on the same log.
+type NodeStats struct {
+	Name        string  `json:"name"`
+	SeenSeconds float64 `json:"seen_seconds" doc:"Since it was last heard of; 0 for this one"`
 }
 
 // Latency is of the look-ups in the shared tier, in milliseconds; null before the first.
@@ -125,8 +140,6 @@ type Advice struct {
 	Flag    string `json:"flag"`
 }
 
-func (a *Admin) stats(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, a.Stats()) }
-
 // Stats returns the statistics as of now.
 func (a *Admin) Stats() Stats {
 	s := a.cache.Stats()
@@ -135,6 +148,9 @@ func (a *Admin) Stats() Stats {
 		UptimeSeconds: seconds(s.Uptime),
 		Near:          NearStats(s.Near),
 		Log:           LogStats{Head: s.Log.Head.ID.String(), Floor: s.Log.Floor.String(), LagMS: float64(s.Log.Lag) / float64(time.Millisecond), Confirmed: s.Log.Confirmed, Targets: s.Log.Targets},
+	}
+	for _, n := range s.Nodes {
+		out.Nodes = append(out.Nodes, NodeStats{n.Name, seconds(n.Seen)})
 	}
 	for _, c := range s.Classes {
 		out.Classes[c.Name] = classStats(c)
@@ -152,8 +168,8 @@ func (a *Admin) Stats() Stats {
 		rate := float64(good) / float64(all)
 		out.HitRate = &rate
 	}
-	if a.o.OriginCalls != nil {
-		out.Origin = &OriginStats{a.o.OriginCalls()}
+	if calls := a.originCalls(); calls != nil {
+		out.Origin = &OriginStats{*calls}
 	}
 	if a.o.Advice != nil {
 		out.Advice = a.o.Advice()
@@ -163,7 +179,7 @@ func (a *Admin) Stats() Stats {
 
 func classStats(c forebay.ClassStats) ClassStats {
 	out := ClassStats{
-		TTLSeconds: seconds(c.TTL), Hits: c.Hits(), StaleHits: c.StaleHits, Coalesced: c.Coalesced,
+		TTLSeconds: seconds(c.TTL), Hits: c.Hits(), NearHits: c.NearHits, SharedHits: c.SharedHits, StaleHits: c.StaleHits, Coalesced: c.Coalesced,
 		Misses: c.Misses, MissesBy: map[string]uint64{}, Bypasses: c.Bypasses, Loads: c.Loads, Loading: c.Loading,
 		LoadErrors: c.LoadErrors, LoadsRefused: c.LoadsRefused, SavedSeconds: seconds(c.Saved),
 		Entries: c.Entries, Evictions: c.Evictions, Stored: c.Stored, NotStored: c.NotStored, Strict: c.Strict, Private: c.Private,

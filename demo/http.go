@@ -53,7 +53,7 @@ func (rt *router) handler() http.Handler {
 		})
 	}
 	rt.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		writeProblem(w, &problem{Status: http.StatusNotFound, Detail: "there is nothing at this path: GET / lists what there is"})
+		writeProblem(w, &problem{Status: http.StatusNotFound, Detail: "there is nothing at this path"})
 	})
 	return gzhttp.GzipHandler(rt.mux)
 }

@@ -68,10 +68,6 @@ func TestTwoPlatformsOnOneRedis(t *testing.T) {
 	<-pause.C
 	b.do("POST", "/api/chat", `{"org_id":"acme","message":"Which partners are in retail?"}`).cached(t, 200, sharedHit)
 
-	if page := b.get("/"); !strings.Contains(page.body, "two-tier") || !strings.Contains(page.body, "half of them within") || strings.Contains(page.body, "%!") {
-		t.Errorf("the page: %s", page.body)
-	}
-
 	// A change on one is seen by the other's next read, always.
 	for i := range 20 {
 		status := []string{"paused", "active"}[i%2]

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/alexedwards/scs/v2"
@@ -39,6 +40,9 @@ type Platform struct {
 	chat     http.Handler // the cache in front of the assistant
 	logger   *slog.Logger
 	version  string
+
+	mu     sync.Mutex // guards what follows
+	admins []*admin.Admin
 
 	partners  *forebay.Func[partnersParams, partnersAnswer]
 	templates *forebay.Func[templatesParams, templatesAnswer]
@@ -118,15 +122,24 @@ func (p *Platform) wrap(a Assistant) (err error) {
 // Cache is the platform's cache.
 func (p *Platform) Cache() *forebay.Cache { return p.cache }
 
-// Close ends the cache, then the partner API.
+// Close ends what watches the cache, then the cache, then the partner API.
 func (p *Platform) Close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, a := range p.admins {
+		a.Close()
+	}
 	return errors.Join(p.cache.Close(), p.api.Close())
 }
 
 // Handler serves the public listener. The admin's reading operations are mounted on it.
-func (p *Platform) Handler(a *admin.Admin) http.Handler {
+func (p *Platform) Handler(a *admin.Admin) http.Handler { return p.handler(a.Register) }
+
+// Operators serves the admin listener: every operation, and the platform, so that one page can use both.
+func (p *Platform) Operators(a *admin.Admin) http.Handler { return p.handler(a.RegisterAll) }
+
+func (p *Platform) handler(operations func(*http.ServeMux)) http.Handler {
 	rt := newRouter()
-	rt.handle("GET /{$}", p.page(a))
 	rt.handle("GET /api/partners", p.getPartners)
 	rt.handle("PUT /api/partners/{id}", p.putPartner)
 	rt.handle("GET /api/templates", p.getTemplates)
@@ -138,15 +151,21 @@ func (p *Platform) Handler(a *admin.Admin) http.Handler {
 	rt.handle("GET /api/session", p.getSession)
 	rt.handle("POST /api/session", p.postSession)
 	rt.handle("DELETE /api/session", p.deleteSession)
-	a.Register(rt.mux)
+	operations(rt.mux)
 	return p.withSession(rt.handler())
 }
 
-// Admin returns the operations on the platform's cache, with what it knows itself filled in.
+// Admin returns the operations on the platform's cache, with what it knows itself filled in. The
+// platform closes it, if nobody has before.
 func (p *Platform) Admin(o admin.Options) *admin.Admin {
 	o.Version, o.Logger, o.OriginCalls = p.version, p.logger, p.api.Calls
 	o.Checks = map[string]admin.Check{"database": p.api.DB().PingContext}
-	return admin.New(p.cache, o)
+	o.Platform, o.Parts = true, admin.Parts{Front: "platform", Origin: "partner API", Database: "SQLite"}
+	a := admin.New(p.cache, o)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.admins = append(p.admins, a)
+	return a
 }
 
 // maxBody bounds the requests to the platform.

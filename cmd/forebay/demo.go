@@ -8,10 +8,10 @@ import (
 	"runtime/debug"
 	"sync"
 
-	"github.com/forebay-cache/forebay/admin"
 	"github.com/forebay-cache/forebay/demo"
 	"github.com/forebay-cache/forebay/demo/origin"
 	"github.com/forebay-cache/forebay/internal/memlimit"
+	"github.com/forebay-cache/forebay/web"
 )
 
 type demoCommand struct {
@@ -65,13 +65,12 @@ func (c *demoCommand) Run(t terminal) error {
 	if err != nil {
 		return err
 	}
-	drills := c.drills(tier)
-	a := p.Admin(admin.Options{Token: os.Getenv("FOREBAY_ADMIN_TOKEN"), Loopback: isLoopback(operators), Drills: drills})
+	a := p.Admin(c.operators(operators, tier))
 	s := servers{stopping: a.Close, logger: logger, accessLog: c.AccessLog == "json", out: t.out}
-	s.add(public, measured(drills, p.Handler(a)))
+	s.add(public, web.Handler("/", a.Measure(p.Handler(a))))
 	fmt.Fprintf(t.out, "platform  http://%s\n", public.Addr())
 	if operators != nil {
-		s.add(operators, a.Handler())
+		s.add(operators, web.Handler("/", a.Measure(p.Operators(a))))
 		fmt.Fprintf(t.out, "admin     http://%s\n", operators.Addr())
 	}
 	fmt.Fprintf(t.out, "try       curl -i 'http://%s/api/partners?org_id=acme'   (twice)\n", public.Addr())

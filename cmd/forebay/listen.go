@@ -24,20 +24,21 @@ type listenFlags struct {
 
 const defaultAddr = "127.0.0.1:8080"
 
-// drills returns what a drill needs, if they are enabled: the public handler is to be measured by it.
+// drills returns what a drill needs, if they are enabled.
 func (f listenFlags) drills(tier *redis.Tier) *admin.Drills {
 	if !f.Drills || tier == nil {
 		return nil
 	}
-	return &admin.Drills{Tier: tier, Requests: &admin.Requests{}}
+	return &admin.Drills{Tier: tier}
 }
 
-// measured is the public handler, measured where drills are enabled.
-func measured(d *admin.Drills, h http.Handler) http.Handler {
-	if d == nil {
-		return h
+// operators is what the admin needs to know of its listener; nil where it is off.
+func (f listenFlags) operators(l net.Listener, tier *redis.Tier) admin.Options {
+	o := admin.Options{Token: os.Getenv("FOREBAY_ADMIN_TOKEN"), Loopback: isLoopback(l), Drills: f.drills(tier)}
+	if l != nil {
+		o.Address = "http://" + dialable(l.Addr())
 	}
-	return d.Requests.Handler(h)
+	return o
 }
 
 // listen opens both listeners; the admin one is nil when it is off.

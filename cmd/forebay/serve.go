@@ -4,11 +4,12 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
-	"os"
+	"net/url"
 
 	"github.com/forebay-cache/forebay/admin"
 	"github.com/forebay-cache/forebay/gateway"
 	"github.com/forebay-cache/forebay/httpcache"
+	"github.com/forebay-cache/forebay/web"
 )
 
 type serveCommand struct {
@@ -56,25 +57,33 @@ func (c *serveCommand) Run(t terminal) error {
 	if err != nil {
 		return err
 	}
-	drills := c.drills(tier)
-	a := admin.New(g.Cache(), admin.Options{
-		Version: version(), Token: os.Getenv("FOREBAY_ADMIN_TOKEN"), Loopback: isLoopback(operators), Logger: logger, Drills: drills,
-		Advice: func() []admin.Advice {
-			var out []admin.Advice
-			for _, one := range g.Advice() {
-				out = append(out, admin.Advice(one))
-			}
-			return out
-		},
-	})
+	ao := c.operators(operators, tier)
+	ao.Version, ao.Logger, ao.Parts = version(), logger, admin.Parts{Front: "gateway", Origin: hostOf(config.Origin)}
+	ao.Advice = func() []admin.Advice {
+		var out []admin.Advice
+		for _, one := range g.Advice() {
+			out = append(out, admin.Advice(one))
+		}
+		return out
+	}
+	a := admin.New(g.Cache(), ao)
 	s := servers{stopping: a.Close, logger: logger, accessLog: c.AccessLog == "json", out: t.out}
-	s.addGateway(public, measured(drills, g))
+	s.addGateway(public, a.Measure(g))
 	fmt.Fprintf(t.out, "gateway   http://%s -> %s\n", public.Addr(), config.Origin)
 	if operators != nil {
-		s.add(operators, a.Handler())
+		s.add(operators, web.Handler("/", a.Handler()))
 		fmt.Fprintf(t.out, "admin     http://%s\n", operators.Addr())
 	}
 	return s.serve(t.ctx)
+}
+
+// hostOf leaves out what of an origin's URL may be secret.
+func hostOf(origin string) string {
+	u, err := url.Parse(origin)
+	if err != nil || u.Host == "" {
+		return "origin"
+	}
+	return u.Host
 }
 
 // config is the file's, with the flags over it.

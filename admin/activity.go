@@ -1,0 +1,180 @@
+package admin
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/forebay-cache/forebay"
+)
+
+// An Item is one thing that happened, or the same thing several times within a moment.
+type Item struct {
+	Seq      uint64    `json:"seq"`
+	Time     time.Time `json:"time"`
+	Kind     string    `json:"kind" enum:"invalidation,tier,log,node,drill,audit" doc:"What it is about; audit is what an operator did"`
+	Text     string    `json:"text"`
+	Count    int       `json:"count" doc:"How often, within a second"`
+	Target   string    `json:"target,omitempty"`
+	Mode     string    `json:"mode,omitempty"`
+	Receipt  string    `json:"receipt,omitempty" doc:"Place in the log"`
+	Deferred bool      `json:"deferred,omitempty"`
+	By       string    `json:"by,omitempty" doc:"Address of the operator"`
+	Here     bool      `json:"here" doc:"It began on this node"`
+}
+
+// activity is what happened lately: a bounded list, in which many alike are one.
+type activity struct {
+	mu            sync.Mutex // guards what follows
+	items         []Item
+	seq           uint64
+	last          standing
+	invalidations int // since they were last taken
+	burst         int // items of the present second
+	second        int64
+}
+
+// standing is what a change of is worth an item.
+type standing struct {
+	known, away, confirmed bool
+	reason                 string
+	nodes                  map[string]bool
+}
+
+const (
+	maxItems = 1000
+	// maxBurst bounds the items of a second: a purge of ten thousand keys must not push out the rest.
+	maxBurst = 20
+)
+
+// Observe implements [forebay.Observer]. It runs under locks of the cache.
+func (y *activity) Observe(e forebay.Event) {
+	switch e.Kind {
+	case forebay.EventInvalidate, forebay.EventLearn:
+		here := e.Kind == forebay.EventInvalidate
+		text := "invalidated by another node"
+		if here {
+			text = "invalidated"
+		}
+		item := Item{Kind: "invalidation", Text: text, Mode: e.Mode.String(), Deferred: e.Receipt.Deferred, Here: here}
+		if !e.Receipt.Deferred {
+			item.Receipt = e.Receipt.ID.String()
+		}
+		for _, t := range e.Targets {
+			item.Target = t.String()
+			y.note(item)
+		}
+	case forebay.EventFence:
+		y.note(Item{Kind: "log", Text: "the log began anew: everything that was stored before counts for nothing", Receipt: e.Receipt.ID.String()})
+	}
+}
+
+// note adds an item. The same as the last one, within its second, counts it up; what is too much for
+// a second is counted in one item for all.
+func (y *activity) note(i Item) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	i.Time, i.Count = time.Now().UTC(), 1
+	if i.Kind == "invalidation" {
+		y.invalidations++
+	}
+	if s := i.Time.Unix(); s != y.second {
+		y.second, y.burst = s, 0
+	}
+	if y.burst >= maxBurst && i.Kind == "invalidation" {
+		i.Text, i.Target, i.Mode = "further invalidations", "", ""
+	}
+	if n := len(y.items); n > 0 {
+		last := &y.items[n-1]
+		if last.Kind == i.Kind && last.Text == i.Text && last.Target == i.Target && last.Mode == i.Mode && i.Time.Sub(last.Time) < time.Second && i.Kind != "audit" {
+			last.Count++
+			last.Receipt, last.Deferred = i.Receipt, i.Deferred
+			return
+		}
+	}
+	y.burst++
+	y.seq++
+	i.Seq = y.seq
+	if len(y.items) == maxItems {
+		y.items = append(y.items[:0], y.items[maxItems/10:]...)
+	}
+	y.items = append(y.items, i)
+}
+
+func (y *activity) takeInvalidations() int {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	defer func() { y.invalidations = 0 }()
+	return y.invalidations
+}
+
+// compare notes what has changed since the last time.
+func (y *activity) compare(s forebay.Stats) {
+	now := standing{known: true, confirmed: s.Log.Confirmed, nodes: map[string]bool{}}
+	for _, n := range s.Nodes[1:] {
+		now.nodes[n.Name] = true
+	}
+	if sh := s.Shared; sh != nil {
+		now.away = !sh.Connected || sh.Breaker != "closed" || sh.Problem != "" || sh.Canary != ""
+		now.reason = firstOf(sh.Problem, sh.Canary, "it does not answer (breaker "+sh.Breaker+")")
+	}
+	y.mu.Lock()
+	before := y.last
+	y.last = now
+	y.mu.Unlock()
+	if !before.known {
+		return
+	}
+	if s.Shared != nil && now.away != before.away {
+		text := "the shared tier is back"
+		if now.away {
+			text = "the shared tier is away: " + now.reason
+		}
+		y.note(Item{Kind: "tier", Text: text, Here: true})
+	}
+	if s.Shared != nil && now.confirmed != before.confirmed {
+		text := "this node knows every invalidation again"
+		if !now.confirmed {
+			text = "invalidations of other nodes may be missing: strict classes load"
+		}
+		y.note(Item{Kind: "log", Text: text, Here: true})
+	}
+	for name := range now.nodes {
+		if !before.nodes[name] {
+			y.note(Item{Kind: "node", Text: "a node has come: " + name})
+		}
+	}
+	for name := range before.nodes {
+		if !now.nodes[name] && !now.away {
+			y.note(Item{Kind: "node", Text: "a node has gone: " + name})
+		}
+	}
+}
+
+func firstOf(texts ...string) string {
+	for _, t := range texts {
+		if t != "" {
+			return t
+		}
+	}
+	return ""
+}
+
+// Activity returns what happened lately, the oldest first.
+func (a *Admin) Activity() []Item { return a.activity.latest(maxItems) }
+
+// audit records what an operator did: in the log, and in the activity.
+func (a *Admin) audit(ctx context.Context, i Item) {
+	i.Kind, i.By, i.Here = "audit", callerOf(ctx).address, true
+	a.activity.note(i)
+	a.o.Logger.Info("operator: "+i.Text, slog.String("target", i.Target), slog.String("mode", i.Mode),
+		slog.String("receipt", i.Receipt), slog.Bool("deferred", i.Deferred), slog.String("by", i.By))
+}
+
+// latest returns the last few items, the oldest first.
+func (y *activity) latest(n int) []Item {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	return append([]Item{}, y.items[max(0, len(y.items)-n):]...)
+}

@@ -1,0 +1,238 @@
+package admin
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/forebay-cache/forebay"
+)
+
+// keys counts which keys are asked for, and which are missing, in bounded memory: where there is no
+// room, a new key takes the place of the least, with its count (Space-Saving, Metwally 2005). A count is
+// thus too high by at most that; halving once a minute makes it speak of the last few.
+type keys struct {
+	mu      sync.Mutex // guards what follows
+	asked   map[string]*counted
+	missing map[string]*counted
+	aged    time.Time
+}
+
+type counted struct {
+	class string
+	n     float64
+	why   map[string]float64
+}
+
+const (
+	maxKeys  = 500
+	shownTop = 20
+	halfLife = time.Minute
+)
+
+func newKeys() *keys { return &keys{asked: map[string]*counted{}, missing: map[string]*counted{}} }
+
+// note counts the look-ups of one request, which stands for weight of them.
+func (k *keys) note(steps []Step, weight uint64) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	loaded := map[string]string{} // by key: why
+	for _, s := range steps {
+		switch s.Part {
+		case "near":
+			count(k.asked, s, weight, "")
+			loaded[s.Key] = s.Found
+		case "shared":
+			if s.Found != "absent" || loaded[s.Key] == "" {
+				loaded[s.Key] = s.Found
+			}
+		case "origin", "wait":
+			if s.Key != "" {
+				count(k.missing, s, weight, firstOf(loaded[s.Key], "absent"))
+			}
+		}
+	}
+}
+
+func count(in map[string]*counted, s Step, weight uint64, why string) {
+	c := in[s.Key]
+	if c == nil {
+		c = &counted{class: s.Class, why: map[string]float64{}}
+		if len(in) >= maxKeys {
+			least, n := "", -1.0
+			for key, other := range in {
+				if n < 0 || other.n < n {
+					least, n = key, other.n
+				}
+			}
+			c.n = n
+			delete(in, least)
+		}
+		in[s.Key] = c
+	}
+	c.n += float64(weight)
+	if why != "" {
+		c.why[why] += float64(weight)
+	}
+}
+
+// age makes what was long ago count less.
+func (k *keys) age(now time.Time) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if now.Sub(k.aged) < halfLife {
+		return
+	}
+	k.aged = now
+	for _, in := range []map[string]*counted{k.asked, k.missing} {
+		for key, c := range in {
+			if c.n /= 2; c.n < 0.5 {
+				delete(in, key)
+			}
+			for why := range c.why {
+				c.why[why] /= 2
+			}
+		}
+	}
+}
+
+// A KeyCount is how often a key was asked for lately, estimated from the sample.
+type KeyCount struct {
+	Key   string  `json:"key"`
+	Class string  `json:"class"`
+	Count float64 `json:"count" doc:"Requests, weighted towards the last minutes; estimated from the sample"`
+	Why   string  `json:"why,omitempty" doc:"The most frequent reason of its misses"`
+}
+
+func top(in map[string]*counted) []KeyCount {
+	out := []KeyCount{}
+	for key, c := range in {
+		one := KeyCount{Key: key, Class: c.class, Count: c.n}
+		most := 0.0
+		for why, n := range c.why {
+			if n > most || n == most && why < one.Why {
+				one.Why, most = why, n
+			}
+		}
+		out = append(out, one)
+	}
+	slices.SortFunc(out, func(a, b KeyCount) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Key, b.Key))
+	})
+	return out[:min(len(out), shownTop)]
+}
+
+// Keys is what an operator asks of keys.
+type Keys struct {
+	Top      []KeyCount `json:"top"`
+	Missing  []KeyCount `json:"missing" doc:"Waited for the origin, with the reason"`
+	Expiring []Entry    `json:"expiring" doc:"The fresh entries of the near tier that expire next"`
+	TTL      []TTLBin   `json:"ttl" doc:"How long the entries of the near tier have left"`
+}
+
+// A TTLBin counts entries by what is left of their TTL.
+type TTLBin struct {
+	UpToSeconds *float64 `json:"up_to_seconds" doc:"null: longer than all others"`
+	Entries     int      `json:"entries"`
+	Bytes       uint64   `json:"bytes"`
+}
+
+var ttlEnds = []time.Duration{0, 10 * time.Second, time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour, 6 * time.Hour, 24 * time.Hour}
+
+func (a *Admin) readKeys(context.Context, *struct{}) (*answer[Keys], error) {
+	k := Keys{Expiring: []Entry{}}
+	for _, end := range ttlEnds {
+		s := end.Seconds()
+		k.TTL = append(k.TTL, TTLBin{UpToSeconds: &s})
+	}
+	k.TTL = append(k.TTL, TTLBin{})
+	for e := range a.cache.Entries() {
+		i, _ := slices.BinarySearch(ttlEnds, e.TTL)
+		k.TTL[i].Entries++
+		k.TTL[i].Bytes += uint64(e.Bytes)
+		if e.TTL > 0 {
+			k.Expiring = append(k.Expiring, entryOf(e))
+		}
+		if len(k.Expiring) > 100*shownTop {
+			k.Expiring = soonest(k.Expiring)
+		}
+	}
+	k.Expiring = soonest(k.Expiring)
+	q := a.requests.keys
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	k.Top, k.Missing = top(q.asked), top(q.missing)
+	return &answer[Keys]{k}, nil
+}
+
+func soonest(all []Entry) []Entry {
+	slices.SortFunc(all, func(a, b Entry) int {
+		return cmp.Or(cmp.Compare(a.TTLSeconds, b.TTLSeconds), cmp.Compare(a.Key, b.Key))
+	})
+	return all[:min(len(all), shownTop)]
+}
+
+// An Entry of the near tier, without its value.
+type Entry struct {
+	Key        string   `json:"key"`
+	Class      string   `json:"class"`
+	Tags       []string `json:"tags"`
+	Bytes      uint32   `json:"bytes"`
+	AgeSeconds float64  `json:"age_seconds"`
+	TTLSeconds float64  `json:"ttl_seconds" doc:"What is left; negative: it is stale"`
+	TookMS     float64  `json:"took_ms" doc:"Its load"`
+	Shared     bool     `json:"shared" doc:"It came from the shared tier"`
+}
+
+func entryOf(e forebay.Entry) Entry {
+	if e.Tags == nil {
+		e.Tags = []string{}
+	}
+	return Entry{Key: e.Key, Class: e.Class, Tags: e.Tags, Bytes: e.Bytes, AgeSeconds: seconds(e.Age), TTLSeconds: seconds(e.TTL), TookMS: inMS(e.Took), Shared: e.Shared}
+}
+
+// Entries is what the near tier holds, all or what a target covers.
+type Entries struct {
+	Count   int            `json:"count"`
+	Bytes   uint64         `json:"bytes"`
+	Classes map[string]int `json:"classes"`
+	Entries []Entry        `json:"entries" doc:"Some of them, by key"`
+}
+
+type entriesRequest struct {
+	Key     string `query:"key"`
+	Tag     string `query:"tag"`
+	Class   string `query:"class"`
+	Pattern string `query:"pattern"`
+	Limit   int    `query:"limit" default:"50" minimum:"0" maximum:"1000"`
+}
+
+func (a *Admin) readEntries(_ context.Context, in *entriesRequest) (*answer[Entries], error) {
+	named := func(s string) *string {
+		if s == "" {
+			return nil
+		}
+		return &s
+	}
+	target, err := oneTarget(named(in.Key), named(in.Tag), named(in.Class), named(in.Pattern), false)
+	if err != nil {
+		return nil, huma.Error422UnprocessableEntity("name at most one of key, tag, class and pattern")
+	}
+	out := Entries{Classes: map[string]int{}, Entries: []Entry{}}
+	for e := range a.cache.Entries() {
+		if target != nil && !target.Covers(e) {
+			continue
+		}
+		out.Count++
+		out.Bytes += uint64(e.Bytes)
+		out.Classes[e.Class]++
+		if len(out.Entries) < in.Limit {
+			out.Entries = append(out.Entries, entryOf(e))
+		}
+	}
+	slices.SortFunc(out.Entries, func(a, b Entry) int { return cmp.Compare(a.Key, b.Key) })
+	return &answer[Entries]{out}, nil
+}
