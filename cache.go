@@ -78,6 +78,7 @@ type Cache struct {
 
 	watching     observers
 	neighbours   neighbours
+	appending    appending
 	canary       *canary // nil: none sings
 	acknowledged acknowledged
 	restarting   sync.Mutex   // one restart of the log at a time

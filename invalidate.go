@@ -88,6 +88,7 @@ func (c *Cache) append(ctx context.Context, all ...deferred) (ID, error) {
 			records, numbers = append(records, Record{Target: t, Mode: d.Mode}), append(numbers, d.Number)
 		}
 	}
+	defer c.appending.begin(records)()
 	asked, _ := c.ledger.place()
 	sent := c.now()
 	r, err := c.log.Append(ctx, asked.ID, records)

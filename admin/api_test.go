@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -70,20 +71,20 @@ func aLittleDay(t *testing.T, test func(t *testing.T, c *forebay.Cache, a *admin
 		if err != nil {
 			t.Fatal(err)
 		}
-		calls := int64(0)
+		calls := atomic.Int64{}
 		a := admin.New(c, quiet(admin.Options{
 			Version: "v1", Loopback: true, Platform: true, Parts: admin.Parts{Front: "platform", Origin: "partner API", Database: "SQLite"},
-			OriginCalls: func() int64 { return calls },
+			OriginCalls: func() int64 { return calls.Load() },
 		}))
 		defer a.Close()
 		h := a.Measure(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			res := f.Do(r.Context(), r.URL.Query().Get("org_id"))
 			w.Header().Set("Cache-Status", httpcache.Status(res.Outcome))
 			if res.Err != nil {
-				calls++
+				calls.Add(1)
 				w.WriteHeader(http.StatusBadGateway)
 			} else if res.Status == forebay.Miss {
-				calls++
+				calls.Add(1)
 			}
 			w.Write([]byte(res.Value))
 		}))

@@ -156,7 +156,7 @@ func (d drawing) shared() Part {
 
 func (d drawing) log() Part {
 	l := d.s.Log
-	p := Part{ID: "log", Name: "Log of invalidations", State: stateOK, Detail: "in this process", Figures: []Figure{
+	p := Part{ID: "log", Name: "Invalidation log", State: stateOK, Detail: "in this process", Figures: []Figure{
 		words("head", l.Head.ID.String()), words("floor", l.Floor.String()), figure("lag", "ms", inMS(l.Lag)),
 		figure("targets remembered", "count", float64(l.Targets)), d.rate("invalidations", float64(d.p.Invalidations)),
 	}}

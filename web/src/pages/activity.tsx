@@ -1,0 +1,114 @@
+import { SegmentedControl, Stack, Table, Text, Title } from '@mantine/core';
+import { useQuery } from '@tanstack/react-query';
+import { useEffect, useMemo, useState } from 'react';
+import { useSearchParams } from 'wouter';
+import { ask, type Item } from '../api/client';
+import { useNow } from '../api/live';
+import { useLatest } from '../api/overview';
+import { Invalidate } from '../activity/invalidate';
+import { Card } from '../parts/card';
+import { Drill } from '../parts/drill';
+import { clock } from '../format';
+
+const kinds: Record<string, string[]> = {
+  all: [],
+  invalidations: ['invalidation'],
+  changes: ['tier', 'log', 'node'],
+  drills: ['drill'],
+  audit: ['audit'],
+};
+
+const most = 300;
+
+/** What happened, what operators did, and the form with which they invalidate. */
+export default function ActivityPage() {
+  const now = useNow();
+  const { may, stats } = useLatest();
+  const [search, setSearch] = useSearchParams();
+  const kind = search.get('kind') ?? 'all';
+  const { data } = useQuery({
+    queryKey: ['activity', now.generation],
+    queryFn: () => ask<Item[]>('api/activity'),
+    enabled: may?.operate === true,
+    placeholderData: (old) => old,
+  });
+  const [items, setItems] = useState<Item[]>([]);
+  useEffect(() => setItems((held) => merge(held, data ?? [])), [data]);
+  useEffect(() => setItems((held) => merge(held, now.live?.activity ?? [])), [now.live]);
+  const shown = useMemo(() => {
+    const only = kinds[kind] ?? [];
+    return (only.length > 0 ? items.filter((i) => only.includes(i.kind)) : items).slice(-most).reverse();
+  }, [items, kind]);
+  if (may && !may.operate) {
+    return (
+      <Stack gap="md">
+        <Title order={1}>Activity</Title>
+        <Card title="For operators">
+          <Text size="sm">What happened names keys, and is shown to operators alone: {may.why}</Text>
+        </Card>
+      </Stack>
+    );
+  }
+  return (
+    <Stack gap="md">
+      <Title order={1}>Activity</Title>
+      <div className="charts">
+        <Invalidate classes={Object.keys(stats?.classes ?? {}).sort()} />
+        <Drill may={may} />
+      </div>
+      <Card
+        title="What happened"
+        right={
+          <SegmentedControl
+            size="xs"
+            aria-label="Which kind"
+            value={kind in kinds ? kind : 'all'}
+            onChange={(v) => setSearch(v === 'all' ? {} : { kind: v })}
+            data={Object.keys(kinds).map((k) => ({ value: k, label: k[0]!.toUpperCase() + k.slice(1) }))}
+          />
+        }
+      >
+        {shown.length === 0 ? (
+          <Text className="soft">Nothing of this kind since this node was started.</Text>
+        ) : (
+          <div className="scroll" tabIndex={0} role="region" aria-label="What happened, the newest first">
+            <Table verticalSpacing={4} data-testid="activity">
+              <Table.Thead>
+                <Table.Tr>
+                  <Table.Th>When</Table.Th>
+                  <Table.Th>What</Table.Th>
+                  <Table.Th>Target</Table.Th>
+                  <Table.Th>Receipt</Table.Th>
+                  <Table.Th>By</Table.Th>
+                </Table.Tr>
+              </Table.Thead>
+              <Table.Tbody>
+                {shown.map((i) => (
+                  <Table.Tr key={i.seq}>
+                    <Table.Td style={{ whiteSpace: 'nowrap' }}>{clock(i.time)}</Table.Td>
+                    <Table.Td>
+                      {i.kind === 'audit' ? <strong>{i.text}</strong> : i.text}
+                      {i.mode === 'expire' && ' (may be served stale)'}
+                      {i.count > 1 && <span className="soft"> × {i.count}</span>}
+                    </Table.Td>
+                    <Table.Td className="mono">{i.target}</Table.Td>
+                    <Table.Td className="mono">{i.deferred ? <span className="state-degraded">deferred</span> : i.receipt}</Table.Td>
+                    <Table.Td>{i.by || (i.kind === 'invalidation' ? (i.here ? 'this node' : 'another node') : '')}</Table.Td>
+                  </Table.Tr>
+                ))}
+              </Table.Tbody>
+            </Table>
+          </div>
+        )}
+      </Card>
+    </Stack>
+  );
+}
+
+/** The later word on an item counts: it may have counted up. */
+export function merge(held: Item[], news: Item[]): Item[] {
+  if (news.length === 0) return held;
+  const all = new Map(held.map((i) => [i.seq, i]));
+  for (const i of news) all.set(i.seq, i);
+  return [...all.values()].sort((a, b) => a.seq - b.seq).slice(-1000);
+}

@@ -1,0 +1,106 @@
+import { Group, SegmentedControl, Select, Stack, Title } from '@mantine/core';
+import { useMemo } from 'react';
+import { useSearchParams } from 'wouter';
+import { useLatest } from '../api/overview';
+import { hitRate, lately, ranges, useSeries, type Range } from '../api/series';
+import { Classes } from '../parts/classes';
+import { HitRateChart, LatencyChart, MemoryChart, OffloadChart, type Quantile } from '../parts/charts';
+import { KeysCards } from '../parts/keys';
+import { LogCard, NodesCard, SharedCard } from '../parts/tiers';
+import { Tile } from '../parts/tile';
+import { Verdict } from '../parts/verdict';
+import { bytes, ms, none, percent, perSecond, span } from '../format';
+
+/** The page that an operator leaves open all day. */
+export function HealthPage() {
+  const [search, setSearch] = useSearchParams();
+  const range = (Object.keys(ranges) as Range[]).find((r) => r === search.get('range')) ?? '10m';
+  const quantile = (['p50', 'p95', 'p99'] as Quantile[]).find((q) => q === search.get('q')) ?? 'p99';
+  const only = search.get('class') ?? undefined;
+  const set = (name: string, value?: string) =>
+    setSearch((old) => {
+      const next = new URLSearchParams(old);
+      if (value) next.set(name, value);
+      else next.delete(name);
+      return next;
+    });
+
+  const { health, stats, may } = useLatest();
+  const points = useSeries(range);
+  const names = useMemo(() => Object.keys(stats?.classes ?? {}).sort(), [stats]);
+  const times = useMemo(() => points.map((p) => Date.parse(p.time) / 1000), [points]);
+  const chart = { points, times, span: ranges[range].seconds, over: 10 };
+  const minute = useMemo(() => lately(points), [points]);
+  const newest = points.at(-1);
+
+  return (
+    <Stack gap="md">
+      <Title order={1}>System Health</Title>
+      <Verdict health={health} stats={stats} />
+      <Tiles minute={minute} stats={stats} p99={overall(newest?.latency)} />
+      <Group gap="sm" justify="space-between">
+        <Group gap="sm">
+          <SegmentedControl
+            aria-label="How far back"
+            size="xs"
+            value={range}
+            onChange={(v) => set('range', v === '10m' ? undefined : v)}
+            data={Object.entries(ranges).map(([value, r]) => ({ value, label: r.label }))}
+          />
+          <SegmentedControl aria-label="Which latency" size="xs" value={quantile} onChange={(v) => set('q', v === 'p99' ? undefined : v)} data={['p50', 'p95', 'p99']} />
+        </Group>
+        <Select
+          aria-label="Only one class"
+          placeholder="All classes"
+          size="xs"
+          clearable
+          clearButtonProps={{ 'aria-label': 'All classes' }}
+          value={only ?? null}
+          onChange={(v) => set('class', v ?? undefined)}
+          data={names}
+        />
+      </Group>
+      <div className="charts">
+        <HitRateChart {...chart} names={names} only={only} />
+        <LatencyChart {...chart} quantile={quantile} />
+        <OffloadChart {...chart} only={only} />
+        <MemoryChart {...chart} max={stats?.near.max_bytes} />
+      </div>
+      <Classes stats={stats} warnings={health?.warnings} only={only} onPick={(name) => set('class', name === only ? undefined : name)} names={names} />
+      <div className="charts">
+        <SharedCard stats={stats} />
+        <LogCard stats={stats} />
+        <NodesCard stats={stats} />
+      </div>
+      <KeysCards may={may} />
+    </Stack>
+  );
+}
+
+function Tiles({ minute, stats, p99 }: { minute: ReturnType<typeof lately>; stats: ReturnType<typeof useLatest>['stats']; p99?: number }) {
+  const { sum, seconds } = minute;
+  const lookups = sum.near + sum.shared + sum.stale + sum.coalesced + sum.misses;
+  const per = (n: number) => (seconds > 0 ? n / seconds : null);
+  return (
+    <div className="tiles">
+      <Tile name="Hit rate" word="hitRate" value={percent(hitRate(sum))} note={lookups > 0 ? `of ${lookups} look-ups in a minute` : 'no look-up in the last minute'} />
+      <Tile name="Requests" word="requests" value={perSecond(per(minute.requests))} note={minute.failed > 0 ? `${minute.failed} failed in a minute` : 'none failed in a minute'} />
+      <Tile name="Origin spared" word="offload" value={lookups > 0 ? percent(Math.max(0, 1 - sum.loads / lookups)) : none} note={`${perSecond(per(sum.loads))} loads`} />
+      <Tile name="Time saved" word="saved" value={stats ? span(stats.saved_seconds) : none} note={`${span(per(sum.saved_seconds) ?? 0)} each second now`} />
+      <Tile name="Slowest percent (p99)" word="latency" value={ms(p99)} note="in the latest step, of all requests" />
+      <Tile
+        name="Near tier"
+        word="memory"
+        value={stats ? bytes(stats.near.bytes) : none}
+        note={stats ? `${percent(stats.near.bytes / stats.near.max_bytes)} of ${bytes(stats.near.max_bytes)}, ${stats.near.entries} entries` : undefined}
+      />
+    </div>
+  );
+}
+
+/** The slowest p99 of the outcomes: an upper bound of that of all. */
+function overall(latency: Record<string, { p99: number }> | undefined): number | undefined {
+  const all = Object.values(latency ?? {}).map((q) => q.p99);
+  return all.length > 0 ? Math.max(...all) : undefined;
+}
+
