@@ -1,4 +1,3 @@
-import react from '@vitejs/plugin-react';
 import { defineConfig } from 'vitest/config';
 
 // While you work on the pages they ask a running node, the demo's admin listener.
@@ -7,7 +6,6 @@ const node = process.env.FOREBAY_NODE ?? 'http://127.0.0.1:9191';
 export default defineConfig({
   base: './',
   plugins: [
-    react(),
     {
       name: 'what-the-server-fills-in',
       apply: 'serve',
@@ -15,6 +13,15 @@ export default defineConfig({
     },
   ],
   server: { proxy: { '/api': node, '/health': node, '/metrics': node } },
-  build: { target: 'es2022', modulePreload: { polyfill: false }, chunkSizeWarningLimit: 600, assetsInlineLimit: 0 },
+  build: {
+    target: 'es2022',
+    modulePreload: { polyfill: false },
+    chunkSizeWarningLimit: 600,
+    assetsInlineLimit: 0,
+    rollupOptions: {
+      // "use client" is for servers that render; here all is the client.
+      onwarn: (warning, warn) => warning.code !== 'MODULE_LEVEL_DIRECTIVE' && warn(warning),
+    },
+  },
   test: { environment: 'jsdom', include: ['src/**/*.test.{ts,tsx}'], setupFiles: ['src/testing.ts'] },
 });

@@ -165,12 +165,13 @@ function Box({ data }: NodeProps<PartNode>) {
       <Handle id="behind" type="target" position={Position.Right} isConnectable={false} />
       <Handle id="up" type="source" position={Position.Top} isConnectable={false} />
       <Handle id="back" type="source" position={Position.Left} isConnectable={false} />
-      <button type="button" className={`part part-${part.state}${lit ? ' lit' : ''} nodrag nopan`} onClick={open} aria-label={`${part.name}: ${says[part.state]}. ${part.detail}. Open its figures`}>
+      <button type="button" className={`part part-${part.state}${lit ? ' lit' : ''} nodrag nopan`} onClick={open}>
         <span className="part-name">
           <span className={`state-${part.state}`} aria-hidden="true">
             {marks[part.state]}
           </span>
           {part.name}
+          <span className="unseen">: {says[part.state]}.</span>
         </span>
         {part.state === 'off' ? (
           <span className="soft part-line">not configured</span>

@@ -38,7 +38,7 @@ export function Partners() {
         <CameBadge came={list.data?.came} />
       </Group>
       <Failure error={list.error ?? edit.error} />
-      <div className="scroll" tabIndex={0} role="region" aria-label="Partners">
+      <div className="scroll" tabIndex={0} role="region" aria-label="The list of partners">
         <Table verticalSpacing={3}>
           <Table.Thead>
             <Table.Tr>
@@ -46,7 +46,7 @@ export function Partners() {
               <Table.Th>Industry</Table.Th>
               <Table.Th>Status</Table.Th>
               <Table.Th>
-                <span className="skip">Change</span>
+                <span className="unseen">Change</span>
               </Table.Th>
             </Table.Tr>
           </Table.Thead>

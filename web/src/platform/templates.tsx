@@ -52,8 +52,9 @@ export function Templates() {
                     {t.category}, {t.complexity}, about {t.expected_runtime_s} s. {t.description}
                   </Text>
                 </div>
-                <Button size="compact-xs" variant={template?.id === t.id ? 'filled' : 'default'} onClick={() => setPicked(t.id)} aria-label={`Choose ${t.name}`} style={{ flex: 'none' }}>
+                <Button size="compact-xs" variant={template?.id === t.id ? 'filled' : 'default'} onClick={() => setPicked(t.id)} style={{ flex: 'none' }}>
                   {template?.id === t.id ? 'Chosen' : 'Choose'}
+                  <span className="unseen"> {t.name}</span>
                 </Button>
               </Group>
             </List.Item>
