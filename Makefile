@@ -2,7 +2,7 @@
 GO ?= go
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.7.0
 
-.PHONY: help run build test deps conformance bench bench-http faults soak fuzz lint
+.PHONY: help run build test deps web web-dev web-test web-load conformance bench bench-http faults soak fuzz lint
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 12
@@ -26,10 +26,25 @@ test: deps ## every test; installs what is missing in CI or as root on Debian
 	$(GO) test -run '^$$' -fuzz '^FuzzParts$$' -fuzztime 50000x -fuzzminimizetime 10x ./httpcache
 	$(GO) test -run '^$$' -fuzz '^FuzzConfig$$' -fuzztime 30000x -fuzzminimizetime 10x ./gateway
 	cd faults && $(GO) test -timeout 12m ./...
+	$(MAKE) --no-print-directory web-test
 	node conformance/run.mjs
 
 deps:
 	@sh internal/install.sh
+
+web: deps ## rebuild the dashboard: its types from the operations, and web/dist from its source
+	cd web && npm run --silent schema && npm run --silent check && npm run --silent build
+
+web-dev: deps ## serve the dashboard while you work on it, against a running "forebay demo"
+	cd web && npm run --silent dev
+
+web-test: deps # the dashboard alone: types, build, components, browser
+	cd web && npm run --silent schema -- --check
+	cd web && npm run --silent check && node build.mjs --check && npm test --silent
+	cd web && node --test browser/
+
+web-load: deps ## how the dashboard bears 1,000 requests a second: the long tasks of 30 s
+	cd web && node browser/load.mjs
 
 faults: deps ## break what the cache stands on under load, and write docs/reliability.md
 	cd faults && $(GO) test -timeout 40m -run TestFaults -v -rate 2000 -for 10s -write ../docs/reliability.md .

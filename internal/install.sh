@@ -4,6 +4,7 @@
 set -eu
 packages=""
 command -v redis-server >/dev/null || packages="$packages redis-server"
+command -v chromium >/dev/null || packages="$packages chromium"
 command -v node >/dev/null || packages="$packages nodejs npm"
 python3 -c 'import flask' 2>/dev/null || /usr/bin/python3 -c 'import flask' 2>/dev/null || packages="$packages python3-flask"
 if [ -n "$packages" ]; then
@@ -18,7 +19,7 @@ if [ -n "$packages" ]; then
 	DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends $packages >/dev/null
 fi
 cd "$(dirname "$0")/.."
-for folder in conformance docs/recipes/json-server; do
+for folder in conformance docs/recipes/json-server web; do
 	cmp -s $folder/package-lock.json $folder/node_modules/.lock && continue
 	if [ "$(id -u)" != 0 ] && [ "${CI:-}" != true ]; then
 		echo "npm packages are missing. Install: (cd $folder && npm ci && cp package-lock.json node_modules/.lock)" >&2

@@ -63,7 +63,7 @@ describe('operating', { timeout: 200_000 }, () => {
     await page.goto(`${world.admin}/platform`);
     await page.getByRole('region', { name: 'Partners', exact: true }).getByTestId('status-p-1').waitFor();
     await page.getByRole('link', { name: 'Activity' }).click();
-    await page.getByLabel('Tag').fill('org:acme');
+    await page.getByRole('textbox', { name: 'Tag' }).fill('org:acme');
     await page.getByTestId('preview').getByText('partner_data:org_id=acme,q=,').waitFor();
     await page.getByRole('button', { name: 'Invalidate', exact: true }).click();
     const receipt = await page.getByTestId('receipt').locator('.mono').textContent();

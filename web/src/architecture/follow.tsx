@@ -1,4 +1,4 @@
-import { Badge, Button, Group, Table, Text, UnstyledButton } from '@mantine/core';
+import { Button, Group, Table, Text, UnstyledButton } from '@mantine/core';
 import { useReducedMotion } from '@mantine/hooks';
 import { useQuery } from '@tanstack/react-query';
 import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
@@ -176,7 +176,7 @@ function Timeline({ request, stop }: { request: Request; stop: number }) {
         <Text size="sm" fw={600} className="mono">
           {request.method} {request.path}
         </Text>
-        <Badge variant="default">{request.cache_status || 'no part of the cache’s'}</Badge>
+        <span className="badge mono">{request.cache_status || 'no part of the cache’s'}</span>
       </Group>
       <ol style={{ listStyle: 'none', margin: 0, padding: 0, display: 'grid', gap: 3 }}>
         {way.slice(1).map((s, i) => (

@@ -67,7 +67,7 @@ export function HealthPage() {
         <MemoryChart {...chart} max={stats?.near.max_bytes} />
       </div>
       <Classes stats={stats} warnings={health?.warnings} only={only} onPick={(name) => set('class', name === only ? undefined : name)} names={names} />
-      <div className="charts">
+      <div className="thirds">
         <SharedCard stats={stats} />
         <LogCard stats={stats} />
         <NodesCard stats={stats} />

@@ -102,11 +102,13 @@ function options(latest: { current: Props }, width: number, height: number, dark
       { stroke: text, grid, ticks: { show: false }, font, size: 24, values: (u, ticks) => ticks.map((t) => when(t, u.scales.x!.max! - u.scales.x!.min!)) },
       {
         stroke: text,
-        grid,
+        grid: p.logarithmic ? { ...grid, filter: decades } : grid,
         ticks: { show: false },
         font,
         size: 62,
-        values: (_u, ticks) => ticks.map((v) => (v == null || (p.logarithmic && Math.abs(Math.log10(v) % 1) > 1e-6) ? '' : p.format(v))),
+        // Of a logarithmic scale the powers of ten alone, or it would be all lines.
+        filter: (u, ticks) => (p.logarithmic ? decades(u, ticks) : ticks),
+        values: (_u, ticks) => ticks.map((v) => (v == null ? '' : p.format(v))),
       },
     ],
     series: [
@@ -126,6 +128,8 @@ function options(latest: { current: Props }, width: number, height: number, dark
     },
   };
 }
+
+const decades = (_u: uPlot, ticks: number[]) => ticks.map((v) => (Math.abs(Math.log10(v) - Math.round(Math.log10(v))) < 1e-6 ? v : null));
 
 function when(time: number, over: number): string {
   const at = new Date(time * 1000);

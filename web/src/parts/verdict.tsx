@@ -30,6 +30,12 @@ export function remedy(reason: string): string | undefined {
   return remedies.find(([begins]) => begins.test(reason))?.[1];
 }
 
+/** What follows from something else stands after it. */
+export function causesFirst(reasons: string[]): string[] {
+  const follows = (r: string) => (/^(log|journal):/.test(r) ? 1 : 0);
+  return [...reasons].sort((a, b) => follows(a) - follows(b));
+}
+
 /** The verdict first, with its reasons, and what to do. */
 export function Verdict({ health, stats }: { health?: Health; stats?: Stats }) {
   if (!health) {
@@ -52,7 +58,7 @@ export function Verdict({ health, stats }: { health?: Health; stats?: Stats }) {
       )}
       {health.reasons.length > 0 && (
         <List size="sm" mt="xs" spacing={4}>
-          {health.reasons.map((r) => (
+          {causesFirst(health.reasons).map((r) => (
             <List.Item key={r}>
               <strong>{r}</strong>
               {remedy(r) && <Text size="sm">{remedy(r)}</Text>}
