@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -51,9 +52,9 @@ func (a *Admin) publish(p Point) {
 	ctx, cancel := context.WithTimeout(context.Background(), checkTimeout)
 	defer cancel()
 	live := Live{Time: time.Now().UTC(), Health: a.Health(ctx), Point: p, Topology: a.Topology(), Activity: []Item{}}
-	public := append(event("live", live), stats...)
+	public := slices.Concat(stats, event("live", live))
 	live.Activity = a.activity.latest(maxBurst)
-	whole := append(event("live", live), stats...)
+	whole := slices.Concat(stats, event("live", live))
 
 	f := a.feed
 	f.mu.Lock()

@@ -8,6 +8,9 @@ globalThis.ResizeObserver ??= class {
   unobserve() {}
   disconnect() {}
 };
+globalThis.EventSource ??= class extends EventTarget {
+  close() {}
+} as unknown as typeof EventSource;
 // A canvas draws nothing here: the browser's tests look at it.
 vi.mock('uplot', () => ({
   default: class {

@@ -6,9 +6,9 @@ import { merge } from '../pages/activity';
 import { Invalidate } from './invalidate';
 
 it('says what it will hit before it does it, then the receipt', async () => {
-  const sent = serve({ 'api/entries': golden.entries, 'api/invalidate': { id: '1-2' } });
+  const sent = serve({ 'api/overview': golden.overview, 'api/entries': golden.entries, 'api/invalidate': { id: '1-2' } });
   const user = userEvent.setup();
-  show(<Invalidate classes={['partner_data']} />);
+  show(<Invalidate />);
   const go = screen.getByRole('button', { name: 'Invalidate' });
   expect(go).toHaveProperty('disabled', true);
   await user.type(screen.getByRole('textbox', { name: 'Tag' }), 'org:acme');
@@ -21,9 +21,9 @@ it('says what it will hit before it does it, then the receipt', async () => {
 });
 
 it('shows a refusal in the words of who refused', async () => {
-  serve({ 'api/entries': golden.entries, 'api/invalidate': Response.json({ detail: 'there is no class "x"' }, { status: 422 }) });
+  serve({ 'api/overview': golden.overview, 'api/entries': golden.entries, 'api/invalidate': Response.json({ detail: 'there is no class "x"' }, { status: 422 }) });
   const user = userEvent.setup();
-  show(<Invalidate classes={[]} />);
+  show(<Invalidate />);
   await user.type(screen.getByRole('textbox', { name: 'Tag' }), 'x');
   await user.click(screen.getByRole('button', { name: 'Invalidate' }));
   expect((await screen.findByRole('alert')).textContent).toBe('there is no class "x"');

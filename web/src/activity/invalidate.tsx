@@ -3,6 +3,7 @@ import { useDebouncedValue } from '@mantine/hooks';
 import { useMutation, useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { ask, post, type Entries, type Receipt } from '../api/client';
+import { useOverview } from '../api/overview';
 import { bytes } from '../format';
 import { Card } from '../parts/card';
 import { Failure } from '../parts/failure';
@@ -18,7 +19,8 @@ const hints: Record<Kind, string> = {
 };
 
 /** Invalidates, and says first what it will hit. */
-export function Invalidate({ classes }: { classes: string[] }) {
+export function Invalidate() {
+  const classes = Object.keys(useOverview().data?.stats.classes ?? {}).sort();
   const [kind, setKind] = useState<Kind>('tag');
   const [name, setName] = useState('');
   const [mode, setMode] = useState('remove');

@@ -60,12 +60,18 @@ export class Feed {
     this.heard = Date.now();
     this.number = 0;
     const source = (this.source = this.open());
-    source.addEventListener('stats', (e) => this.hear(() => ({ stats: JSON.parse(e.data) as Stats })));
+    // Both come together each second, the statistics first: the page is drawn once for both.
+    let stats: Stats | undefined;
+    source.addEventListener('stats', (e) => {
+      const first = !this.now.stats;
+      if (!this.paused) stats = JSON.parse(e.data) as Stats;
+      if (first) this.hear(() => ({ stats }));
+    });
     source.addEventListener('live', (e) => {
       const number = Number(e.lastEventId);
       const gap = this.number > 0 && number !== this.number + 1;
       this.number = number;
-      this.hear(() => ({ live: JSON.parse(e.data) as Live, generation: this.now.generation + (gap ? 1 : 0) }));
+      this.hear(() => ({ live: JSON.parse(e.data) as Live, stats: stats ?? this.now.stats, generation: this.now.generation + (gap ? 1 : 0) }));
     });
     source.addEventListener('error', () => {
       if (source.readyState === 2) {
@@ -104,4 +110,5 @@ export class Feed {
 
 export const feed = new Feed();
 
-export const useNow = () => useSyncExternalStore(feed.subscribe, feed.get);
+/** A part of what is known now: whoever uses it is drawn again when that part changes, and not before. */
+export const useNow = <T>(part: (now: Now) => T): T => useSyncExternalStore(feed.subscribe, () => part(feed.get()));

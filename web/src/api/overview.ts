@@ -1,10 +1,11 @@
 import { useQuery } from '@tanstack/react-query';
+import { useDeferredValue } from 'react';
 import { ask, type Overview } from './client';
 import { useNow } from './live';
 
 /** What a page needs first. It is asked again after each gap in the stream, and tried for as long as it fails. */
 export function useOverview() {
-  const { generation } = useNow();
+  const generation = useNow((n) => n.generation);
   return useQuery({
     queryKey: ['overview', generation],
     queryFn: () => ask<Overview>('api/overview'),
@@ -13,9 +14,17 @@ export function useOverview() {
   });
 }
 
-/** The latest health and statistics: of the stream, or before its first event of the overview. */
-export function useLatest() {
+/** What this browser may do here. */
+export const useMay = () => useOverview().data?.may;
+
+/** The latest statistics: of the stream, or before its first event of the overview. They may wait for more urgent work. */
+export function useStats() {
   const { data } = useOverview();
-  const now = useNow();
-  return { health: now.live?.health ?? data?.health, stats: now.stats ?? data?.stats, may: data?.may };
+  return useDeferredValue(useNow((n) => n.stats)) ?? data?.stats;
+}
+
+/** The latest health, at once. */
+export function useHealth() {
+  const { data } = useOverview();
+  return useNow((n) => n.live?.health) ?? data?.health;
 }

@@ -1,5 +1,5 @@
 import { useQuery } from '@tanstack/react-query';
-import { useEffect, useRef, useState } from 'react';
+import { useDeferredValue, useEffect, useRef, useState } from 'react';
 import { ask, type Point, type Schemas, type Step } from './client';
 import { useNow } from './live';
 
@@ -14,11 +14,11 @@ export type Range = keyof typeof ranges;
 /** The points of a range, to which each second adds one where the range is that fine. */
 export function useSeries(range: Range): Point[] {
   const { step, keep, every } = ranges[range];
-  const now = useNow();
+  const [generation, paused] = [useNow((n) => n.generation), useNow((n) => n.status === 'paused')];
   const { data } = useQuery({
-    queryKey: ['series', step, now.generation],
+    queryKey: ['series', step, generation],
     queryFn: () => ask<Schemas['Series']>(`api/series?step=${step}`),
-    refetchInterval: step === '1s' || now.status === 'paused' ? false : every * 1000,
+    refetchInterval: step === '1s' || paused ? false : every * 1000,
     placeholderData: (old) => (old?.step === step ? old : undefined),
   });
   const [points, setPoints] = useState<Point[]>([]);
@@ -26,13 +26,13 @@ export function useSeries(range: Range): Point[] {
   useEffect(() => {
     if (data) setPoints(join(data.points, later.current, keep));
   }, [data, keep]);
-  const point = now.live?.point;
+  const point = useNow((n) => n.live?.point);
   useEffect(() => {
     if (!point || step !== '1s') return;
     later.current = [...later.current.slice(-60), point];
     setPoints((all) => join(all, [point], keep));
   }, [point, step, keep]);
-  return points;
+  return useDeferredValue(points);
 }
 
 /** Adds the points that are later than the last one. */
@@ -52,12 +52,29 @@ export interface Counted {
   saved_seconds: number;
 }
 
+const nothing = (): Counted => ({ near: 0, shared: 0, stale: 0, coalesced: 0, misses: 0, loads: 0, saved_seconds: 0 });
+
+function add(sum: Counted, c: Counted, times = 1) {
+  sum.near += times * c.near;
+  sum.shared += times * c.shared;
+  sum.stale += times * c.stale;
+  sum.coalesced += times * c.coalesced;
+  sum.misses += times * c.misses;
+  sum.loads += times * c.loads;
+  sum.saved_seconds += times * c.saved_seconds;
+}
+
+// A point never changes, and each is looked at again every second.
+const totals = new WeakMap<Point, Counted>();
+
 /** The sum over the classes, or one of them. */
 export function total(p: Point, only?: string): Counted {
-  const sum = { near: 0, shared: 0, stale: 0, coalesced: 0, misses: 0, loads: 0, saved_seconds: 0 };
-  for (const [name, c] of Object.entries(p.classes)) {
-    if (only && only !== name) continue;
-    for (const k of Object.keys(sum) as (keyof Counted)[]) sum[k] += c[k];
+  if (only) return p.classes[only] ?? nothing();
+  let sum = totals.get(p);
+  if (!sum) {
+    sum = nothing();
+    for (const c of Object.values(p.classes)) add(sum, c);
+    totals.set(p, sum);
   }
   return sum;
 }
@@ -70,23 +87,20 @@ export function hitRate(c: Counted): number | null {
 
 /** The hit rate at each point, of the last few points together, or single requests would make it jump. */
 export function rollingHitRate(points: Point[], over: number, only?: string): (number | null)[] {
-  const each = points.map((p) => total(p, only));
-  return each.map((_, i) => {
-    const sum = { ...each[i]! };
-    for (let j = Math.max(0, i - over + 1); j < i; j++) {
-      for (const k of Object.keys(sum) as (keyof Counted)[]) sum[k] += each[j]![k];
-    }
+  const sum = nothing();
+  return points.map((p, i) => {
+    add(sum, total(p, only));
+    if (i >= over) add(sum, total(points[i - over]!, only), -1);
     return hitRate(sum);
   });
 }
 
 /** The points of the last minute or so, as one. */
 export function lately(points: Point[], seconds = 60): { sum: Counted; seconds: number; requests: number; failed: number } {
-  const out = { sum: { near: 0, shared: 0, stale: 0, coalesced: 0, misses: 0, loads: 0, saved_seconds: 0 }, seconds: 0, requests: 0, failed: 0 };
+  const out = { sum: nothing(), seconds: 0, requests: 0, failed: 0 };
   for (let i = points.length - 1; i >= 0 && (out.seconds < seconds || out.seconds === 0); i--) {
     const p = points[i]!;
-    const c = total(p);
-    for (const k of Object.keys(c) as (keyof Counted)[]) out.sum[k] += c[k];
+    add(out.sum, total(p));
     out.seconds += p.seconds;
     out.requests += p.requests;
     out.failed += p.failed;

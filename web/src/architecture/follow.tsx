@@ -2,8 +2,9 @@ import { Button, Group, Table, Text, UnstyledButton } from '@mantine/core';
 import { useReducedMotion } from '@mantine/hooks';
 import { useQuery } from '@tanstack/react-query';
 import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
-import { ask, type Overview, type Request } from '../api/client';
+import { ask, type Request } from '../api/client';
 import { useNow } from '../api/live';
+import { useMay } from '../api/overview';
 import { clock, ms } from '../format';
 import { Card } from '../parts/card';
 
@@ -82,14 +83,15 @@ export function usePlayback(): Playback {
 const kinds = ['near', 'shared', 'stale', 'coalesced', 'miss', 'bypass'];
 
 /** Recent requests, of which one is followed through the picture. */
-export function Follow({ may, playback, picked, onPick }: { may?: Overview['may']; playback: Playback; picked?: string; onPick: (id?: string) => void }) {
-  const { status } = useNow();
+export function Follow({ playback, picked, onPick }: { playback: Playback; picked?: string; onPick: (id?: string) => void }) {
+  const may = useMay();
+  const paused = useNow((n) => n.status === 'paused');
   const [held, setHeld] = useState<Request>();
   const { data: requests } = useQuery({
     queryKey: ['requests'],
     queryFn: () => ask<Request[]>('api/requests'),
     enabled: may?.operate === true,
-    refetchInterval: status === 'paused' ? false : 2000,
+    refetchInterval: paused ? false : 2000,
   });
   const { play, clear } = playback;
   const follow = (r: Request) => {

@@ -1,10 +1,10 @@
-import { SegmentedControl, Stack, Table, Text, Title } from '@mantine/core';
+import { Button, SegmentedControl, Stack, Table, Text, Title } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
-import { useEffect, useMemo, useState } from 'react';
+import { memo, useDeferredValue, useEffect, useMemo, useState } from 'react';
 import { useSearchParams } from 'wouter';
 import { ask, type Item } from '../api/client';
 import { useNow } from '../api/live';
-import { useLatest } from '../api/overview';
+import { useMay } from '../api/overview';
 import { Invalidate } from '../activity/invalidate';
 import { Card } from '../parts/card';
 import { Drill } from '../parts/drill';
@@ -18,27 +18,31 @@ const kinds: Record<string, string[]> = {
   audit: ['audit'],
 };
 
-const most = 300;
+const page = 50;
 
 /** What happened, what operators did, and the form with which they invalidate. */
 export default function ActivityPage() {
-  const now = useNow();
-  const { may, stats } = useLatest();
+  const generation = useNow((n) => n.generation);
+  const news = useNow((n) => n.live?.activity);
+  const may = useMay();
   const [search, setSearch] = useSearchParams();
   const kind = search.get('kind') ?? 'all';
   const { data } = useQuery({
-    queryKey: ['activity', now.generation],
+    queryKey: ['activity', generation],
     queryFn: () => ask<Item[]>('api/activity'),
     enabled: may?.operate === true,
     placeholderData: (old) => old,
   });
   const [items, setItems] = useState<Item[]>([]);
   useEffect(() => setItems((held) => merge(held, data ?? [])), [data]);
-  useEffect(() => setItems((held) => merge(held, now.live?.activity ?? [])), [now.live]);
-  const shown = useMemo(() => {
+  useEffect(() => setItems((held) => merge(held, news ?? [])), [news]);
+  const [most, setMost] = useState(page);
+  const settled = useDeferredValue(items);
+  const all = useMemo(() => {
     const only = kinds[kind] ?? [];
-    return (only.length > 0 ? items.filter((i) => only.includes(i.kind)) : items).slice(-most).reverse();
-  }, [items, kind]);
+    return (only.length > 0 ? settled.filter((i) => only.includes(i.kind)) : settled).toReversed();
+  }, [settled, kind]);
+  const shown = all.slice(0, most);
   if (may && !may.operate) {
     return (
       <Stack gap="md">
@@ -53,8 +57,8 @@ export default function ActivityPage() {
     <Stack gap="md">
       <Title order={1}>Activity</Title>
       <div className="charts">
-        <Invalidate classes={Object.keys(stats?.classes ?? {}).sort()} />
-        <Drill may={may} />
+        <Invalidate />
+        <Drill />
       </div>
       <Card
         title="What happened"
@@ -84,26 +88,40 @@ export default function ActivityPage() {
               </Table.Thead>
               <Table.Tbody>
                 {shown.map((i) => (
-                  <Table.Tr key={i.seq}>
-                    <Table.Td style={{ whiteSpace: 'nowrap' }}>{clock(i.time)}</Table.Td>
-                    <Table.Td>
-                      {i.kind === 'audit' ? <strong>{i.text}</strong> : i.text}
-                      {i.mode === 'expire' && ' (may be served stale)'}
-                      {i.count > 1 && <span className="soft"> × {i.count}</span>}
-                    </Table.Td>
-                    <Table.Td className="mono">{i.target}</Table.Td>
-                    <Table.Td className="mono">{i.deferred ? <span className="state-degraded">deferred</span> : i.receipt}</Table.Td>
-                    <Table.Td>{i.by || (i.kind === 'invalidation' ? (i.here ? 'this node' : 'another node') : '')}</Table.Td>
-                  </Table.Tr>
+                  <Row key={i.seq} item={i} />
                 ))}
               </Table.Tbody>
             </Table>
           </div>
         )}
+        {all.length > most && (
+          <Button size="xs" variant="default" mt="xs" onClick={() => setMost(most + 4 * page)}>
+            Show more of {all.length}
+          </Button>
+        )}
       </Card>
     </Stack>
   );
 }
+
+const Row = memo(
+  function Row({ item: i }: { item: Item }) {
+    return (
+      <Table.Tr>
+        <Table.Td style={{ whiteSpace: 'nowrap' }}>{clock(i.time)}</Table.Td>
+        <Table.Td>
+          {i.kind === 'audit' ? <strong>{i.text}</strong> : i.text}
+          {i.mode === 'expire' && ' (may be served stale)'}
+          {i.count > 1 && <span className="soft"> × {i.count}</span>}
+        </Table.Td>
+        <Table.Td className="mono">{i.target}</Table.Td>
+        <Table.Td className="mono">{i.deferred ? <span className="state-degraded">deferred</span> : i.receipt}</Table.Td>
+        <Table.Td>{i.by || (i.kind === 'invalidation' ? (i.here ? 'this node' : 'another node') : '')}</Table.Td>
+      </Table.Tr>
+    );
+  },
+  (a, b) => a.item.seq === b.item.seq && a.item.count === b.item.count,
+);
 
 /** The later word on an item counts: it may have counted up. */
 export function merge(held: Item[], news: Item[]): Item[] {

@@ -1,11 +1,10 @@
 import '@xyflow/react/dist/style.css';
 import { Stack, Table, Text, Title } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
-import { useEffect, useState } from 'react';
+import { useCallback, useDeferredValue } from 'react';
 import { useSearchParams } from 'wouter';
 import { ask, type Topology } from '../api/client';
 import { useNow } from '../api/live';
-import { useLatest } from '../api/overview';
 import { Follow, usePlayback } from '../architecture/follow';
 import { PartDrawer } from '../architecture/part';
 import { Picture } from '../architecture/picture';
@@ -14,22 +13,23 @@ import { perSecond } from '../format';
 
 /** The parts as they are connected now, and what flows between them. */
 export default function ArchitecturePage() {
-  const now = useNow();
-  const { may } = useLatest();
+  const generation = useNow((n) => n.generation);
   const [search, setSearch] = useSearchParams();
-  const { data } = useQuery({ queryKey: ['topology', now.generation], queryFn: () => ask<Topology>('api/topology'), placeholderData: (old) => old });
-  const topology = now.live?.topology ?? data;
+  const { data } = useQuery({ queryKey: ['topology', generation], queryFn: () => ask<Topology>('api/topology'), placeholderData: (old) => old });
+  const topology = useDeferredValue(useNow((n) => n.live?.topology)) ?? data;
   const picked = search.get('part');
-  const set = (name: string, value?: string) =>
-    setSearch((old) => {
-      const next = new URLSearchParams(old);
-      if (value) next.set(name, value);
-      else next.delete(name);
-      return next;
-    });
-  const [followed, setFollowed] = useState<string[]>([]);
+  const set = useCallback(
+    (name: string, value?: string) =>
+      setSearch((old) => {
+        const next = new URLSearchParams(old);
+        if (value) next.set(name, value);
+        else next.delete(name);
+        return next;
+      }),
+    [setSearch],
+  );
+  const open = useCallback((id: string) => set('part', id), [set]);
   const playback = usePlayback();
-  useEffect(() => setFollowed(playback.lit), [playback.lit]);
   const part = topology?.parts.find((p) => p.id === picked);
   return (
     <Stack gap="md">
@@ -39,9 +39,9 @@ export default function ArchitecturePage() {
           As it is connected now. The wider an edge, the more flows through it; it stands still where nothing does. Each part opens its figures.
         </Text>
       </div>
-      {topology && <Picture topology={topology} lit={followed} note={playback.note} onPick={(id) => set('part', id)} />}
+      {topology && <Picture topology={topology} lit={playback.lit} note={playback.note} onPick={open} />}
       <PartDrawer part={part} edges={topology?.edges ?? []} onClose={() => set('part')} />
-      <Follow may={may} playback={playback} picked={search.get('request') ?? undefined} onPick={(id) => set('request', id)} />
+      <Follow playback={playback} picked={search.get('request') ?? undefined} onPick={(id) => set('request', id)} />
       <Card title="What flows">
         <div className="scroll" tabIndex={0} role="region" aria-label="What flows between the parts">
           <Table verticalSpacing={4}>

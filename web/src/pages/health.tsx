@@ -1,7 +1,7 @@
 import { Group, SegmentedControl, Select, Stack, Title } from '@mantine/core';
 import { useMemo } from 'react';
 import { useSearchParams } from 'wouter';
-import { useLatest } from '../api/overview';
+import { useHealth, useOverview, useStats } from '../api/overview';
 import { hitRate, lately, ranges, useSeries, type Range } from '../api/series';
 import { Classes } from '../parts/classes';
 import { HitRateChart, LatencyChart, MemoryChart, OffloadChart, type Quantile } from '../parts/charts';
@@ -25,19 +25,11 @@ export function HealthPage() {
       return next;
     });
 
-  const { health, stats, may } = useLatest();
-  const points = useSeries(range);
-  const names = useMemo(() => Object.keys(stats?.classes ?? {}).sort(), [stats]);
-  const times = useMemo(() => points.map((p) => Date.parse(p.time) / 1000), [points]);
-  const chart = { points, times, span: ranges[range].seconds, over: 10 };
-  const minute = useMemo(() => lately(points), [points]);
-  const newest = points.at(-1);
-
   return (
     <Stack gap="md">
       <Title order={1}>System Health</Title>
-      <Verdict health={health} stats={stats} />
-      <Tiles minute={minute} stats={stats} p99={overall(newest?.latency)} />
+      <VerdictNow />
+      <Tiles range={range} />
       <Group gap="sm" justify="space-between">
         <Group gap="sm">
           <SegmentedControl
@@ -49,35 +41,80 @@ export function HealthPage() {
           />
           <SegmentedControl aria-label="Which latency" size="xs" value={quantile} onChange={(v) => set('q', v === 'p99' ? undefined : v)} data={['p50', 'p95', 'p99']} />
         </Group>
-        <Select
-          aria-label="Only one class"
-          placeholder="All classes"
-          size="xs"
-          clearable
-          clearButtonProps={{ 'aria-label': 'All classes' }}
-          value={only ?? null}
-          onChange={(v) => set('class', v ?? undefined)}
-          data={names}
-        />
+        <OneClass only={only} onPick={(name) => set('class', name)} />
       </Group>
-      <div className="charts">
-        <HitRateChart {...chart} names={names} only={only} />
-        <LatencyChart {...chart} quantile={quantile} />
-        <OffloadChart {...chart} only={only} />
-        <MemoryChart {...chart} max={stats?.near.max_bytes} />
-      </div>
-      <Classes stats={stats} warnings={health?.warnings} only={only} onPick={(name) => set('class', name === only ? undefined : name)} names={names} />
-      <div className="thirds">
-        <SharedCard stats={stats} />
-        <LogCard stats={stats} />
-        <NodesCard stats={stats} />
-      </div>
-      <KeysCards may={may} />
+      <Charts range={range} quantile={quantile} only={only} />
+      <ClassesNow only={only} onPick={(name) => set('class', name === only ? undefined : name)} />
+      <TiersNow />
+      <KeysCards />
     </Stack>
   );
 }
 
-function Tiles({ minute, stats, p99 }: { minute: ReturnType<typeof lately>; stats: ReturnType<typeof useLatest>['stats']; p99?: number }) {
+function OneClass({ only, onPick }: { only?: string; onPick: (name?: string) => void }) {
+  const names = useClassNames();
+  return (
+    <Select
+      aria-label="Only one class"
+      placeholder="All classes"
+      size="xs"
+      clearable
+      clearButtonProps={{ 'aria-label': 'All classes' }}
+      value={only ?? null}
+      onChange={(v) => onPick(v ?? undefined)}
+      data={names}
+    />
+  );
+}
+
+// Each part of the page follows the figures by itself, so that none waits for the others.
+
+function VerdictNow() {
+  return <Verdict health={useHealth()} stats={useStats()} />;
+}
+
+function Charts({ range, quantile, only }: { range: Range; quantile: Quantile; only?: string }) {
+  const points = useSeries(range);
+  const names = useClassNames();
+  const max = useOverview().data?.stats.near.max_bytes;
+  const times = useMemo(() => points.map((p) => Date.parse(p.time) / 1000), [points]);
+  const chart = { points, times, span: ranges[range].seconds };
+  return (
+    <div className="charts">
+      <HitRateChart {...chart} names={names} only={only} />
+      <LatencyChart {...chart} quantile={quantile} />
+      <OffloadChart {...chart} only={only} />
+      <MemoryChart {...chart} max={max} />
+    </div>
+  );
+}
+
+function ClassesNow({ only, onPick }: { only?: string; onPick: (name: string) => void }) {
+  return <Classes stats={useStats()} warnings={useHealth()?.warnings} only={only} onPick={onPick} names={useClassNames()} />;
+}
+
+function TiersNow() {
+  const stats = useStats();
+  return (
+    <div className="thirds">
+      <SharedCard stats={stats} />
+      <LogCard stats={stats} />
+      <NodesCard stats={stats} />
+    </div>
+  );
+}
+
+/** The names of the classes, the same list for as long as they are the same. */
+function useClassNames(): string[] {
+  const joined = Object.keys(useStats()?.classes ?? {}).sort().join(' ');
+  return useMemo(() => joined.split(' ').filter(Boolean), [joined]);
+}
+
+function Tiles({ range }: { range: Range }) {
+  const points = useSeries(range);
+  const stats = useStats();
+  const minute = useMemo(() => lately(points), [points]);
+  const p99 = overall(points.at(-1)?.latency);
   const { sum, seconds } = minute;
   const lookups = sum.near + sum.shared + sum.stale + sum.coalesced + sum.misses;
   const per = (n: number) => (seconds > 0 ? n / seconds : null);

@@ -1,5 +1,5 @@
 import { Stack, Text, Title } from '@mantine/core';
-import { useLatest } from '../api/overview';
+import { useMay } from '../api/overview';
 import { Drill } from '../parts/drill';
 import { Chat } from '../platform/chat';
 import { Partners } from '../platform/partners';
@@ -7,7 +7,7 @@ import { Templates } from '../platform/templates';
 
 /** What one shows a colleague: the platform in use, each answer with how it came about. */
 export default function PlatformPage() {
-  const { may } = useLatest();
+  const may = useMay();
   if (may && !may.platform) return <Text>The reference platform is not behind this listener: “forebay demo” starts it.</Text>;
   return (
     <Stack gap="md">
@@ -21,7 +21,7 @@ export default function PlatformPage() {
         <Chat />
         <Partners />
         <Templates />
-        <Drill may={may} />
+        <Drill />
       </div>
     </Stack>
   );

@@ -53,8 +53,9 @@ export function Chart(props: Props) {
   }, [shape, dark, logarithmic, height]);
 
   useEffect(() => {
-    const frame = requestAnimationFrame(() => plot.current?.setData(data(latest.current)));
-    return () => cancelAnimationFrame(frame);
+    // Each chart in a task of its own: together they would hold up the page.
+    const soon = setTimeout(() => plot.current?.setData(data(latest.current)));
+    return () => clearTimeout(soon);
   }, [times, lines, span]);
 
   const said = lines.map((l) => `${l.name} ${format(l.values.at(-1))}`).join(', ');

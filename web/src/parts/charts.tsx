@@ -1,4 +1,4 @@
-import { useMemo } from 'react';
+import { memo, useMemo } from 'react';
 import type { Point } from '../api/client';
 import { hitRate, rollingHitRate, total } from '../api/series';
 import { bytes, ms, percent, perSecond, span } from '../format';
@@ -10,8 +10,10 @@ interface Over {
   points: Point[];
   times: number[];
   span: number;
-  over: number;
 }
+
+/** How many points a hit rate is of. */
+const pointsTogether = 10;
 
 export type Quantile = 'p50' | 'p95' | 'p99';
 
@@ -19,22 +21,22 @@ function marksOf(points: Point[], times: number[]) {
   return points.flatMap((p, i) => (p.invalidations > 0 ? [{ time: times[i]!, text: `${p.invalidations} invalidated` }] : []));
 }
 
-export function HitRateChart({ points, times, span, over, names, only }: Over & { names: string[]; only?: string }) {
+export const HitRateChart = memo(function HitRateChart({ points, times, span, names, only }: Over & { names: string[]; only?: string }) {
   const lines = useMemo(() => {
     const asked = names.filter((n) => (only ? n === only : points.some((p) => p.classes[n] && hitRate(p.classes[n]) !== null)));
-    return asked.slice(0, 10).map((n) => ({ name: n, colour: colourOf(n, names), values: rollingHitRate(points, over, n) }));
-  }, [points, names, only, over]);
+    return asked.slice(0, 10).map((n) => ({ name: n, colour: colourOf(n, names), values: rollingHitRate(points, pointsTogether, n) }));
+  }, [points, names, only]);
   const marks = useMemo(() => marksOf(points, times), [points, times]);
   return (
     <Card title="Hit rate by class" word="hitRate" right={<span className="soft" style={{ fontSize: '0.8rem' }}>dashed: invalidations</span>}>
       <Chart label="Hit rate by class over time" times={times} lines={lines} format={(v) => percent(v, 0)} from={0} to={1.02} marks={marks} span={span} />
     </Card>
   );
-}
+});
 
 const outcomes = ['near', 'shared', 'stale', 'coalesced', 'miss'];
 
-export function LatencyChart({ points, times, span, quantile }: Over & { quantile: Quantile }) {
+export const LatencyChart = memo(function LatencyChart({ points, times, span, quantile }: Over & { quantile: Quantile }) {
   const lines = useMemo(
     () =>
       outcomes
@@ -47,9 +49,9 @@ export function LatencyChart({ points, times, span, quantile }: Over & { quantil
       <Chart label={`Time to first byte by outcome, ${quantile}, logarithmic`} times={times} lines={lines} format={ms} logarithmic span={span} />
     </Card>
   );
-}
+});
 
-export function OffloadChart({ points, times, span: seconds, only }: Over & { only?: string }) {
+export const OffloadChart = memo(function OffloadChart({ points, times, span: seconds, only }: Over & { only?: string }) {
   const lines = useMemo(() => {
     const sums = points.map((p) => ({ c: total(p, only), s: Math.max(p.seconds, 0.001) }));
     return [
@@ -64,9 +66,9 @@ export function OffloadChart({ points, times, span: seconds, only }: Over & { on
       <Chart label="Look-ups and loads of the origin per second" times={times} lines={lines} format={perSecond} span={seconds} />
     </Card>
   );
-}
+});
 
-export function MemoryChart({ points, times, span, max }: Over & { max?: number }) {
+export const MemoryChart = memo(function MemoryChart({ points, times, span, max }: Over & { max?: number }) {
   const lines = useMemo(
     () => [
       { name: 'near tier', colour: '#37986a', fill: true, values: points.map((p) => p.near_bytes) },
@@ -80,4 +82,4 @@ export function MemoryChart({ points, times, span, max }: Over & { max?: number 
       <Chart label="Memory of the near tier" times={times} lines={lines} format={bytes} span={span} />
     </Card>
   );
-}
+});

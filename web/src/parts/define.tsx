@@ -1,8 +1,9 @@
 import { ActionIcon, Popover, Text } from '@mantine/core';
+import { memo } from 'react';
 import { words, type Word } from '../words';
 
 /** The definition of a figure, one click away. */
-export function Define({ word, of }: { word: Word; of: string }) {
+export const Define = memo(function Define({ word, of }: { word: Word; of: string }) {
   return (
     <Popover width={300} position="bottom" withArrow shadow="md">
       <Popover.Target>
@@ -17,4 +18,4 @@ export function Define({ word, of }: { word: Word; of: string }) {
       </Popover.Dropdown>
     </Popover>
   );
-}
+});

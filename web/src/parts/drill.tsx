@@ -1,7 +1,8 @@
 import { Button, Group, Select, Table, Text } from '@mantine/core';
 import { useMutation } from '@tanstack/react-query';
 import { useState } from 'react';
-import { post, type Overview, type Report } from '../api/client';
+import { post, type Report } from '../api/client';
+import { useMay } from '../api/overview';
 import { ms, percent } from '../format';
 import { Card } from './card';
 import { Failure } from './failure';
@@ -13,7 +14,8 @@ const times = [
 ];
 
 /** Takes the shared tier away on purpose, and shows what that did. */
-export function Drill({ may }: { may?: Overview['may'] }) {
+export function Drill() {
+  const may = useMay();
   const [seconds, setSeconds] = useState('5');
   const drill = useMutation({
     mutationFn: () => post<Report>('api/drill', { tier: 'redis', for: `${seconds}s` }, (Number(seconds) * 3 + 30) * 1000),

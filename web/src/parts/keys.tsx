@@ -1,18 +1,20 @@
 import { Table, Text } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
-import { ask, type Keys, type Overview } from '../api/client';
+import { ask, type Keys } from '../api/client';
 import { useNow } from '../api/live';
+import { useMay } from '../api/overview';
 import { bytes, count, span } from '../format';
 import { Card } from './card';
 
 /** Which keys are asked for, which miss and why, and what is about to expire: for operators alone. */
-export function KeysCards({ may }: { may?: Overview['may'] }) {
-  const { status } = useNow();
+export function KeysCards() {
+  const may = useMay();
+  const paused = useNow((n) => n.status === 'paused');
   const { data: keys } = useQuery({
     queryKey: ['keys'],
     queryFn: () => ask<Keys>('api/keys'),
     enabled: may?.operate === true,
-    refetchInterval: status === 'paused' ? false : 5000,
+    refetchInterval: paused ? false : 5000,
   });
   if (!may) return null;
   if (!may.operate) {

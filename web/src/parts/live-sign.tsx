@@ -21,7 +21,7 @@ export function saying(now: Now): string {
 
 /** Says whether what is shown is of now, and stops it. */
 export function LiveSign() {
-  const now = useNow();
+  const now = useNow((n) => n);
   const paused = now.status === 'paused';
   return (
     <>

@@ -1,10 +1,11 @@
 import { Group, Text } from '@mantine/core';
+import { memo } from 'react';
 import { none } from '../format';
 import type { Word } from '../words';
 import { Define } from './define';
 
 /** One figure, large, with what it is and what it is of. */
-export function Tile({ name, word, value, note }: { name: string; word: Word; value: string; note?: string }) {
+export const Tile = memo(function Tile({ name, word, value, note }: { name: string; word: Word; value: string; note?: string }) {
   return (
     <div className="card">
       <Group gap={4} justify="space-between" wrap="nowrap">
@@ -21,4 +22,4 @@ export function Tile({ name, word, value, note }: { name: string; word: Word; va
       )}
     </div>
   );
-}
+});
