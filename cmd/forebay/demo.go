@@ -61,13 +61,18 @@ func (c *demoCommand) Run(t terminal) error {
 	}
 	defer p.Close()
 
+	traces, err := openTraces(t.ctx, logger)
+	if err != nil {
+		return err
+	}
+	defer traces.close()
 	public, operators, err := c.listen()
 	if err != nil {
 		return err
 	}
 	a := p.Admin(c.operators(operators, tier))
 	s := servers{stopping: a.Close, logger: logger, accessLog: c.AccessLog == "json", out: t.out}
-	s.add(public, web.Handler("/", a.Measure(p.Handler(a))))
+	s.add(public, web.Handler("/", traces.handler(a.Measure(p.Handler(a)))))
 	fmt.Fprintf(t.out, "platform  http://%s\n", public.Addr())
 	if operators != nil {
 		s.add(operators, web.Handler("/", a.Measure(p.Operators(a))))

@@ -53,6 +53,11 @@ func (c *serveCommand) Run(t terminal) error {
 	}
 	defer g.Close()
 
+	traces, err := openTraces(t.ctx, logger)
+	if err != nil {
+		return err
+	}
+	defer traces.close()
 	public, operators, err := c.listen()
 	if err != nil {
 		return err
@@ -68,7 +73,7 @@ func (c *serveCommand) Run(t terminal) error {
 	}
 	a := admin.New(g.Cache(), ao)
 	s := servers{stopping: a.Close, logger: logger, accessLog: c.AccessLog == "json", out: t.out}
-	s.addGateway(public, a.Measure(g))
+	s.addGateway(public, traces.handler(a.Measure(g)))
 	fmt.Fprintf(t.out, "gateway   http://%s -> %s\n", public.Addr(), config.Origin)
 	if operators != nil {
 		s.add(operators, web.Handler("/", a.Handler()))
