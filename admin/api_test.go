@@ -5,10 +5,13 @@ import (
 	"context"
 	"encoding/json"
 	"flag"
+	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -232,4 +235,42 @@ func TestTheSeriesKeepItsSteps(t *testing.T) {
 			}
 		}
 	})
+}
+
+// The manual's page of operations is made from the description.
+func TestReference(t *testing.T) {
+	c, _ := open(t)
+	a := admin.New(c, quiet(admin.Options{}))
+	defer a.Close()
+	var b strings.Builder
+	b.WriteString("# Operations over HTTP\n\n> Made from the description in OpenAPI 3.1, which each listener serves at `/api/openapi.json`. Change it there, then `go test ./admin -update`.\n\n" +
+		"| operation | what it does | who may |\n| --- | --- | --- |\n")
+	paths := admin.Description(a).Paths
+	for _, path := range slices.Sorted(maps.Keys(paths)) {
+		item := paths[path]
+		for _, op := range []*huma.Operation{item.Get, item.Post} {
+			if op == nil {
+				continue
+			}
+			who := "everybody"
+			if len(op.Security) > 0 {
+				who = "operators"
+			}
+			name := "`" + op.Method + " " + path
+			for i, p := range op.Parameters {
+				name += map[bool]string{true: "?", false: "&"}[i == 0] + p.Name + "="
+			}
+			fmt.Fprintf(&b, "| %s` | %s | %s |\n", name, op.Summary, who)
+		}
+	}
+	b.WriteString("| `GET /metrics` | The same for Prometheus | everybody |\n\nOperators are who may change something, and see keys: [the dashboard](dashboard.md) says how.\n")
+	const file = "../docs/admin-api.md"
+	if *update {
+		if err := os.WriteFile(file, []byte(b.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := os.ReadFile(file); err != nil || string(got) != b.String() {
+		t.Errorf("%s is out of date: go test ./admin -update", file)
+	}
 }
