@@ -195,7 +195,7 @@ func (o Options) check() error {
 		mistakes = append(mistakes, fmt.Errorf("Codec: %q is neither %q nor %q", o.Codec, CBOR, JSON))
 	}
 	if len(o.Node) > maxNode {
-		mistakes = append(mistakes, fmt.Errorf("Node: %d bytes; %d are the most", len(o.Node), maxNode))
+		mistakes = append(mistakes, fmt.Errorf("%s: %d bytes; %d are the most", "Node", len(o.Node), maxNode))
 	}
 	if o.LedgerSize < 0 {
 		mistakes = append(mistakes, fmt.Errorf("%s: is negative", "LedgerSize"))

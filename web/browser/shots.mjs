@@ -19,9 +19,11 @@ try {
     await sleep(2000);
     await page.getByRole('button', { name: /^Follow GET .*, miss$/ }).first().click();
     await until('it has come to the origin', () => page.locator('.part.lit', { hasText: 'Partner API' }).count());
+    await page.evaluate(() => scrollTo(0, 0));
     await sleep(300);
   });
   await shot('platform.png', '/platform', { height: 820 }, async (page) => {
+    await page.getByRole('textbox', { name: 'Question' }).fill('Which partners are in retail? For the board.');
     for (let i = 1; i <= 2; i++) {
       await page.getByRole('button', { name: 'Ask', exact: true }).click();
       await until('an answer', async () => (await page.getByRole('region', { name: 'Chat' }).getByTestId('badge').count()) === i);

@@ -86,6 +86,7 @@ const kinds = ['near', 'shared', 'stale', 'coalesced', 'miss', 'bypass'];
 export function Follow({ playback, picked, onPick }: { playback: Playback; picked?: string; onPick: (id?: string) => void }) {
   const may = useMay();
   const paused = useNow((n) => n.status === 'paused');
+  const still = useReducedMotion();
   const [held, setHeld] = useState<Request>();
   const { data: requests } = useQuery({
     queryKey: ['requests'],
@@ -98,6 +99,7 @@ export function Follow({ playback, picked, onPick }: { playback: Playback; picke
     setHeld(r);
     onPick(String(r.id));
     play(wayOf(r));
+    document.querySelector('.picture')?.scrollIntoView({ block: 'center', behavior: still ? 'auto' : 'smooth' });
   };
   // A link to a request plays it, as long as the node remembers it.
   useEffect(() => {

@@ -3,6 +3,7 @@ import { useMemo } from 'react';
 import { useSearchParams } from 'wouter';
 import { useHealth, useOverview, useStats } from '../api/overview';
 import { hitRate, lately, ranges, useSeries, type Range } from '../api/series';
+import { Advice } from '../parts/advice';
 import { Classes } from '../parts/classes';
 import { HitRateChart, LatencyChart, MemoryChart, OffloadChart, type Quantile } from '../parts/charts';
 import { KeysCards } from '../parts/keys';
@@ -46,6 +47,7 @@ export function HealthPage() {
       <Charts range={range} quantile={quantile} only={only} />
       <ClassesNow only={only} onPick={(name) => set('class', name === only ? undefined : name)} />
       <TiersNow />
+      <AdviceNow />
       <KeysCards />
     </Stack>
   );
@@ -91,6 +93,10 @@ function Charts({ range, quantile, only }: { range: Range; quantile: Quantile; o
 
 function ClassesNow({ only, onPick }: { only?: string; onPick: (name: string) => void }) {
   return <Classes stats={useStats()} warnings={useHealth()?.warnings} only={only} onPick={onPick} names={useClassNames()} />;
+}
+
+function AdviceNow() {
+  return <Advice stats={useStats()} />;
 }
 
 function TiersNow() {
