@@ -41,7 +41,7 @@ web-dev: deps ## serve the dashboard while you work on it, against a running "fo
 web-test: deps # the dashboard alone: types, build, components, browser
 	cd web && npm run --silent schema -- --check
 	cd web && npm run --silent check && node build.mjs --check && npm test --silent
-	cd web && node --test browser/
+	cd web && node --test --test-concurrency=1 browser/
 
 web-load: deps ## how the dashboard bears 1,000 requests a second: the long tasks of 30 s
 	cd web && node browser/load.mjs

@@ -125,6 +125,7 @@ const (
 // SharedStats is the shared tier, and what the cache does with it.
 type SharedStats struct {
 	SharedState
+	Reads    uint64            // for requests; Lookups counts the canary's too
 	Queued   int               // writes that wait behind the requests
 	Dropped  uint64            // writes for which there was no room
 	Failed   uint64            // writes that the tier refused
@@ -211,7 +212,7 @@ func (c *Cache) Stats() Stats {
 
 func (c *Cache) sharedStats() *SharedStats {
 	t := c.shared
-	s := &SharedStats{SharedState: t.State(), Queued: len(t.jobs), Dropped: t.dropped.Load(), Failed: t.failed.Load(),
+	s := &SharedStats{SharedState: t.State(), Reads: t.reads.Load(), Queued: len(t.jobs), Dropped: t.dropped.Load(), Failed: t.failed.Load(),
 		Deferred: c.journal.waiting.Load(), Lost: map[string]string{}, Canary: c.canary.state()}
 	t.mu.Lock()
 	s.Unusable = maps.Clone(t.unread)

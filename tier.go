@@ -16,6 +16,7 @@ type tier struct {
 	codec codecID
 	jobs  chan job
 
+	reads   atomic.Uint64 // for requests
 	dropped atomic.Uint64 // writes for which the queue had no room
 	failed  atomic.Uint64 // writes that the tier refused
 	mu      sync.Mutex    // guards what follows
@@ -198,6 +199,7 @@ func (c *Cache) sharedLookup(ctx context.Context, sp *space, key string, withLog
 
 func (c *Cache) readShared(ctx context.Context, sp *space, key string, withLog bool) (lookup, error) {
 	for {
+		c.shared.reads.Add(1)
 		b, err := c.read(ctx, sp.class.stored(key), withLog)
 		if err != nil {
 			return lookup{}, err

@@ -2,6 +2,7 @@ package admin_test
 
 import (
 	"bufio"
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,9 +12,11 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/forebay-cache/forebay"
 	"github.com/forebay-cache/forebay/admin"
+	"github.com/klauspost/compress/gzhttp"
 )
 
 var errDown = errors.New("the origin is down")
@@ -219,6 +222,39 @@ func TestMetricsAgreeWithStatistics(t *testing.T) {
 		if !strings.Contains(w.Body.String(), line) {
 			t.Errorf("no line %q in\n%s", line, w.Body)
 		}
+	}
+}
+
+// Between the stream and the network stand what measures and what compresses: neither holds it back.
+func TestEventsAreNotHeldBack(t *testing.T) {
+	c, _ := open(t)
+	a := admin.New(c, quiet(admin.Options{}))
+	server := httptest.NewServer(a.Measure(gzhttp.GzipHandler(a.Handler())))
+	defer server.Close()
+	defer a.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	req, _ := http.NewRequestWithContext(ctx, "GET", server.URL+"/api/events", nil)
+	req.Header.Set("Accept-Encoding", "gzip") // the client does not unpack what it was told to ask for
+	res, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body := io.Reader(res.Body)
+	if res.Header.Get("Content-Encoding") == "gzip" {
+		if body, err = gzip.NewReader(res.Body); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lines := bufio.NewScanner(body)
+	lines.Buffer(nil, 1<<20)
+	seen := ""
+	for lines.Scan() && !strings.Contains(seen, "event: live") {
+		seen += lines.Text() + "\n"
+	}
+	if err := lines.Err(); err != nil || !strings.HasPrefix(seen, "event: stats\n") {
+		t.Errorf("%v after %.300s", err, seen)
 	}
 }
 

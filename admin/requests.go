@@ -254,5 +254,14 @@ func (m *measured) Write(p []byte) (int, error) {
 	return m.ResponseWriter.Write(p)
 }
 
+// FlushError implements what [http.ResponseController] looks for.
+func (m *measured) FlushError() error {
+	m.begins()
+	return http.NewResponseController(m.ResponseWriter).Flush()
+}
+
+// Flush implements [http.Flusher]: what compresses in between looks for nothing else.
+func (m *measured) Flush() { m.FlushError() }
+
 // Unwrap lets [http.ResponseController] reach the writer below.
 func (m *measured) Unwrap() http.ResponseWriter { return m.ResponseWriter }

@@ -17,7 +17,7 @@ type Point struct {
 	Requests      uint64                `json:"requests"`
 	Failed        uint64                `json:"failed" doc:"Answered with 5xx"`
 	OriginCalls   *int64                `json:"origin_calls" doc:"null: nobody counts them"`
-	SharedLookups uint64                `json:"shared_lookups"`
+	SharedLookups uint64                `json:"shared_lookups" doc:"Of requests"`
 	SharedErrors  uint64                `json:"shared_errors"`
 	SharedP50MS   *float64              `json:"shared_p50_ms" doc:"Since the start; null before the first look-up"`
 	NearBytes     uint64                `json:"near_bytes"`
@@ -160,9 +160,9 @@ func between(a, b forebay.Stats) Point {
 	}
 	if b.Shared != nil {
 		p.SharedP50MS = milliseconds(b.Shared.P50)
-		p.SharedLookups, p.SharedErrors = b.Shared.Lookups, b.Shared.Errors
+		p.SharedLookups, p.SharedErrors = b.Shared.Reads, b.Shared.Errors
 		if a.Shared != nil {
-			p.SharedLookups, p.SharedErrors = b.Shared.Lookups-a.Shared.Lookups, b.Shared.Errors-a.Shared.Errors
+			p.SharedLookups, p.SharedErrors = b.Shared.Reads-a.Shared.Reads, b.Shared.Errors-a.Shared.Errors
 		}
 	}
 	return p

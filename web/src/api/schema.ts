@@ -640,7 +640,10 @@ export interface components {
             seconds: number;
             /** Format: int64 */
             shared_errors: number;
-            /** Format: int64 */
+            /**
+             * Format: int64
+             * @description Of requests
+             */
             shared_lookups: number;
             /**
              * Format: double
