@@ -37,9 +37,18 @@ func (p *pair) failover(lag func()) {
 	for _, proxy := range p.proxies {
 		proxy.Hold()
 	}
+	p.promote(func() {})
+}
+
+// promote kills the master and leads everybody to the replica, who is the master then. Whoever is held
+// flows again after meanwhile has returned.
+func (p *pair) promote(meanwhile func()) {
 	p.master.Kill()
 	for _, proxy := range p.proxies {
 		proxy.Switch(p.replica)
+	}
+	meanwhile()
+	for _, proxy := range p.proxies {
 		proxy.Flow()
 	}
 	p.master, p.replica = p.replica, p.master

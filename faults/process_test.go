@@ -41,6 +41,8 @@ type line struct {
 	Version int    `json:"version"`
 	Call    int64  `json:"call"`
 	Return  int64  `json:"return"`
+	// Unconfirmed: the node said that it may not know everything.
+	Unconfirmed bool `json:"unconfirmed,omitempty"`
 }
 
 // beNode reads and writes at random until its input ends, and reports each operation.
@@ -83,8 +85,7 @@ func beNode(what []string) error {
 }
 
 func (n checkNode) operate(ctx context.Context, origin string, report func(line)) {
-	i := rand.IntN(checkKeys)
-	p := rand.IntN(100)
+	i, p := pick(rand.New(rand.NewPCG(rand.Uint64(), 0))), rand.IntN(100)
 	if p < 24 {
 		v, err := askOrigin(ctx, "POST", origin, i)
 		if err != nil {
@@ -106,11 +107,11 @@ func (n checkNode) operate(ctx context.Context, origin string, report func(line)
 	if p < 62 {
 		f, l.Kind = n.loose, "own"
 	}
-	v, err := f.Get(ctx, i)
-	if err != nil {
+	r := f.Do(ctx, i)
+	if r.Err != nil {
 		return
 	}
-	l.Version, l.Return = int(v), time.Now().UnixNano()
+	l.Version, l.Return, l.Unconfirmed = int(r.Value), time.Now().UnixNano(), r.Unconfirmed
 	report(l)
 }
 
@@ -213,10 +214,12 @@ func (ps *processes) readLines(i int, out io.Reader) {
 			k.strict.note(101+i, read{}, l.Version, call, end)
 		case "own":
 			k.own[own].note(101+i, read{}, l.Version, call, end)
+			k.others.read(l.Version, call, l.Unconfirmed)
 		default:
 			k.own[own].note(101+i, ack{l.Version}, nil, call, end)
 			if l.Kind == "ack" {
 				k.strict.note(101+i, ack{l.Version}, nil, call, end)
+				k.others.acked(l.Version, end)
 			}
 		}
 		ps.mu.Lock()

@@ -1,0 +1,154 @@
+package faults
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// A breaker kills, freezes and flushes by the plan; between faults it lets things be for a moment.
+type breaker struct {
+	t         *testing.T
+	server    *pair
+	processes *processes
+	plan      *rand.Rand
+	stop      chan struct{}
+	faulty    atomic.Bool
+	dying     atomic.Bool // a master answers that nobody follows any more
+	jumps     int
+}
+
+// afterDeath is how long after the death of a master what he alone had acknowledged may take to count
+// for everybody: design 4.2, what is left, the first case.
+const afterDeath = 3 * time.Second
+
+// A breakage breaks something for a while, and mends it.
+type breakage struct {
+	name string
+	do   func(b *breaker, while time.Duration)
+}
+
+var breakages = []breakage{
+	{"kill", func(b *breaker, d time.Duration) {
+		b.server.master.Kill()
+		b.pause(d)
+		b.server.master.Restart()
+	}},
+	{"freeze", func(b *breaker, d time.Duration) {
+		b.server.master.Freeze()
+		b.pause(d)
+		b.server.master.Thaw()
+	}},
+	{"flush", func(b *breaker, d time.Duration) {
+		b.server.master.Do("FLUSHALL")
+		b.pause(d)
+	}},
+	{"log", func(b *breaker, d time.Duration) { // what it says of the values is lost, and they are not
+		b.server.master.Do("DEL", "forebay:log")
+		b.pause(d)
+	}},
+	{"clock", (*breaker).jump},
+	{"node-frozen", func(b *breaker, d time.Duration) {
+		b.processes.freeze(b.plan.IntN(checkProcesses), func() { b.pause(d) })
+	}},
+	{"node-killed", func(b *breaker, d time.Duration) {
+		b.processes.kill(b.plan.IntN(checkProcesses))
+		b.pause(d)
+	}},
+	{"hold", func(b *breaker, d time.Duration) {
+		p := b.server.proxies[b.plan.IntN(len(b.server.proxies))]
+		p.Hold()
+		b.pause(d)
+		p.Flow()
+	}},
+	{"hold-long", func(b *breaker, _ time.Duration) { // longer than a node may be without a word
+		p := b.server.proxies[checkNodes-1]
+		p.Hold()
+		b.pause(statedLag + 1500*time.Millisecond)
+		p.Flow()
+	}},
+	{"failover", func(b *breaker, d time.Duration) { b.server.failover(func() { b.pause(d) }) }},
+	{"partition", (*breaker).partition},
+	{"dying", (*breaker).die},
+}
+
+// run breaks one thing after the other until it is stopped.
+func (b *breaker) run() {
+	all := breakages
+	if *aim != "" {
+		names := strings.Split(*aim, ",")
+		all = slices.DeleteFunc(slices.Clone(all), func(f breakage) bool { return !slices.Contains(names, f.name) })
+	}
+	for b.pause(time.Duration(100+b.plan.IntN(300)) * time.Millisecond) {
+		b.faulty.Store(true)
+		length := time.Duration(100+b.plan.IntN(500)) * time.Millisecond
+		all[b.plan.IntN(len(all))].do(b, length)
+		b.faulty.Store(false)
+	}
+}
+
+// pause returns false when the run is over.
+func (b *breaker) pause(d time.Duration) bool {
+	select {
+	case <-b.stop:
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
+
+// jump sets the log's clock ahead by hours, back, and ahead again, with the log lost when it is set back:
+// the IDs of one epoch say nothing in another.
+func (b *breaker) jump(d time.Duration) {
+	ahead := func() {
+		b.jumps++
+		b.server.master.Do("XSETID", "forebay:log", fmt.Sprintf("%d-0", time.Now().Add(time.Duration(b.jumps)*time.Hour).UnixMilli()))
+	}
+	ahead()
+	b.pause(d)
+	b.server.master.Do("DEL", "forebay:log")
+	b.pause(time.Duration(b.plan.IntN(5)) * time.Millisecond)
+	ahead()
+	b.pause(d / 2)
+}
+
+// partition fails over to a replica that has lagged, while one node has heard nothing of what is lost, and
+// for a while is the only one to talk to the new master.
+func (b *breaker) partition(d time.Duration) {
+	alone := b.server.proxies[checkNodes-1]
+	alone.Hold()
+	b.server.replica.Do("REPLICAOF", "NO", "ONE")
+	b.pause(40 * time.Millisecond)
+	for _, p := range b.server.proxies {
+		p.Hold()
+	}
+	b.server.promote(func() {
+		alone.Flow()
+		b.pause(150 * time.Millisecond)
+	})
+	b.pause(d / 2)
+}
+
+// die leaves a master that is no longer followed to two nodes for a while: what he acknowledges to them
+// he takes with him.
+func (b *breaker) die(d time.Duration) {
+	b.dying.Store(true)
+	b.server.replica.Do("REPLICAOF", "NO", "ONE")
+	for _, p := range b.server.proxies[checkNodes-1:] {
+		p.Hold()
+		p.Switch(b.server.replica)
+		p.Flow()
+	}
+	b.pause(100 * time.Millisecond)
+	for _, p := range b.server.proxies[:checkNodes-1] {
+		p.Hold()
+	}
+	b.server.promote(func() {})
+	time.Sleep(20 * time.Millisecond) // writes that were on their way when he died
+	b.dying.Store(false)
+	b.pause(d)
+}
