@@ -21,6 +21,7 @@ import (
 var (
 	operations = flag.Int("operations", 200_000, "how many operations TestLinearizable makes")
 	seed       = flag.Uint64("seed", 0, "plan of TestLinearizable; 0 draws one")
+	clients    = flag.Int("clients", 32, "how many run at the same time in TestLinearizable: fewer make it longer, and see more faults")
 	aim        = flag.String("aim", "", "faults of TestLinearizable, by name and comma; default all")
 )
 
@@ -97,10 +98,9 @@ func (k *checkedKey) raise(client int) int {
 }
 
 const (
-	checkNodes   = 3
-	checkKeys    = 14
-	coldKeys     = 4 // of them
-	checkClients = 32
+	checkNodes = 3
+	checkKeys  = 14
+	coldKeys   = 4 // of them
 
 	checkProcesses = 2
 )
@@ -174,7 +174,7 @@ func operate(nodes [checkNodes]checkNode, keys []*checkedKey, b *breaker) *count
 	var c counted
 	defer watch(&c)()
 	var work sync.WaitGroup
-	for client := range checkClients {
+	for client := range *clients {
 		random := rand.New(rand.NewPCG(*seed, uint64(client)+10))
 		work.Go(func() {
 			for c.made.Add(1) <= int64(*operations) {

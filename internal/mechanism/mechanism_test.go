@@ -126,7 +126,7 @@ var aims = map[string]string{
 // TestTheCheckerSees takes each of them out and lets random readers, writers and faults run: the history
 // must show it.
 func TestTheCheckerSees(t *testing.T) {
-	const operations, runs = 20_000, 8
+	const operations, runs = 20_000, 12
 	root := rootOf(t)
 	for _, m := range mechanisms {
 		aim, ok := aims[m.name]
@@ -136,7 +136,7 @@ func TestTheCheckerSees(t *testing.T) {
 		t.Run(m.name, func(t *testing.T) {
 			overlay := m.overlay(t, root)
 			for i := range runs {
-				out, err := goTest(filepath.Join(root, "faults"), "-overlay", overlay, "-timeout=180s", "-run", "Linearizable", ".", "-operations", fmt.Sprint(operations), "-aim", aim)
+				out, err := goTest(filepath.Join(root, "faults"), "-overlay", overlay, "-timeout=180s", "-run", "Linearizable", ".", "-operations", fmt.Sprint(operations), "-clients=16", "-aim", aim)
 				if strings.Contains(out, "build failed") {
 					t.Fatalf("does not compile:\n%s", out)
 				}
