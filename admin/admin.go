@@ -83,7 +83,8 @@ func New(c *forebay.Cache, o Options) *Admin {
 	}
 	a.series = newSeries(c.Stats())
 	a.unhook = c.Observe(a.activity)
-	a.working.Go(a.sample)
+	window := a.requests.open()
+	a.working.Go(func() { a.sample(window) })
 	return a
 }
 
@@ -100,11 +101,10 @@ func (a *Admin) Close() {
 // sampleEvery is how often the figures are looked at: the finest step of the time series.
 const sampleEvery = time.Second
 
-// sample takes the figures of each second until Close.
-func (a *Admin) sample() {
+// sample takes the figures of each second until Close, and the requests of a window.
+func (a *Admin) sample(window *window) {
 	tick := time.NewTicker(sampleEvery)
 	defer tick.Stop()
-	window := a.requests.open()
 	for {
 		select {
 		case now := <-tick.C:
