@@ -33,7 +33,9 @@ const (
 	halfLife = time.Minute
 )
 
-func newKeys() *keys { return &keys{asked: map[string]*counted{}, missing: map[string]*counted{}} }
+func newKeys() *keys {
+	return &keys{asked: map[string]*counted{}, missing: map[string]*counted{}, aged: time.Now()}
+}
 
 // note counts the look-ups of one request, which stands for weight of them.
 func (k *keys) note(steps []Step, weight uint64) {
