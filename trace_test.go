@@ -3,6 +3,7 @@ package forebay_test
 import (
 	"context"
 	"errors"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -48,7 +49,7 @@ func TestATraceTellsTheWay(t *testing.T) {
 	steps := func(f *forebay.Func[string, string], p, want string) {
 		t.Helper()
 		f.Do(ctx, p)
-		if got := w.take(); got != want {
+		if got := w.take(); !regexp.MustCompile("^" + want + "$").MatchString(got) {
 			t.Errorf("%s: %q, want %q", p, got, want)
 		}
 	}
@@ -60,7 +61,8 @@ func TestATraceTellsTheWay(t *testing.T) {
 	if _, err := a.Invalidate(context.Background(), forebay.InClass("c")); err != nil {
 		t.Fatal(err)
 	}
-	steps(fa, "x", "near invalidated, shared invalidated, lease taken, origin loaded")
+	// The sweep may have been there already.
+	steps(fa, "x", "near (invalidated|absent), shared (invalidated|absent), lease taken, origin loaded")
 }
 
 func TestTwoTracesAreBothTold(t *testing.T) {

@@ -42,7 +42,7 @@ func (a *Admin) register(mux *http.ServeMux, all bool) huma.API {
 	get(api, "series", "/api/series", "Figures over time: 10 minutes by the second, 2 hours by 10 seconds, 2 days by the minute", a.readSeries)
 	get(api, "topology", "/api/topology", "The parts as they are connected now, and what flows between them", reading(a.Topology))
 	for _, path := range []string{"/health", "/health/ready"} {
-		register(api, huma.Operation{OperationID: "health" + path[len("/health"):], Method: http.MethodGet, Path: path, Summary: "The verdict, with its reasons", Errors: []int{http.StatusServiceUnavailable}}, a.health)
+		huma.Register(api, huma.Operation{OperationID: "health" + path[len("/health"):], Method: http.MethodGet, Path: path, Summary: "The verdict, with its reasons", Errors: []int{http.StatusServiceUnavailable}}, a.health)
 	}
 	get(api, "live", "/health/live", "Whether the process can answer at all", a.live)
 	a.registerEvents(api, all)
@@ -63,17 +63,17 @@ func (a *Admin) registerGuarded(api huma.API) {
 			Errors: []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusUnprocessableEntity},
 		}
 	}
-	register(api, guarded("keys", http.MethodGet, "/api/keys", "Keys that are asked for most, that miss most, and that expire next"), a.readKeys)
-	register(api, guarded("entries", http.MethodGet, "/api/entries", "What the near tier holds, all or what an invalidation would reach"), a.readEntries)
-	register(api, guarded("requests", http.MethodGet, "/api/requests", "Recent requests with their way through the parts"), reading(a.Requests))
-	register(api, guarded("activity", http.MethodGet, "/api/activity", "Invalidations with their receipts, changes of state, drills, and what operators did"), reading(a.Activity))
+	huma.Register(api, guarded("keys", http.MethodGet, "/api/keys", "Keys that are asked for most, that miss most, and that expire next"), a.readKeys)
+	huma.Register(api, guarded("entries", http.MethodGet, "/api/entries", "What the near tier holds, all or what an invalidation would reach"), a.readEntries)
+	huma.Register(api, guarded("requests", http.MethodGet, "/api/requests", "Recent requests with their way through the parts"), reading(a.Requests))
+	huma.Register(api, guarded("activity", http.MethodGet, "/api/activity", "Invalidations with their receipts, changes of state, drills, and what operators did"), reading(a.Activity))
 	invalidate := guarded("invalidate", http.MethodPost, "/api/invalidate", "Remove or expire what a key, a tag, a class, a pattern or everything covers")
 	invalidate.Responses = map[string]*huma.Response{"202": {Description: "It counts on this node, and everywhere once the log can be reached"}}
-	register(api, invalidate, a.invalidate)
-	register(api, guarded("drill", http.MethodPost, "/api/drill", "Take the shared tier away for a while, and report what that did"), a.drill)
+	huma.Register(api, invalidate, a.invalidate)
+	huma.Register(api, guarded("drill", http.MethodPost, "/api/drill", "Take the shared tier away for a while, and report what that did"), a.drill)
 	signIn := guarded("sign-in", http.MethodPost, "/api/sign-in", "Give the token once, for a cookie that stands for it")
 	signIn.Middlewares, signIn.Security = huma.Middlewares{a.sameOrigin(api)}, nil
-	register(api, signIn, a.signIn)
+	huma.Register(api, signIn, a.signIn)
 }
 
 // newAPI describes the operations as they are registered.
@@ -105,11 +105,7 @@ func reading[T any](read func() T) func(context.Context, *struct{}) (*answer[T],
 }
 
 func get[I, O any](api huma.API, id, path, summary string, h func(context.Context, *I) (*O, error)) {
-	register(api, huma.Operation{OperationID: id, Method: http.MethodGet, Path: path, Summary: summary}, h)
-}
-
-func register[I, O any](api huma.API, op huma.Operation, h func(context.Context, *I) (*O, error)) {
-	huma.Register(api, op, h)
+	huma.Register(api, huma.Operation{OperationID: id, Method: http.MethodGet, Path: path, Summary: summary}, h)
 }
 
 // safeHeaders are on every answer: no cache keeps it, no page frames it. It is no request of the cache's

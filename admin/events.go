@@ -96,7 +96,7 @@ func (a *Admin) registerEvents(api huma.API, all bool) {
 			Content:     map[string]*huma.MediaType{"text/event-stream": {Schema: live}},
 		}},
 	}
-	register(api, op, func(_ context.Context, in *overviewRequest) (*huma.StreamResponse, error) {
+	huma.Register(api, op, func(_ context.Context, in *overviewRequest) (*huma.StreamResponse, error) {
 		if a.feed.readers.Add(1) > maxReaders {
 			a.feed.readers.Add(-1)
 			return nil, huma.Error503ServiceUnavailable(fmt.Sprintf("%d pages are watching already: close one", maxReaders))
