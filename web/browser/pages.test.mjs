@@ -81,7 +81,7 @@ describe('the pages', { timeout: 200_000 }, () => {
     await page.goto(`${world.admin}/architecture`);
     const shared = page.getByRole('button', { name: /^Shared tier\s?: works/ });
     await shared.waitFor();
-    assert.ok((await page.locator('.flow-moves').count()) > 3, 'edges with traffic move');
+    await until('edges with traffic move', async () => (await page.locator('.flow-moves').count()) > 3);
     await shared.focus();
     await page.keyboard.press('Enter');
     const drawer = page.getByRole('dialog');
