@@ -53,7 +53,11 @@ func (k *keys) note(steps []Step, weight uint64) {
 			}
 		case "origin", "wait":
 			if s.Key != "" {
-				count(k.missing, s, weight, firstOf(loaded[s.Key], "absent"))
+				if loaded[s.Key] == "" { // a strict class that cannot be confirmed looks nowhere
+					loaded[s.Key] = "unconfirmed"
+					count(k.asked, s, weight, "")
+				}
+				count(k.missing, s, weight, loaded[s.Key])
 			}
 		}
 	}
