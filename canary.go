@@ -9,9 +9,13 @@ import (
 	"time"
 )
 
-// canaryEvery is how often a cache proves to itself that its shared tier works. A single failure may
-// be chance; the second one is said.
-const canaryEvery = 3 * time.Second
+const (
+	// canaryEvery is how often a cache proves to itself that its shared tier works. A single failure may
+	// be chance; the second one is said.
+	canaryEvery = 3 * time.Second
+	// canaryAgain is how soon it looks again after a failure, and at the earliest when a write was refused.
+	canaryAgain = 500 * time.Millisecond
+)
 
 // A canary is an entry that goes the whole way every few seconds: stored, read back, invalidated, gone.
 // A tier that answers but does not keep what it is given, or an invalidation that reaches nothing, would
@@ -40,22 +44,31 @@ func newCanary(c *Cache) *canary {
 	return &canary{cache: c, space: sp, key: string(appendEscaped([]byte(sp.prefix), c.options.Node)) + "," + rand.Text() + ","}
 }
 
-// sing lets it go its way until ctx ends.
+// sing lets it go its way until ctx ends: every so often, and soon when there is doubt.
 func (k *canary) sing(ctx context.Context, every time.Duration) {
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	for {
+	again := min(canaryAgain, every)
+	for pause := every; ; {
 		select {
-		case <-tick.C:
-			k.note(k.fly(ctx))
+		case <-time.After(pause):
+		case <-k.cache.shared.doubts:
+		case <-ctx.Done():
+			return
+		}
+		pause = every
+		if !k.note(k.fly(ctx)) {
+			pause = again
+		}
+		select {
+		case <-time.After(again):
+			pause -= again
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-// note remembers how it went. A tier that is away has its own words.
-func (k *canary) note(err error) {
+// note remembers how it went and returns whether it went well. A tier that is away has its own words.
+func (k *canary) note(err error) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if err == nil || errors.Is(err, ErrAway) || errors.Is(err, context.Canceled) {
@@ -63,15 +76,16 @@ func (k *canary) note(err error) {
 			k.cache.logger.Info("forebay: the canary lives: the shared tier works again")
 		}
 		k.failures, k.problem = 0, ""
-		return
+		return true
 	}
 	if k.failures++; k.failures < 2 {
-		return
+		return false
 	}
 	if k.problem == "" {
 		k.cache.logger.Warn("forebay: the canary died: the shared tier answers and does not work", "error", err)
 	}
 	k.problem = err.Error()
+	return false
 }
 
 // state is what is wrong, or "".

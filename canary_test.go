@@ -75,6 +75,36 @@ func TestCanary(t *testing.T) {
 	}
 }
 
+// TestARefusedWriteIsSaidSoon: the tier answers, so nothing else would notice before the canary's next turn.
+func TestARefusedWriteIsSaidSoon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tier := &faulty{Shared: forebay.NewMemory()}
+		c, err := forebay.Open(t.Context(), forebay.Options{Shared: tier, Classes: []forebay.Class{{Name: "k"}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		f, err := forebay.Wrap(c, "k", func(context.Context, int) (int, error) { return 1, nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(4 * time.Second) // the canary has just been away
+		tier.fault.Store("full")
+		if _, err := f.Get(t.Context(), 1); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		if s := c.Stats(); s.Mode != forebay.Degraded {
+			t.Errorf("%s, a second after a write was refused", s.Mode)
+		}
+		tier.fault.Store("")
+		time.Sleep(time.Second)
+		if s := c.Stats(); s.Mode != forebay.TwoTier {
+			t.Errorf("%s, a second after it was mended: %s", s.Mode, s.Shared.Canary)
+		}
+	})
+}
+
 func TestWhyNothingIsStored(t *testing.T) {
 	c, err := forebay.Open(t.Context(), forebay.Options{Classes: []forebay.Class{{Name: "off", TTL: -1, StaleIfError: -1}, {Name: "on"}}})
 	if err != nil {

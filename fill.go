@@ -44,10 +44,14 @@ func (s *Space[V]) begin(ctx context.Context, key string, how beginning) *Fill[V
 		if f.flight, f.leads, f.found, after = s.cache.flights.begin(ctx, s.space, key, how); after == nil {
 			return f
 		}
+		step := beginStep(ctx, PartWait, s.space, key)
 		select {
 		case <-after:
 		case <-ctx.Done():
 			f.err = ctx.Err()
+		}
+		step.end("began too early", f.err)
+		if f.err != nil {
 			return f
 		}
 	}

@@ -32,9 +32,10 @@ func (c *Cache) tracedLease(f *flight, patient bool) (answered bool, err error) 
 }
 
 // lease takes the lease of a flight's key, or waits for the answer of the node that holds it. It
-// reports whether the flight was answered so. Where the tier is away everybody loads.
+// reports whether the flight was answered so. Where the tier is away everybody loads, and so does who
+// could not confirm: no other node's answer would do for him, so he must not wait for it.
 func (c *Cache) lease(f *flight, patient bool) (answered bool, err error) {
-	if !c.ready() || f.stamp.Epoch == "" {
+	if !c.ready() || f.stamp.Epoch == "" || f.since > 0 {
 		return false, nil
 	}
 	token := rand.Text()
@@ -71,7 +72,7 @@ func (c *Cache) lease(f *flight, patient bool) (answered bool, err error) {
 // elsewhere returns what another node has loaded meanwhile, if it may answer the flight: fresh, newer
 // than what this node holds, and not from before anything it knew when the flight began.
 func (c *Cache) elsewhere(f *flight, b []byte) *entry {
-	if b == nil || f.anyway || f.since > 0 {
+	if b == nil || f.anyway {
 		return nil
 	}
 	e, v, ahead, err := c.unseal(f.space, f.key, b)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -74,6 +75,45 @@ func TestAnInvalidationInFlight(t *testing.T) {
 		<-acknowledged
 		if r := f.Do(ctx, "a"); r.Value != v {
 			t.Errorf("read %d (%s %s) after %d was acknowledged", r.Value, r.Status, r.Tier, v)
+		}
+	})
+}
+
+// A mutedLog is a tier whose log cannot be read while it is muted; its values and leases work.
+type mutedLog struct {
+	*forebay.Memory
+	muted atomic.Bool
+}
+
+func (m *mutedLog) Read(ctx context.Context, head forebay.Stamp) (forebay.Reading, error) {
+	if m.muted.Load() {
+		return forebay.Reading{}, errFull
+	}
+	return m.Memory.Read(ctx, head)
+}
+
+func (m *mutedLog) GetAndRead(ctx context.Context, key string, head forebay.Stamp) ([]byte, forebay.Reading, error) {
+	if m.muted.Load() {
+		return nil, forebay.Reading{}, errFull
+	}
+	return m.Memory.GetAndRead(ctx, key, head)
+}
+
+// A strict read that could not confirm takes no other node's answer, so it does not wait for one either.
+func TestWhoCouldNotConfirmDoesNotWaitForALease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &mutedLog{Memory: forebay.NewMemory()}
+		node := func(s forebay.Shared, took time.Duration) *forebay.Func[string, int] {
+			c := open(t, forebay.Options{Shared: s, Logger: slog.New(slog.DiscardHandler), Classes: []forebay.Class{{Name: "c", Strict: true}}})
+			return wrap(t, c, "c", (&origin{took: took}).load, tagged())
+		}
+		slow, quick := node(m.Memory, 10*time.Second), node(m, 10*time.Millisecond)
+		go slow.Get(ctx, "a") // holds the lease for as long as it loads
+		time.Sleep(second)
+		m.muted.Store(true)
+		begun := time.Now()
+		if _, err := quick.Get(ctx, "a"); err != nil || time.Since(begun) > 10*time.Millisecond {
+			t.Errorf("%v after %s", err, time.Since(begun))
 		}
 	})
 }

@@ -16,6 +16,7 @@ type tier struct {
 	codec codecID
 	jobs  chan job
 
+	doubts  chan struct{} // rings the canary: a write was refused
 	reads   atomic.Uint64 // for requests
 	dropped atomic.Uint64 // writes for which the queue had no room
 	failed  atomic.Uint64 // writes that the tier refused
@@ -37,7 +38,7 @@ const (
 )
 
 func newTier(s Shared, c Codec) *tier {
-	return &tier{Shared: s, codec: c.id(), jobs: make(chan job, queueLength), unread: map[string]uint64{}}
+	return &tier{Shared: s, codec: c.id(), jobs: make(chan job, queueLength), doubts: make(chan struct{}, 1), unread: map[string]uint64{}}
 }
 
 // unusable counts what could not be used, by reason.
@@ -81,6 +82,10 @@ func (t *tier) write(stopped context.Context, wall func(int64) time.Time, now fu
 func (t *tier) try(ctx context.Context, j job, wall func(int64) time.Time, now func() int64) {
 	if err := t.do(ctx, j, wall, now); err != nil {
 		t.failed.Add(1)
+		select {
+		case t.doubts <- struct{}{}:
+		default:
+		}
 	}
 }
 

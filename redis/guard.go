@@ -101,16 +101,17 @@ func (t *Tier) deadline(ctx context.Context, budget time.Duration) (context.Cont
 	if s := t.span.Load(); s != nil && now.Before(s.until) {
 		return s.ctx, func() {}
 	}
-	limited, cancel := context.WithTimeout(mayDial(context.Background(), dialNever), budget+spanFor)
-	s := &span{ctx: limited, until: now.Add(spanFor)}
+	limited, cancel := context.WithTimeout(mayDial(context.Background(), dialNever), budget)
+	s := &span{ctx: limited, until: now.Add(budget / spanPart)}
 	t.span.Store(s)
 	// Its own timer ends it; nobody who shares it may.
 	context.AfterFunc(limited, cancel)
 	return s.ctx, func() {}
 }
 
-// spanFor is how long a shared deadline takes in new operations: what it may be late by.
-const spanFor = 5 * time.Millisecond
+// spanPart is for how much of the budget a shared deadline takes in new operations: what the last of them
+// may lack of theirs.
+const spanPart = 10
 
 // A span is a deadline that operations share.
 type span struct {
