@@ -20,13 +20,14 @@ import (
 
 // Options configure [Open]. The zero Options work.
 type Options struct {
-	DataFile      string         // default: memory
-	OriginLatency origin.Latency // of each call of the partner API; the zero Latency is none
-	NearBytes     int64          // default: the library's
-	Shared        forebay.Shared // the tier that nodes share; the platform does not close it. Default: none
-	Journal       string         // file of the invalidations that the log does not have yet; default: memory
-	Secret        []byte         // keys the hashes of sessions; nodes that share a tier need the same
-	Assistant     Assistant      // default: the embedded one
+	DataFile      string          // default: memory
+	OriginLatency origin.Latency  // of each call of the partner API; the zero Latency is none
+	Classes       []forebay.Class // default: Classes; others must have the same names
+	NearBytes     int64           // default: the library's
+	Shared        forebay.Shared  // the tier that nodes share; the platform does not close it. Default: none
+	Journal       string          // file of the invalidations that the log does not have yet; default: memory
+	Secret        []byte          // keys the hashes of sessions; nodes that share a tier need the same
+	Assistant     Assistant       // default: the embedded one
 	Version       string
 	Logger        *slog.Logger // default slog.Default()
 }
@@ -56,12 +57,15 @@ func Open(ctx context.Context, o Options) (*Platform, error) {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
+	if o.Classes == nil {
+		o.Classes = Classes
+	}
 	api, err := origin.Open(ctx, o.DataFile, o.OriginLatency)
 	if err != nil {
 		return nil, err
 	}
 	cache, err := forebay.Open(ctx, forebay.Options{
-		Classes:    Classes,
+		Classes:    o.Classes,
 		NearBytes:  o.NearBytes,
 		Shared:     o.Shared,
 		Journal:    o.Journal,

@@ -3,7 +3,6 @@ package redis_test
 import (
 	"fmt"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -20,11 +19,7 @@ func clusterURL(servers []*redistest.Server) string {
 // owner is the master that has the slot of a key.
 func owner(t *testing.T, masters []*redistest.Server, key string) int {
 	t.Helper()
-	slot, err := strconv.Atoi(strings.TrimPrefix(masters[0].Do("CLUSTER", "KEYSLOT", key), ":"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return slot * len(masters) / 16384
+	return redistest.SlotOf(masters[0], key) * len(masters) / redistest.Slots
 }
 
 func TestCluster(t *testing.T) {
@@ -123,7 +118,7 @@ func TestClusterMovesTheLog(t *testing.T) {
 	a, b := start(t, url, o), start(t, url, o)
 	a.twoTier()
 	b.twoTier()
-	slot := strings.TrimPrefix(servers[0].Do("CLUSTER", "KEYSLOT", "forebay:log"), ":")
+	slot := strconv.Itoa(redistest.SlotOf(servers[0], "forebay:log"))
 	from := owner(t, servers[:masters], "forebay:log")
 	to := (from + 1) % masters
 	move := map[int]func(){

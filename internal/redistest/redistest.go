@@ -26,6 +26,7 @@ type Server struct {
 	cmd  *exec.Cmd
 
 	command []string // instead of all arguments
+	clock   string   // file that says how far its clock is off; "" has the machine's
 	loads   bool     // it may be loading when it is started
 }
 
@@ -68,6 +69,7 @@ func (s *Server) Restart() {
 		args = s.command
 	}
 	s.cmd = exec.Command(path, args...)
+	s.cmd.Env = s.environment()
 	// The server must not outlive a test process that is killed.
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := s.cmd.Start(); err != nil {
@@ -210,8 +212,18 @@ func (s *Server) Sentinel(name string) string {
 	return watcher.Addr()
 }
 
-// slots is how many slots a cluster has.
-const slots = 16384
+// Slots is how many slots a cluster has.
+const Slots = 16384
+
+// SlotOf asks a server of a cluster for the slot of a key.
+func SlotOf(s *Server, key string) int {
+	s.t.Helper()
+	slot, err := strconv.Atoi(strings.TrimPrefix(s.Do("CLUSTER", "KEYSLOT", key), ":"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return slot
+}
 
 // Cluster starts a cluster of masters, each with a replica, and waits until it is ready. The servers are
 // the masters, then their replicas.
@@ -226,7 +238,7 @@ func Cluster(t testing.TB, masters int) []*Server {
 			s.Do("CLUSTER", "MEET", "127.0.0.1", strconv.Itoa(all[0].Port))
 		}
 		if i < masters {
-			s.Do("CLUSTER", "ADDSLOTSRANGE", strconv.Itoa(i*slots/masters), strconv.Itoa((i+1)*slots/masters-1))
+			s.Do("CLUSTER", "ADDSLOTSRANGE", strconv.Itoa(i*Slots/masters), strconv.Itoa((i+1)*Slots/masters-1))
 		}
 	}
 	for i, s := range all[masters:] {

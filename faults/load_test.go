@@ -1,0 +1,214 @@
+package faults
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http/httptest"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/forebay-cache/forebay"
+)
+
+// A history is what was acknowledged of one organisation's first partner: its names, in order.
+type history struct {
+	mu    sync.Mutex // one writer at a time
+	last  atomic.Int64
+	acked atomic.Int64
+}
+
+// load is the platform's mix, at a rate, for as long as it is not stopped.
+type load struct {
+	w    *world
+	stop chan struct{}
+	done sync.WaitGroup
+
+	mu     sync.Mutex // guards what follows
+	taken  []took
+	failed []string
+	stale  []string
+	writes int
+}
+
+type took struct {
+	at   time.Time
+	took time.Duration
+}
+
+// run begins a load. Requests start at their time, whether earlier ones have ended or not.
+func (w *world) run(perSecond int) *load {
+	l := &load{w: w, stop: make(chan struct{})}
+	l.done.Go(func() {
+		every := time.Second / time.Duration(perSecond)
+		next := time.Now()
+		for i := 0; ; i++ {
+			select {
+			case <-l.stop:
+				return
+			default:
+			}
+			if wait := time.Until(next); wait > 0 {
+				time.Sleep(wait)
+			}
+			next = next.Add(every)
+			l.done.Go(func() { l.request(i) })
+		}
+	})
+	return l
+}
+
+func (l *load) end() {
+	close(l.stop)
+	l.done.Wait()
+}
+
+// request makes the i-th request of the mix.
+func (l *load) request(i int) {
+	n := l.w.nodes[i%len(l.w.nodes)]
+	org := (i / 7) % len(organisations)
+	name := organisations[org]
+	switch i % 50 {
+	case 0:
+		l.write(n, org)
+	case 1, 2, 3, 4, 5, 6, 7, 8, 9, 10:
+		l.ask(n, "GET", fmt.Sprintf("/api/templates?cleanroom_id=cr-%d", i%40+1), "")
+	case 11, 12, 13, 14, 15:
+		l.ask(n, "GET", "/api/status", "")
+	case 16, 17, 18, 19:
+		l.ask(n, "POST", "/api/chat", fmt.Sprintf(`{"org_id":%q,"message":"Which partners are in retail? %d"}`, name, i%20))
+	default:
+		h := &l.w.orgs[org]
+		least := h.acked.Load()
+		body := l.ask(n, "GET", "/api/partners?org_id="+name, "")
+		if got := version(body, l.w.first[org]); body != "" && got < least {
+			l.mu.Lock()
+			l.stale = append(l.stale, fmt.Sprintf("%s: read version %d after %d was acknowledged", name, got, least))
+			l.mu.Unlock()
+		}
+	}
+}
+
+// write changes a partner, one version after the other.
+func (l *load) write(n *node, org int) {
+	h := &l.w.orgs[org]
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	v := h.last.Add(1)
+	if l.ask(n, "PUT", "/api/partners/"+l.w.first[org], fmt.Sprintf(`{"name":"version %d"}`, v)) != "" {
+		// A receipt of an invalidation that waits for the log promises nothing to other nodes yet.
+		if n.platform.Cache().Stats().Shared == nil || n.platform.Cache().Stats().Shared.Deferred == 0 {
+			h.acked.Store(v)
+		}
+		l.mu.Lock()
+		l.writes++
+		l.mu.Unlock()
+	}
+}
+
+// version reads which version of a partner a list shows; 0 before the first. It is no parser: what checks
+// must not take the processor from what is measured.
+func version(body, id string) int64 {
+	_, rest, _ := strings.Cut(body, `"id":"`+id+`"`)
+	rest, _, _ = strings.Cut(rest, "}")
+	_, rest, _ = strings.Cut(rest, `"name":"version `)
+	digits, _, _ := strings.Cut(rest, `"`)
+	v, _ := strconv.ParseInt(digits, 10, 64)
+	return v
+}
+
+// ask makes a request and returns the body of a good answer.
+func (l *load) ask(n *node, method, path, body string) string {
+	var from io.Reader
+	if body != "" {
+		from = strings.NewReader(body)
+	}
+	req := httptest.NewRequest(method, "http://platform"+path, from)
+	rec := httptest.NewRecorder()
+	req = req.WithContext(forebay.WithTrace(req.Context(), &forebay.Trace{Step: n.origin.step}))
+	begun := time.Now()
+	n.handler.ServeHTTP(rec, req)
+	ended := time.Now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.taken = append(l.taken, took{begun, ended.Sub(begun)})
+	if rec.Code >= 500 {
+		l.failed = append(l.failed, fmt.Sprintf("%s %s: %d %s", method, path, rec.Code, rec.Body))
+		return ""
+	}
+	return rec.Body.String()
+}
+
+// A latency sums requests up.
+type latency struct {
+	requests     int
+	p99, slowest time.Duration
+}
+
+// since sums up the requests that began in a span.
+func (l *load) since(from, to time.Time) latency {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var all []time.Duration
+	for _, t := range l.taken {
+		if !t.at.Before(from) && t.at.Before(to) {
+			all = append(all, t.took)
+		}
+	}
+	n := len(all)
+	if n == 0 {
+		return latency{}
+	}
+	slices.Sort(all)
+	return latency{n, all[n*99/100], all[n-1]}
+}
+
+// loads is how often the nodes' origins were asked so far, and how many loads failed.
+func (w *world) loads() (n, failed uint64) {
+	for _, node := range w.nodes {
+		for _, c := range node.platform.Cache().Stats().Classes {
+			n += c.Loads
+			failed += c.LoadErrors
+		}
+	}
+	return n, failed
+}
+
+// An origin is what one node asked of it.
+type origin struct {
+	mu    sync.Mutex // guards what follows
+	loads map[string][]span
+}
+
+type span struct{ begun, ended time.Time }
+
+func (o *origin) step(_ context.Context, s forebay.Step) {
+	if s.Part != forebay.PartOrigin {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.loads == nil {
+		o.loads = map[string][]span{}
+	}
+	o.loads[s.Key] = append(o.loads[s.Key], span{s.Begun, s.Begun.Add(s.Took)})
+}
+
+// atOnce is the most loads of one key that ran at the same time.
+func (o *origin) atOnce() (most int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, spans := range o.loads {
+		slices.SortFunc(spans, func(a, b span) int { return a.begun.Compare(b.begun) })
+		var running []span
+		for _, s := range spans {
+			running = append(slices.DeleteFunc(running, func(r span) bool { return !r.ended.After(s.begun) }), s)
+			most = max(most, len(running))
+		}
+	}
+	return most
+}

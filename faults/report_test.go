@@ -1,0 +1,69 @@
+package faults
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"time"
+)
+
+// The targets of the report.
+const (
+	mostAdded   = time.Millisecond // to the p99, once degraded was said
+	mostDelayed = budget + 10*time.Millisecond
+	saidWithin  = 2 * time.Second
+	wellWithin  = 3 * time.Second
+)
+
+func report(near, loading latency, results []result) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, `# Reliability
+
+> What the platform's callers notice when something breaks. Written by `+"`make faults`"+` on %d cores, %s: two nodes in one process, %d requests a second of the platform's mix, each fault for %s. [Operations](operations.md) says what to do.
+
+The same load on the nodes' near tiers alone: p99 %s, slowest %s. Three of five requests of the mix are for a strict class (partner_data): while its node cannot confirm that it knows every invalidation, each of them is loaded from the origin, one load at a time for each key. So the near tiers alone are also measured with the strict classes loading: p99 %s, slowest %s. *Added* is the p99 from when degraded was said, less that one.
+
+All figures are of requests through the handlers, without a network. The nodes, their origin, what asks them, and what stands between them and the servers share one process, which collects garbage at GOGC=%d.
+
+| fault | requests | failed | older than promised | p99 | slowest | p99 once said | added | loads | of one key at once | degraded said after | healed after |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
+`, runtime.NumCPU(), runtime.Version(), *rate, *duration, ms(near.p99), ms(near.slowest), ms(loading.p99), ms(loading.slowest), collectAt)
+	for _, r := range results {
+		p99, added, said := "", "", "not: it goes on"
+		if r.degradedIn >= 0 {
+			p99, added, said = ms(r.afterwards.p99), ms(r.afterwards.p99-loading.p99), ms(r.degradedIn)
+		}
+		fmt.Fprintf(&b, "| %s | %d | %d | %d | %s | %s | %s | %s | %d | %d | %s | %s |\n",
+			r.name, r.requests, r.failed, r.stale, ms(r.p99), ms(r.slowest), p99, added, r.loads, r.atOnce, said, ms(r.healedIn))
+	}
+	b.WriteString(`
+Healed is counted from when the server is well again: started, reachable, or its replica made the master.
+
+A failover makes the cache cold once: what the old master had acknowledged and its replica never got is unknown, so nothing from before is served, stale or not. That is why serving stale makes no difference to its loads.
+
+Targets: nothing fails, nothing is older than promised, no request waits longer than the budget (50 ms) and 10 ms more, added is under 1 ms, degraded is said within 2 s, healed within 3 s, and one load of a key at a time on a node, with one more beside it that an invalidation has called for.
+`)
+	if missed := misses(loading, results); len(missed) > 0 {
+		b.WriteString("\nMissed in this run:\n\n- " + strings.Join(missed, "\n- ") + "\n")
+	}
+	return b.String()
+}
+
+func misses(loading latency, results []result) (missed []string) {
+	for _, r := range results {
+		miss := func(what string, is, limit time.Duration) {
+			if is > limit {
+				missed = append(missed, fmt.Sprintf("%s: %s %s, target %s", r.name, what, ms(is), ms(limit)))
+			}
+		}
+		miss("slowest", r.slowest, mostDelayed)
+		if r.degradedIn >= 0 {
+			miss("added", r.afterwards.p99-loading.p99, mostAdded)
+			miss("degraded said after", r.degradedIn, saidWithin)
+		}
+		miss("healed after", r.healedIn, wellWithin)
+	}
+	return missed
+}
+
+func ms(d time.Duration) string { return fmt.Sprintf("%.1f ms", float64(d)/float64(time.Millisecond)) }
