@@ -170,7 +170,7 @@ func (c *Cache) start(ctx context.Context) {
 		c.workers.Go(func() { c.canary.sing(working, every) })
 	}
 	for range queueWorkers {
-		c.workers.Go(func() { c.shared.write(working, c.wall, c.now) })
+		c.workers.Go(func() { c.shared.write(working, c.now) })
 	}
 }
 

@@ -111,7 +111,7 @@ func (k *canary) fly(ctx context.Context) error {
 	e.number.Store(number)
 	e.fresh = now + int64(time.Minute)
 	e.stale, e.dead = e.fresh, e.fresh
-	if err := c.shared.put(ctx, job{entry: e, key: k.key}, time.Minute, c.wall); err != nil {
+	if err := c.shared.put(ctx, job{entry: e, key: k.key}, now); err != nil {
 		return fmt.Errorf("a value cannot be stored: %w", err)
 	}
 	v, found, err := k.look(ctx, token)

@@ -50,7 +50,8 @@ var (
 	errChecksum = errors.New("checksum")
 	errOtherKey = errors.New("other-key")
 	errDecode   = errors.New("decode")
-	errAhead    = errors.New("ahead") // of everything that this node can read of the log
+	errFuture   = errors.New("future") // made later than now: the tier's clock was set back, and the age cannot be told
+	errAhead    = errors.New("ahead")  // of everything that this node can read of the log
 )
 
 var crcTable = crc32.MakeTable(crc32.Castagnoli)

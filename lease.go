@@ -23,9 +23,12 @@ func (c *Cache) tracedLease(f *flight, patient bool) (answered bool, err error) 
 	}
 	step := beginStep(f.ctx, PartLease, f.space, f.key)
 	answered, err = c.lease(f, patient)
-	found := "taken"
-	if answered {
+	found := "not taken" // the tier does not answer: everybody loads
+	switch {
+	case answered:
 		found = "loaded elsewhere"
+	case c.flights.holdsLease(f):
+		found = "taken"
 	}
 	step.end(found, err)
 	return answered, err
@@ -103,6 +106,12 @@ func (fs *flights) leased(f *flight, token string) {
 			}
 		}
 	})
+}
+
+func (fs *flights) holdsLease(f *flight) bool {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	return f.token != ""
 }
 
 func (c *Cache) release(key, token string) { c.shared.enqueue(job{key: key, token: token}) }

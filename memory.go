@@ -226,6 +226,9 @@ func (m *Memory) Scan(_ context.Context, _ uint64, prefix string) ([]Scanned, ui
 	return out, 0, nil
 }
 
+// Clock implements [Shared].
+func (m *Memory) Clock() time.Time { return time.Now() }
+
 // State implements [Shared].
 func (m *Memory) State() SharedState {
 	return SharedState{Connected: true, Version: "memory", Breaker: "closed"}

@@ -46,6 +46,9 @@ type Shared interface {
 	// and where to go on: 0 begins, and is returned at the end.
 	Scan(ctx context.Context, cursor uint64, prefix string) (found []Scanned, next uint64, err error)
 
+	// Clock is the tier's own, which all nodes agree on to within a second, however theirs are set: ages
+	// of values are told by it.
+	Clock() time.Time
 	// State says how the tier is.
 	State() SharedState
 	// Close ends the tier's own work. It is safe to call twice.

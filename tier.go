@@ -59,19 +59,19 @@ func (t *tier) enqueue(j job) {
 }
 
 // write does the jobs until stopped ends, and then those that are left.
-func (t *tier) write(stopped context.Context, wall func(int64) time.Time, now func() int64) {
+func (t *tier) write(stopped context.Context, now func() int64) {
 	ctx := context.WithoutCancel(stopped) // the tier's budget bounds each operation
 	for {
 		select {
 		case j := <-t.jobs:
-			t.try(ctx, j, wall, now)
+			t.try(ctx, j, now)
 			continue
 		case <-stopped.Done():
 		}
 		for {
 			select {
 			case j := <-t.jobs:
-				t.try(ctx, j, wall, now)
+				t.try(ctx, j, now)
 			default:
 				return
 			}
@@ -79,8 +79,8 @@ func (t *tier) write(stopped context.Context, wall func(int64) time.Time, now fu
 	}
 }
 
-func (t *tier) try(ctx context.Context, j job, wall func(int64) time.Time, now func() int64) {
-	if err := t.do(ctx, j, wall, now); err != nil {
+func (t *tier) try(ctx context.Context, j job, now func() int64) {
+	if err := t.do(ctx, j, now); err != nil {
 		t.failed.Add(1)
 		select {
 		case t.doubts <- struct{}{}:
@@ -89,13 +89,13 @@ func (t *tier) try(ctx context.Context, j job, wall func(int64) time.Time, now f
 	}
 }
 
-func (t *tier) do(ctx context.Context, j job, wall func(int64) time.Time, now func() int64) error {
+func (t *tier) do(ctx context.Context, j job, now func() int64) error {
 	var err error
 	switch {
 	case j.remove:
 		return t.Unlink(ctx, j.key)
 	case j.entry != nil:
-		err = t.put(ctx, j, time.Duration(j.entry.dead-now()), wall)
+		err = t.put(ctx, j, now())
 	}
 	if j.token != "" {
 		err = errors.Join(err, t.Release(ctx, j.key, j.token))
@@ -104,23 +104,24 @@ func (t *tier) do(ctx context.Context, j job, wall func(int64) time.Time, now fu
 }
 
 // put writes an entry, for the life that is left of it.
-func (t *tier) put(ctx context.Context, j job, left time.Duration, wall func(int64) time.Time) error {
+func (t *tier) put(ctx context.Context, j job, now int64) error {
 	e := j.entry
+	left := time.Duration(e.dead - now)
 	if left <= 0 || e.err == nil && !e.space.survives(t.codec, e.value) {
 		return nil
 	}
-	b, err := t.seal(e, wall)
+	b, err := t.seal(e, now)
 	if err != nil {
 		return err
 	}
 	return t.Set(ctx, j.key, b, left)
 }
 
-// seal makes an entry's envelope.
-func (t *tier) seal(e *entry, wall func(int64) time.Time) ([]byte, error) {
+// seal makes an entry's envelope. Its times are of the tier's clock, which is everybody's.
+func (t *tier) seal(e *entry, now int64) ([]byte, error) {
 	env := envelope{
 		key: e.key, class: e.space.class.Name, stamp: e.stamp, tags: e.tags, took: e.took, codec: t.codec, notFound: e.err != nil,
-		created: wall(e.created), fresh: time.Duration(e.fresh - e.created), stale: time.Duration(e.stale - e.created),
+		created: t.Clock().Add(time.Duration(e.created - now)), fresh: time.Duration(e.fresh - e.created), stale: time.Duration(e.stale - e.created),
 		dead: time.Duration(e.dead - e.created),
 	}
 	if e.err == nil {
@@ -243,6 +244,9 @@ func (c *Cache) read(ctx context.Context, key string, withLog bool) ([]byte, err
 	return b, c.absorb(ctx, asked, r, nil, sent)
 }
 
+// clocksApart is how far two nodes may be apart in what they take the tier's clock for.
+const clocksApart = time.Second
+
 // unseal opens an envelope, judges it by the log, and makes it an entry of this node. What it cannot
 // use is an error that says why.
 func (c *Cache) unseal(sp *space, key string, b []byte) (e *entry, v verdict, ahead bool, err error) {
@@ -257,13 +261,16 @@ func (c *Cache) unseal(sp *space, key string, b []byte) (e *entry, v verdict, ah
 	if ahead {
 		return nil, removed, true, errAhead
 	}
-	now, wall := c.now(), time.Now()
+	now, age := c.now(), c.shared.Clock().Sub(env.created)
+	if age < -clocksApart {
+		return nil, removed, false, errFuture
+	}
 	for i, tag := range env.tags {
 		env.tags[i] = strings.Clone(tag) // or a tag would keep the whole envelope
 	}
 	e = &entry{
 		space: sp, key: key, shared: true, tags: env.tags, stamp: Stamp{c.ledger.epoch(), env.stamp.ID}, took: env.took,
-		created: now - int64(wall.Sub(env.created)),
+		created: now - int64(max(0, age)),
 	}
 	e.fresh, e.stale, e.dead = e.created+int64(env.fresh), e.created+int64(env.stale), e.created+int64(env.dead)
 	e.number.Store(number)
@@ -283,6 +290,3 @@ func (c *Cache) unseal(sp *space, key string, b []byte) (e *entry, v verdict, ah
 	e.weigh(size)
 	return e, v, false, nil
 }
-
-// wall is a time of this process's clock on that of the world.
-func (c *Cache) wall(mono int64) time.Time { return c.opened.Add(time.Duration(mono)) }

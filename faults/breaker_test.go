@@ -15,6 +15,7 @@ type breaker struct {
 	t         *testing.T
 	server    *pair
 	processes *processes
+	busy      *busy
 	plan      *rand.Rand
 	stop      chan struct{}
 	faulty    atomic.Bool
@@ -52,8 +53,12 @@ var breakages = []breakage{
 		b.pause(d)
 	}},
 	{"clock", (*breaker).jump},
+	{"clock-back", (*breaker).fall},
 	{"node-frozen", func(b *breaker, d time.Duration) {
 		b.processes.freeze(b.plan.IntN(checkProcesses), func() { b.pause(d) })
+	}},
+	{"node-frozen-long", func(b *breaker, _ time.Duration) { // longer than its leases live
+		b.processes.freeze(b.plan.IntN(checkProcesses), func() { b.pause(leaseLife + 600*time.Millisecond) })
 	}},
 	{"node-killed", func(b *breaker, d time.Duration) {
 		b.processes.kill(b.plan.IntN(checkProcesses))
@@ -89,7 +94,13 @@ func (b *breaker) run() {
 	for b.pause(time.Duration(100+b.plan.IntN(300)) * time.Millisecond) {
 		b.faulty.Store(true)
 		length := time.Duration(100+b.plan.IntN(500)) * time.Millisecond
-		all[b.plan.IntN(len(all))].do(b, length)
+		breaks := all[b.plan.IntN(len(all))]
+		mended := func() {}
+		if !strings.HasPrefix(breaks.name, "node-") {
+			mended = b.busy.breaks()
+		}
+		breaks.do(b, length)
+		mended()
 		b.faulty.Store(false)
 	}
 }
@@ -117,6 +128,15 @@ func (b *breaker) jump(d time.Duration) {
 	b.pause(time.Duration(b.plan.IntN(5)) * time.Millisecond)
 	ahead()
 	b.pause(d / 2)
+}
+
+// fall sets the log's clock ahead by an hour and loses the log: those who have read it are ahead of all that
+// comes for an hour.
+func (b *breaker) fall(d time.Duration) {
+	b.server.master.Do("XSETID", "forebay:log", fmt.Sprintf("%d-0", time.Now().Add(time.Hour).UnixMilli()))
+	b.pause(d)
+	b.server.master.Do("DEL", "forebay:log")
+	b.pause(d)
 }
 
 // partition fails over to a replica that has lagged, while one node has heard nothing of what is lost, and

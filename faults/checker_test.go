@@ -23,6 +23,8 @@ var (
 	seed       = flag.Uint64("seed", 0, "plan of TestLinearizable; 0 draws one")
 	clients    = flag.Int("clients", 32, "how many run at the same time in TestLinearizable: fewer make it longer, and see more faults")
 	aim        = flag.String("aim", "", "faults of TestLinearizable, by name and comma; default all")
+	ledger     = flag.Int("ledger", 40, "how many targets a node of TestLinearizable remembers")
+	byTag      = flag.Bool("bytag", false, "invalidate by tag alone in TestLinearizable")
 )
 
 // What is checked is a counter that everybody may read, with a floor and a top: raising the counter at
@@ -118,28 +120,43 @@ func TestLinearizable(t *testing.T) {
 	for i := range keys {
 		keys[i] = &checkedKey{name: fmt.Sprint("k", i)}
 	}
+	var loads atomic.Int64
 	load := func(_ context.Context, i int) (int64, error) {
+		loads.Add(1)
 		v := keys[i].version.Load()
 		time.Sleep(onItsWay())
 		return v, nil
 	}
+	often := &busy{t: t}
+	loadBusy := func(ctx context.Context, i int) (int, error) { return i, often.load(ctx, i, holdsLease(ctx)) }
+	open := func(i int) (checkNode, func(), error) {
+		return openChecked(t.Context(), server.proxies[i].URL(), load, loadBusy)
+	}
 	var nodes [checkNodes]checkNode
 	for i := range nodes {
-		n, end, err := openChecked(t.Context(), server.proxies[i].URL(), load)
+		n, end, err := open(i)
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(end)
 		nodes[i] = n
 	}
-	processes := startProcesses(t, server, keys)
-	b := &breaker{t: t, server: server, processes: processes, plan: rand.New(rand.NewPCG(*seed, 2)), stop: make(chan struct{})}
+	processes := startProcesses(t, server, keys, often)
+	b := &breaker{t: t, server: server, processes: processes, busy: often, plan: rand.New(rand.NewPCG(*seed, 2)), stop: make(chan struct{})}
 	var breaking sync.WaitGroup
 	breaking.Go(b.run)
+	asking, enough := context.WithCancel(t.Context())
+	var asked sync.WaitGroup
+	for _, n := range nodes {
+		asked.Go(func() { n.askBusy(asking) })
+	}
 	counts := operate(nodes, keys, b)
 	close(b.stop)
 	breaking.Wait()
 	outside := processes.stop()
+	enough()
+	asked.Wait()
+	often.check()
 
 	t.Logf("%d operations of other processes, %d of them killed and %d frozen", outside, processes.killed, processes.frozen)
 	total := float64(*operations)
@@ -148,6 +165,7 @@ func TestLinearizable(t *testing.T) {
 		t.Errorf("the plan is too easy: at least 20 %% invalidations and 30 %% of the operations inside a fault are wanted")
 	}
 	arrive(t, server, nodes, keys)
+	idle(t, nodes[0], func() (checkNode, func(), error) { return open(0) }, &loads)
 	var seen lags
 	for _, k := range keys {
 		k.strict.check(t, k.name+", strict")
@@ -329,18 +347,22 @@ func (r *recorder) older() string {
 // A checkNode is a cache with a strict and another function on the same counters.
 type checkNode struct {
 	cache  *forebay.Cache
+	tier   *redis.Tier
 	strict *forebay.Func[int, int64]
 	loose  *forebay.Func[int, int64]
+	busy   *forebay.Func[int, int]
 }
 
-func openChecked(ctx context.Context, url string, load func(context.Context, int) (int64, error)) (n checkNode, end func(), err error) {
+func openChecked(ctx context.Context, url string, load func(context.Context, int) (int64, error), loadBusy func(context.Context, int) (int, error)) (n checkNode, end func(), err error) {
 	quiet := slog.New(slog.DiscardHandler)
 	tier, err := redis.Open(ctx, redis.Options{URL: url, Logger: quiet})
 	if err != nil {
 		return n, nil, err
 	}
-	n.cache, err = forebay.Open(ctx, forebay.Options{Shared: tier, Logger: quiet, LedgerSize: 40,
-		Classes: []forebay.Class{{Name: "strict", Strict: true, TTL: time.Hour}, {Name: "loose", TTL: time.Hour, Stale: time.Hour}}})
+	n.tier = tier
+	n.cache, err = forebay.Open(ctx, forebay.Options{Shared: tier, Logger: quiet, LedgerSize: *ledger,
+		Classes: []forebay.Class{{Name: "strict", Strict: true, TTL: time.Hour}, {Name: "loose", TTL: time.Hour, Stale: time.Hour},
+			{Name: "busy", TTL: busyTTL, StaleIfError: -1, RefreshAhead: -1}}})
 	if err != nil {
 		return n, nil, err
 	}
@@ -352,13 +374,18 @@ func openChecked(ctx context.Context, url string, load func(context.Context, int
 	if n.strict, err = forebay.Wrap(n.cache, "strict", load, tagged); err != nil {
 		return n, end, err
 	}
-	n.loose, err = forebay.Wrap(n.cache, "loose", load, tagged)
+	if n.loose, err = forebay.Wrap(n.cache, "loose", load, tagged); err != nil {
+		return n, end, err
+	}
+	n.busy, err = forebay.Wrap(n.cache, "busy", loadBusy)
 	return n, end, err
 }
 
 // targets are four ways to reach what is stored of a key.
 func (n checkNode) targets(i int, random *rand.Rand) []forebay.Target {
 	switch p := random.IntN(100); {
+	case *byTag:
+		return []forebay.Target{forebay.Tag(fmt.Sprint("t", i))}
 	case p < 1: // these two reach everything: more of them, and nothing is ever stored for long
 		return []forebay.Target{forebay.InClass("strict"), forebay.InClass("loose")}
 	case p < 2:

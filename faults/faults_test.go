@@ -37,7 +37,7 @@ type fault struct {
 type result struct {
 	name string
 	latency
-	afterwards           latency // from when it was said
+	away                 latency // of those that came while no node asked the server
 	failed               int
 	loads                uint64
 	atOnce               int           // loads of one key on one node
@@ -62,8 +62,8 @@ func TestFaults(t *testing.T) {
 		t.Run(f.name, func(t *testing.T) {
 			r := f.run(t)
 			results = append(results, r)
-			t.Logf("%d requests, %d failed, p99 %s, slowest %s, %d loads, %d at once, degraded said in %s (then p99 %s), healed in %s",
-				r.requests, r.failed, r.p99, r.slowest, r.loads, r.atOnce, r.degradedIn, r.afterwards.p99, r.healedIn)
+			t.Logf("%d requests, %d failed, p99 %s, slowest %s, %d loads, %d at once, degraded said in %s, without the server p99 %s, healed in %s",
+				r.requests, r.failed, r.p99, r.slowest, r.loads, r.atOnce, r.degradedIn, r.away.p99, r.healedIn)
 		})
 	}
 	if *write != "" {
@@ -110,11 +110,10 @@ func (f fault) run(t *testing.T) result {
 	r := result{name: f.name, degradedIn: -1, healedIn: -1}
 	begun := time.Now()
 	f.begin(w)
-	said := f.watch(t, w, begun, &r)
-	ended := time.Now()
-	r.latency = l.since(begun, ended)
-	if r.degradedIn >= 0 {
-		r.afterwards = l.since(said.Add(50*time.Millisecond), ended)
+	away := f.watch(t, w, begun, &r)
+	r.latency = l.since(begun, time.Now())
+	if away.ended.Sub(away.begun) > awayFor {
+		r.away = l.since(away.begun.Add(budget), away.ended)
 	}
 	after, _ := w.loads()
 	r.loads = after - before
@@ -135,17 +134,24 @@ func (f fault) run(t *testing.T) result {
 	return r
 }
 
+// awayFor is how long the nodes must have been without the server for what that costs to be told.
+const awayFor = 500 * time.Millisecond
+
 // watch waits until the fault's time is over, and longer for what is to be said or mends itself. It returns
-// when degraded was said.
-func (f fault) watch(t *testing.T, w *world, begun time.Time, r *result) (said time.Time) {
+// the longest time without the server.
+func (f fault) watch(t *testing.T, w *world, begun time.Time, r *result) (away span) {
 	t.Helper()
-	said = begun
 	var mended time.Time
-	asked := begun
+	asked, since := begun, begun
 	over := func() bool {
 		now := time.Now()
 		if r.degradedIn < 0 && w.mode() == forebay.Degraded {
-			said, r.degradedIn = now, now.Sub(begun)
+			r.degradedIn = now.Sub(begun)
+		}
+		if !w.away() {
+			since = now
+		} else if now.Sub(since) > away.ended.Sub(away.begun) {
+			away = span{since, now}
 		}
 		if f.mends != nil && mended.IsZero() && now.Sub(asked) > 20*time.Millisecond {
 			if asked = now; f.mends(w) {
@@ -162,7 +168,7 @@ func (f fault) watch(t *testing.T, w *world, begun time.Time, r *result) (said t
 			t.Fatalf("not within %s: degraded said after %s, mended %v, healed after %s", *duration+patience, r.degradedIn, !mended.IsZero(), r.healedIn)
 		}
 	}
-	return said
+	return away
 }
 
 func (f fault) check(t *testing.T, l *load, r result) {

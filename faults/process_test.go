@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -11,6 +12,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,11 +22,12 @@ import (
 )
 
 // nodeVariable makes the test's program one node of the checker: the server's URL, the origin's, and
-// which node it is.
+// which process it is.
 const nodeVariable = "FOREBAY_FAULTS_NODE"
 
 func TestMain(m *testing.M) {
 	if what := os.Getenv(nodeVariable); what != "" {
+		flag.Parse()
 		if err := beNode(strings.Fields(what)); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
@@ -50,7 +53,15 @@ func beNode(what []string) error {
 	server, origin := what[0], what[1]
 	ctx := context.Background()
 	load := func(ctx context.Context, i int) (int64, error) { return askOrigin(ctx, "GET", origin, i) }
-	n, end, err := openChecked(ctx, server, load)
+	loadBusy := func(ctx context.Context, i int) (int, error) {
+		kind := "/busy/"
+		if holdsLease(ctx) {
+			kind = "/leased/"
+		}
+		_, err := askOrigin(ctx, "GET", origin+kind+what[2], i)
+		return i, err
+	}
+	n, end, err := openChecked(ctx, server, load, loadBusy)
 	if err != nil {
 		return err
 	}
@@ -68,6 +79,12 @@ func beNode(what []string) error {
 		out.Encode(l)
 	}
 	var work sync.WaitGroup
+	asking, enough := context.WithCancel(ctx)
+	work.Go(func() { n.askBusy(asking) })
+	work.Go(func() {
+		<-ended
+		enough()
+	})
 	for range 2 {
 		work.Go(func() {
 			for {
@@ -144,6 +161,7 @@ type processes struct {
 	lines   int
 	killed  int
 	frozen  int
+	thawed  [checkProcesses]time.Time // when each will have been awake for long enough to know what it has lost
 }
 
 type process struct {
@@ -152,13 +170,20 @@ type process struct {
 	read  sync.WaitGroup
 }
 
-func startProcesses(t *testing.T, server *pair, keys []*checkedKey) *processes {
+func startProcesses(t *testing.T, server *pair, keys []*checkedKey, often *busy) *processes {
 	t.Helper()
 	ps := &processes{t: t, server: server, keys: keys}
 	ps.origin = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		i, err := strconv.Atoi(strings.TrimPrefix(r.URL.Path, "/"))
+		whose, name := path.Split(strings.TrimPrefix(r.URL.Path, "/"))
+		i, err := strconv.Atoi(name)
 		if err != nil {
 			w.WriteHeader(http.StatusNotFound)
+			return
+		}
+		if whose != "" {
+			from, leased := strings.CutPrefix(strings.Trim(whose, "/"), "leased/")
+			often.load(r.Context(), i, leased && ps.awake(from))
+			fmt.Fprint(w, i)
 			return
 		}
 		if r.Method == "POST" {
@@ -175,8 +200,8 @@ func startProcesses(t *testing.T, server *pair, keys []*checkedKey) *processes {
 }
 
 func (ps *processes) start(i int) {
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), nodeVariable+"="+ps.server.proxies[checkNodes+i].URL()+" "+ps.origin.URL)
+	cmd := exec.Command(os.Args[0], os.Args[1:]...)
+	cmd.Env = append(os.Environ(), nodeVariable+"="+ps.server.proxies[checkNodes+i].URL()+" "+ps.origin.URL+" "+strconv.Itoa(i))
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	in, err := cmd.StdinPipe()
@@ -257,12 +282,28 @@ func (r *recorder) restart(k *checkedKey) {
 // freeze stops a process for a while.
 func (ps *processes) freeze(i int, while func()) {
 	p := ps.running[i]
-	p.cmd.Process.Signal(syscall.SIGSTOP)
-	while()
-	p.cmd.Process.Signal(syscall.SIGCONT)
 	ps.mu.Lock()
 	ps.frozen++
+	ps.thawed[i] = time.Now().Add(time.Hour)
 	ps.mu.Unlock()
+	p.cmd.Process.Signal(syscall.SIGSTOP)
+	while()
+	ps.mu.Lock()
+	ps.thawed[i] = time.Now().Add(leaseLife)
+	ps.mu.Unlock()
+	p.cmd.Process.Signal(syscall.SIGCONT)
+}
+
+// awake reports whether a process may be taken at its word that it holds a lease: not one that was frozen
+// between taking it and using it.
+func (ps *processes) awake(name string) bool {
+	i, err := strconv.Atoi(name)
+	if err != nil || i < 0 || i >= checkProcesses {
+		return false
+	}
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	return time.Now().After(ps.thawed[i])
 }
 
 // stop ends them in good order and returns how many operations they made.

@@ -9,7 +9,7 @@ import (
 
 // The targets of the report.
 const (
-	mostAdded   = time.Millisecond // to the p99, once degraded was said
+	mostAdded   = time.Millisecond // to the p99, while the server is not asked
 	mostDelayed = budget + 10*time.Millisecond
 	saidWithin  = 2 * time.Second
 	wellWithin  = 3 * time.Second
@@ -21,17 +21,20 @@ func report(near, loading latency, results []result) string {
 
 > What the platform's callers notice when something breaks. Written by `+"`make faults`"+` on %d cores, %s: two nodes in one process, %d requests a second of the platform's mix, each fault for %s. [Operations](operations.md) says what to do.
 
-The same load on the nodes' near tiers alone: p99 %s, slowest %s. Three of five requests of the mix are for a strict class (partner_data): while its node cannot confirm that it knows every invalidation, each of them is loaded from the origin, one load at a time for each key. So the near tiers alone are also measured with the strict classes loading: p99 %s, slowest %s. *Added* is the p99 from when degraded was said, less that one.
+The same load on the nodes' near tiers alone: p99 %s, slowest %s. Three of five requests of the mix are for a strict class (partner_data): while its node cannot confirm that it knows every invalidation, each of them is loaded from the origin, one load at a time for each key. So the near tiers alone are also measured with the strict classes loading: p99 %s, slowest %s. *Added* is the p99 of the requests that came while no node asked the server any more, because its breaker was open or its connection gone, less that one. Where the server is still asked, the first row is the comparison: a look-up costs a round trip.
 
 All figures are of requests through the handlers, without a network. The nodes, their origin, what asks them, and what stands between them and the servers share one process, which collects garbage at GOGC=%d.
 
-| fault | requests | failed | older than promised | p99 | slowest | p99 once said | added | loads | of one key at once | degraded said after | healed after |
+| fault | requests | failed | older than promised | p99 | slowest | p99 without the server | added | loads | of one key at once | degraded said after | healed after |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 `, runtime.NumCPU(), runtime.Version(), *rate, *duration, ms(near.p99), ms(near.slowest), ms(loading.p99), ms(loading.slowest), collectAt)
 	for _, r := range results {
 		p99, added, said := "", "", "not: it goes on"
 		if r.degradedIn >= 0 {
-			p99, added, said = ms(r.afterwards.p99), ms(r.afterwards.p99-loading.p99), ms(r.degradedIn)
+			said = ms(r.degradedIn)
+		}
+		if r.away.requests > 0 {
+			p99, added = ms(r.away.p99), ms(r.away.p99-loading.p99)
 		}
 		fmt.Fprintf(&b, "| %s | %d | %d | %d | %s | %s | %s | %s | %d | %d | %s | %s |\n",
 			r.name, r.requests, r.failed, r.stale, ms(r.p99), ms(r.slowest), p99, added, r.loads, r.atOnce, said, ms(r.healedIn))
@@ -41,7 +44,7 @@ Healed is counted from when the server is well again: started, reachable, or its
 
 A failover makes the cache cold once: what the old master had acknowledged and its replica never got is unknown, so nothing from before is served, stale or not. That is why serving stale makes no difference to its loads.
 
-Targets: nothing fails, nothing is older than promised, no request waits longer than the budget (50 ms) and 10 ms more, added is under 1 ms, degraded is said within 2 s, healed within 3 s, and one load of a key at a time on a node, with one more beside it that an invalidation has called for.
+Targets: nothing fails, nothing is older than promised, no request waits longer than the budget (50 ms) and 10 ms more, nothing adds 1 ms to the p99 while the server is not asked, degraded is said within 2 s, healed within 3 s, and one load of a key at a time on a node, with one more beside it that an invalidation has called for.
 `)
 	if missed := misses(loading, results); len(missed) > 0 {
 		b.WriteString("\nMissed in this run:\n\n- " + strings.Join(missed, "\n- ") + "\n")
@@ -57,8 +60,10 @@ func misses(loading latency, results []result) (missed []string) {
 			}
 		}
 		miss("slowest", r.slowest, mostDelayed)
+		if r.away.requests > 0 {
+			miss("added", r.away.p99-loading.p99, mostAdded)
+		}
 		if r.degradedIn >= 0 {
-			miss("added", r.afterwards.p99-loading.p99, mostAdded)
 			miss("degraded said after", r.degradedIn, saidWithin)
 		}
 		miss("healed after", r.healedIn, wellWithin)

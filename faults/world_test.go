@@ -31,6 +31,16 @@ type world struct {
 	first       [len(organisations)]string // the partner of each organisation that is changed
 }
 
+// away reports whether no node asks the server any more.
+func (w *world) away() bool {
+	for _, n := range w.nodes {
+		if s := n.platform.Cache().Stats().Shared; s.Connected && s.Breaker == "closed" {
+			return false
+		}
+	}
+	return true
+}
+
 // A shard is a master and who takes its place.
 type shard struct{ master, replica *redistest.Server }
 

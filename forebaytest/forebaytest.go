@@ -28,6 +28,7 @@ func TestShared(t *testing.T, open func(t *testing.T) forebay.Shared) {
 		"doorbell":          testDoorbell,
 		"scan":              testScan,
 		"trim":              testTrim,
+		"clock":             testClock,
 		"state":             testState,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -313,6 +314,16 @@ func testTrim(t *testing.T, s forebay.Shared) {
 	ok(t, s.Trim(ctx, time.Hour))
 	if again := must[forebay.Reading](t)(s.Append(ctx, forebay.ID{}, nil)); len(again.Records) != 2 {
 		t.Errorf("trimmed what is young: %+v", again.Records)
+	}
+}
+
+// testClock: it goes on, and what is asked together is told alike.
+func testClock(t *testing.T, s forebay.Shared) {
+	first, begun := s.Clock(), time.Now()
+	tick := time.NewTimer(20 * time.Millisecond)
+	<-tick.C
+	if went, took := s.Clock().Sub(first), time.Since(begun); (went - took).Abs() > time.Second {
+		t.Errorf("it went on by %s in %s", went, took)
 	}
 }
 

@@ -92,11 +92,17 @@ func (r *response) fromForm(s stored) {
 	r.kind, r.status, r.header, r.vary, r.selected, r.tags = s.Kind, s.Status, s.Header, s.Vary, s.Selected, s.Tags
 	r.body = wholeBody(s.Body, s.Trailer)
 	r.terms = terms{
-		times:   times{time.Unix(0, s.Arrived), time.Duration(s.Age), time.Duration(s.Lifetime)},
+		times:   times{timeOf(s.Arrived), time.Duration(s.Age), time.Duration(s.Lifetime)},
 		noCache: s.Flags&flagNoCache != 0, mustRevalidate: s.Flags&flagMustRevalidate != 0, immutable: s.Flags&flagImmutable != 0,
 		staleWhileRevalidate: time.Duration(s.While), staleIfError: time.Duration(s.IfError), staleIfAway: time.Duration(s.IfAway),
 	}
 	r.events, r.first, r.of, r.shareable = s.Flags&flagEvents != 0, s.First, s.Of, true
+}
+
+// timeOf is a time that was written down, on this process's steady clock: setting the other one moves it no more.
+func timeOf(unixNano int64) time.Time {
+	now := time.Now()
+	return now.Add(time.Unix(0, unixNano).Sub(now.Round(0)))
 }
 
 // Fields may hold any bytes, and two forms of one response must be equal.

@@ -68,5 +68,5 @@ func clockAdvice(clock []string, before, after time.Time) []Advice {
 	if server.Add(time.Second+maxSkew).After(before) && server.Add(-maxSkew).Before(after) {
 		return nil
 	}
-	return []Advice{{fmt.Sprintf("the server's clock differs from this machine's by %s: TTLs of entries that other nodes wrote are off by as much", server.Sub(after).Round(time.Second)), "run NTP on both"}}
+	return []Advice{{fmt.Sprintf("the server's clock differs from this machine's by %s: ages of HTTP responses that other nodes stored are off by as much", server.Sub(after).Round(time.Second)), "run NTP on both"}}
 }

@@ -81,6 +81,9 @@ func (t *Tier) guard(ctx context.Context, budget time.Duration, op func(context.
 	})
 	if err != nil {
 		t.counts.errors.Add(1)
+		if client.values != client.log && !errors.Is(err, context.Canceled) {
+			t.trouble.Store(&trouble{time.Now(), err})
+		}
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		// A request asks more than once, and must not pay more than once: everybody goes on without the

@@ -188,11 +188,13 @@ func (e *unfitError) Error() string { return e.reason }
 func (t *Tier) look(ctx context.Context, c rueidis.Client) error {
 	ctx, cancel := context.WithTimeout(mayDial(ctx, dialToProbe), dialTimeout)
 	defer cancel()
+	asked := time.Now()
 	text, err := c.Do(ctx, c.B().Info().Build()).ToString()
 	if err != nil {
 		return err
 	}
 	info := parseInfo(text)
+	t.readClock(info["server_time_usec"], asked, time.Now())
 	version := info["redis_version"]
 	name := "redis " + version
 	if v := info["valkey_version"]; v != "" {

@@ -42,13 +42,16 @@ type Tier struct {
 	client   atomic.Pointer[clients]
 	breaker  *gobreaker.CircuitBreaker[struct{}]
 
-	up     atomic.Bool   // the last probe was answered, and no connection was lost since
-	dials  atomic.Uint64 // connections that carry requests, ever
-	run    atomic.Pointer[serverRun]
-	span   atomic.Pointer[span]
-	counts counts
-	drills atomic.Int64  // that keep requests away
-	wake   chan struct{} // rings the prober
+	up    atomic.Bool   // the last probe was answered, and no connection was lost since
+	dials atomic.Uint64 // connections that carry requests, ever
+	run   atomic.Pointer[serverRun]
+	span  atomic.Pointer[span]
+	clock atomic.Pointer[sight]
+
+	trouble atomic.Pointer[trouble]
+	counts  counts
+	drills  atomic.Int64  // that keep requests away
+	wake    chan struct{} // rings the prober
 
 	mu       sync.Mutex // guards what follows
 	state    forebay.SharedState

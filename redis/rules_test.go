@@ -97,6 +97,29 @@ func TestFailoverToAServerWhoseClockIsBehind(t *testing.T) {
 	eventually(t, 15*time.Second, "b sees it", func() bool { return get(t, b.loose, "k") == v })
 }
 
+// Ages are told by the server's clock, whatever this process's says, and go on being when it is set.
+func TestTheServersClock(t *testing.T) {
+	s, o := redistest.StartTimed(t), &shop{}
+	a, b := start(t, s.URL(), o), start(t, s.URL(), o)
+	for _, off := range []time.Duration{0, time.Hour, -time.Hour} {
+		s.SetClock(off)
+		for _, n := range []*node{a, b} {
+			eventually(t, 20*time.Second, "the node knows it", func() bool {
+				return (time.Until(n.tier.Clock()) - off).Abs() < time.Minute
+			})
+		}
+		key := off.String()
+		get(t, a.loose, key)
+		a.settled()
+		if r := b.loose.Do(ctx, key); r.Tier != forebay.TierShared || r.Age.Abs() > time.Minute {
+			t.Errorf("%s: from %s, %s old", key, r.Tier, r.Age)
+		}
+		v := o.write(key)
+		a.invalidate(forebay.Tag("tag-" + key))
+		eventually(t, 10*time.Second, "the other node sees the invalidation", func() bool { return get(t, b.loose, key) == v })
+	}
+}
+
 // Rule 2. Stamps of a lost log count for nothing: its IDs may be ahead of the new one's, when clocks
 // differ, and a slow writer may store an entry of it after the loss.
 func TestAnEntryOfALostLogIsStoredLate(t *testing.T) {

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"math/bits"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -60,12 +61,49 @@ func (c *counts) quantiles(shares ...float64) []time.Duration {
 	return out
 }
 
+// A trouble is the latest failure of an operation in a cluster, where some servers may answer and others
+// not: no row of failures opens the breaker.
+type trouble struct {
+	at  time.Time
+	err error
+}
+
+// troubleFor is how long it is said.
+const troubleFor = time.Second
+
+// A sight is what the server's clock was at a time of this process's steady one.
+type sight struct {
+	server time.Time
+	at     time.Time
+}
+
+// readClock takes what the server said of its clock between two times.
+func (t *Tier) readClock(usec string, asked, answered time.Time) {
+	n, err := strconv.ParseInt(usec, 10, 64)
+	if err != nil {
+		return // a server that does not say: this process's own must do
+	}
+	t.clock.Store(&sight{time.UnixMicro(n), asked.Add(answered.Sub(asked) / 2)})
+}
+
+// Clock implements [forebay.Shared]: the server's, as it was at the latest inspection, and the time since.
+func (t *Tier) Clock() time.Time {
+	r := t.clock.Load()
+	if r == nil {
+		return time.Now()
+	}
+	return r.server.Add(time.Since(r.at))
+}
+
 // State implements [forebay.Shared].
 func (t *Tier) State() forebay.SharedState {
 	t.mu.Lock()
 	s := t.state
 	t.mu.Unlock()
 	s.Connected = t.client.Load() != nil && t.up.Load()
+	if p := t.trouble.Load(); p != nil && s.Problem == "" && time.Since(p.at) < troubleFor {
+		s.Problem = "values cannot be reached: " + remedy(p.err)
+	}
 	if t.drills.Load() > 0 {
 		s.Connected, s.Problem = false, "a drill has taken the tier away"
 	}
