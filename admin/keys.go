@@ -42,17 +42,22 @@ func (k *keys) note(steps []Step, weight uint64) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	loaded := map[string]string{} // by key: why
+	missed := map[string]bool{}   // who waits for a load that will not do, and then loads, has missed once
 	for _, s := range steps {
 		switch s.Part {
 		case "near":
 			count(k.asked, s, weight, "")
 			loaded[s.Key] = s.Found
-		case "shared":
-			if s.Found != "absent" || loaded[s.Key] == "" {
+		case "log", "shared":
+			switch near := loaded[s.Key]; {
+			case s.Found == "failed" && (near == "hit" || near == "stale"):
+				loaded[s.Key] = "unconfirmed" // there is something, and a strict class may not serve it
+			case s.Part == "shared" && s.Found != "failed" && (s.Found != "absent" || near == ""):
 				loaded[s.Key] = s.Found
 			}
 		case "origin", "wait":
-			if s.Key != "" {
+			if s.Key != "" && !missed[s.Key] {
+				missed[s.Key] = true
 				if loaded[s.Key] == "" { // a strict class that cannot be confirmed looks nowhere
 					loaded[s.Key] = "unconfirmed"
 					count(k.asked, s, weight, "")

@@ -21,6 +21,13 @@ type breaker struct {
 	faulty    atomic.Bool
 	dying     atomic.Bool // a master answers that nobody follows any more
 	jumps     int
+	seen      *atomic.Bool // something that proves the cache wrong: the run may end
+}
+
+func (b *breaker) see(wrong bool) {
+	if wrong {
+		b.seen.Store(true)
+	}
 }
 
 // afterDeath is how long after the death of a master what he alone had acknowledged may take to count

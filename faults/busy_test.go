@@ -24,7 +24,8 @@ const (
 
 // busy is the origin's view of them.
 type busy struct {
-	t *testing.T
+	t    *testing.T
+	seen *atomic.Bool // something that proves the cache wrong
 
 	mu      sync.Mutex // guards what follows
 	leased  [busyKeys]int
@@ -54,6 +55,7 @@ func (b *busy) begin(i int, leased bool) {
 		return
 	}
 	if b.leased[i]++; b.leased[i] > 1 && !b.touched && time.Since(b.quiet) > 2*leaseLife && b.twice == "" {
+		b.seen.Store(true)
 		b.twice = fmt.Sprintf("busy key %d is loaded by two nodes that hold its lease", i)
 	}
 }

@@ -34,7 +34,20 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	os.Exit(m.Run())
+	os.Exit(runTests(m))
+}
+
+// binaries is a folder for what the tests build.
+var binaries string
+
+func runTests(m *testing.M) int {
+	var err error
+	if binaries, err = os.MkdirTemp("", "forebay-faults-"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(binaries)
+	return m.Run()
 }
 
 // A line is an operation as a node's process reports it.

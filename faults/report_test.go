@@ -25,8 +25,8 @@ The same load on the nodes' near tiers alone: p99 %s, slowest %s. Three of five 
 
 All figures are of requests through the handlers, without a network. The nodes, their origin, what asks them, and what stands between them and the servers share one process, which collects garbage at GOGC=%d.
 
-| fault | requests | failed | older than promised | p99 | slowest | p99 without the server | added | loads | of one key at once | degraded said after | healed after |
-| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
+| fault | requests | failed | older than promised | p99 | slowest | p99 without the server | added | loads | of a healthy tier | of one key at once | degraded said after | healed after |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 `, runtime.NumCPU(), runtime.Version(), *rate, *duration, ms(near.p99), ms(near.slowest), ms(loading.p99), ms(loading.slowest), collectAt)
 	for _, r := range results {
 		p99, added, said := "", "", "not: it goes on"
@@ -36,11 +36,11 @@ All figures are of requests through the handlers, without a network. The nodes, 
 		if r.away.requests > 0 {
 			p99, added = ms(r.away.p99), ms(r.away.p99-loading.p99)
 		}
-		fmt.Fprintf(&b, "| %s | %d | %d | %d | %s | %s | %s | %s | %d | %d | %s | %s |\n",
-			r.name, r.requests, r.failed, r.stale, ms(r.p99), ms(r.slowest), p99, added, r.loads, r.atOnce, said, ms(r.healedIn))
+		fmt.Fprintf(&b, "| %s | %d | %d | %d | %s | %s | %s | %s | %d | %d | %d | %s | %s |\n",
+			r.name, r.requests, r.failed, r.stale, ms(r.p99), ms(r.slowest), p99, added, r.loads, r.ideal(results[0]), r.atOnce, said, ms(r.healedIn))
 	}
 	b.WriteString(`
-Healed is counted from when the server is well again: started, reachable, or its replica made the master.
+Loads of a healthy tier are those of the first row, for as many requests: one for each key that was changed and is asked for again. Healed is counted from when the server is well again: started, reachable, or its replica made the master.
 
 A failover makes the cache cold once: what the old master had acknowledged and its replica never got is unknown, so nothing from before is served, stale or not. That is why serving stale makes no difference to its loads.
 
@@ -50,6 +50,11 @@ Targets: nothing fails, nothing is older than promised, no request waits longer 
 		b.WriteString("\nMissed in this run:\n\n- " + strings.Join(missed, "\n- ") + "\n")
 	}
 	return b.String()
+}
+
+// ideal is how many loads as many requests ask for where nothing is broken.
+func (r result) ideal(healthy result) int {
+	return int(healthy.loads) * r.requests / max(1, healthy.requests)
 }
 
 func misses(loading latency, results []result) (missed []string) {
