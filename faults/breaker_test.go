@@ -152,13 +152,13 @@ func (b *breaker) partition(d time.Duration) {
 	alone := b.server.proxies[checkNodes-1]
 	alone.Hold()
 	b.server.replica.Do("REPLICAOF", "NO", "ONE")
-	b.pause(40 * time.Millisecond)
+	b.pause(300 * time.Millisecond)
 	for _, p := range b.server.proxies {
 		p.Hold()
 	}
 	b.server.promote(func() {
 		alone.Flow()
-		b.pause(150 * time.Millisecond)
+		b.pause(500 * time.Millisecond) // its breaker may have to close first
 	})
 	b.pause(d / 2)
 }

@@ -149,6 +149,14 @@ type latency struct {
 	p99, slowest time.Duration
 }
 
+// better is the one with the lower p99.
+func (a latency) better(b latency) latency {
+	if b.p99 < a.p99 {
+		return b
+	}
+	return a
+}
+
 // since sums up the requests that began in a span.
 func (l *load) since(from, to time.Time) latency {
 	l.mu.Lock()

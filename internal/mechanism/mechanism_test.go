@@ -133,7 +133,7 @@ func aim(faults string, more ...string) []string { return append([]string{"-aim=
 // TestTheCheckerSees takes each of them out and lets random readers, writers and faults run: the history
 // must show it.
 func TestTheCheckerSees(t *testing.T) {
-	const operations, runs = 20_000, 12
+	const operations, runs = 20_000, 30 // most are seen in the first; that of one that is not costs half a minute
 	root := rootOf(t)
 	for _, m := range mechanisms {
 		plan := plans[m.name]
