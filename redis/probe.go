@@ -86,6 +86,9 @@ func (t *Tier) drop(c *clients) {
 func (t *Tier) connect(ctx context.Context) {
 	if len(t.endpoint.seeds) > 0 {
 		addr, err := t.endpoint.locate(ctx)
+		if ctx.Err() != nil {
+			return // closing: nothing is wrong
+		}
 		if err != nil {
 			t.problem(remedy(err))
 			return

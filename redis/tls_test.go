@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"math/big"
 	"net"
@@ -15,6 +16,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,10 +27,8 @@ import (
 // By TLS, with a certificate that the system trusts, and as a user who may do what docs/operations.md says
 // and nothing else.
 func TestTLSAndAUserOfFewRights(t *testing.T) {
-	cert, key := certificate(t)
-	t.Setenv("SSL_CERT_FILE", cert)
-	port := freePort(t)
-	s := redistest.Start(t, "--tls-port", strconv.Itoa(port), "--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", cert, "--tls-auth-clients", "no")
+	port, args := byTLS(t)
+	s := redistest.Start(t, args...)
 	rights := []string{"ACL", "SETUSER", "cache", "on", ">secret", "resetkeys", "~forebay:*", "-@all"}
 	for _, command := range documentedRights(t) {
 		rights = append(rights, "+"+strings.ToLower(command))
@@ -65,6 +65,84 @@ func TestTLSAndAUserOfFewRights(t *testing.T) {
 	}
 }
 
+// A cluster by TLS, as a user.
+func TestAClusterByTLS(t *testing.T) {
+	const masters = 2
+	var hosts []string
+	var each [][]string
+	for range 2 * masters {
+		port, args := byTLS(t)
+		hosts, each = append(hosts, fmt.Sprint("127.0.0.1:", port)), append(each, append(args, "--tls-cluster", "yes", "--tls-replication", "yes"))
+	}
+	for _, s := range redistest.Cluster(t, masters, each...) {
+		s.Do("ACL", "SETUSER", "cache", "on", ">secret", "~forebay:*", "+@all")
+	}
+	shares(t, "rediss://cache:secret@"+strings.Join(hosts, ",")+"?cluster=true")
+}
+
+// Sentinels that want a password, and a master that wants another.
+func TestSentinelsWithPasswords(t *testing.T) {
+	s := redistest.Start(t)
+	s.Do("ACL", "SETUSER", "cache", "on", ">secret", "~forebay:*", "+@all")
+	shares(t, "redis+sentinel://cache:secret@"+s.Sentinel("main", "requirepass watch")+"/main?sentinel_password=watch")
+}
+
+// shares proves that two nodes use the tier at a URL, values and log.
+func shares(t *testing.T, url string) {
+	t.Helper()
+	o := &shop{}
+	a, b := start(t, url, o), start(t, url, o)
+	a.twoTier()
+	b.twoTier()
+	for i := range 10 {
+		key := fmt.Sprint("k", i)
+		get(t, a.loose, key)
+		a.settled()
+		if r := b.loose.Do(ctx, key); r.Tier != forebay.TierShared {
+			t.Errorf("%s: the other node has it from %s", key, r.Tier)
+		}
+		v := o.write(key)
+		if r := a.invalidate(forebay.Tag("tag-" + key)); r.Deferred {
+			t.Errorf("%s: deferred", key)
+		}
+		if got := get(t, b.strict, key); got != v {
+			t.Errorf("%s: %d, want %d", key, got, v)
+		}
+	}
+}
+
+// scratch is a folder for what all tests share.
+var scratch string
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		var err error
+		if scratch, err = os.MkdirTemp("", "forebay-redis-"); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer os.RemoveAll(scratch)
+		return m.Run()
+	}())
+}
+
+// trusted is a certificate that the system trusts, which is read once a process: hence one for all tests.
+var trusted = sync.OnceValues(func() (cert, key string) {
+	cert, key = filepath.Join(scratch, "cert.pem"), filepath.Join(scratch, "key.pem")
+	if err := errors.Join(certificate(cert, key), os.Setenv("SSL_CERT_FILE", cert)); err != nil {
+		panic(err)
+	}
+	return cert, key
+})
+
+// byTLS returns a free port and the arguments of a server that speaks TLS there.
+func byTLS(t *testing.T) (port int, args []string) {
+	t.Helper()
+	cert, key := trusted()
+	port = freePort(t)
+	return port, []string{"--tls-port", strconv.Itoa(port), "--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", cert, "--tls-auth-clients", "no"}
+}
+
 // documentedRights are the commands that docs/operations.md says the user needs.
 func documentedRights(t *testing.T) (commands []string) {
 	t.Helper()
@@ -93,31 +171,25 @@ func freePort(t *testing.T) int {
 }
 
 // certificate writes one for the loopback address that vouches for itself.
-func certificate(t *testing.T) (cert, key string) {
-	t.Helper()
+func certificate(cert, key string) error {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "forebay test"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}
 	public, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	secret, err := x509.MarshalPKCS8PrivateKey(private)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
-	dir := t.TempDir()
-	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	for file, block := range map[string]*pem.Block{cert: {Type: "CERTIFICATE", Bytes: public}, key: {Type: "PRIVATE KEY", Bytes: secret}} {
-		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return cert, key
+	return errors.Join(
+		os.WriteFile(cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: public}), 0o600),
+		os.WriteFile(key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}), 0o600))
 }

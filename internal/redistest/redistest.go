@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -195,13 +196,13 @@ func ask(t testing.TB, addr, password string, words []string) string {
 	return string(b)
 }
 
-// Sentinel starts a sentinel that alone decides about the server, and knows it by a name. It returns
-// the sentinel's host and port.
-func (s *Server) Sentinel(name string) string {
+// Sentinel starts a sentinel that alone decides about the server, and knows it by a name; more lines may
+// be given for its configuration. It returns the sentinel's host and port.
+func (s *Server) Sentinel(name string, more ...string) string {
 	s.t.Helper()
 	watcher := &Server{Port: freePort(s.t), t: s.t, dir: s.t.TempDir()}
 	config := fmt.Sprintf("port %d\nbind 127.0.0.1\ndir %s\nlogfile redis.log\nsentinel monitor %s 127.0.0.1 %d 1\nsentinel down-after-milliseconds %s 500\nsentinel failover-timeout %s 2000\n",
-		watcher.Port, watcher.dir, name, s.Port, name, name)
+		watcher.Port, watcher.dir, name, s.Port, name, name) + strings.Join(more, "\n") + "\n"
 	file := watcher.dir + "/sentinel.conf"
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		s.t.Fatal(err)
@@ -226,16 +227,20 @@ func SlotOf(s *Server, key string) int {
 }
 
 // Cluster starts a cluster of masters, each with a replica, and waits until it is ready. The servers are
-// the masters, then their replicas.
-func Cluster(t testing.TB, masters int) []*Server {
+// the masters, then their replicas; each has the more arguments of its own, if any are given.
+func Cluster(t testing.TB, masters int, more ...[]string) []*Server {
 	t.Helper()
 	var all []*Server
-	for range 2 * masters {
-		all = append(all, Start(t, "--cluster-enabled", "yes", "--cluster-node-timeout", "2500", "--cluster-replica-validity-factor", "0", "--repl-diskless-sync-delay", "0"))
+	for i := range 2 * masters {
+		args := []string{"--cluster-enabled", "yes", "--cluster-node-timeout", "2500", "--cluster-replica-validity-factor", "0", "--repl-diskless-sync-delay", "0"}
+		if i < len(more) {
+			args = append(args, more[i]...)
+		}
+		all = append(all, Start(t, args...))
 	}
 	for i, s := range all {
 		if i > 0 {
-			s.Do("CLUSTER", "MEET", "127.0.0.1", strconv.Itoa(all[0].Port))
+			s.Do("CLUSTER", "MEET", "127.0.0.1", all[0].clusterPort())
 		}
 		if i < masters {
 			s.Do("CLUSTER", "ADDSLOTSRANGE", strconv.Itoa(i*Slots/masters), strconv.Itoa((i+1)*Slots/masters-1))
@@ -252,6 +257,14 @@ func Cluster(t testing.TB, masters int) []*Server {
 		})
 	}
 	return all
+}
+
+// clusterPort is the port that other servers of a cluster know this one by: that of TLS, where it has one.
+func (s *Server) clusterPort() string {
+	if i := slices.Index(s.args, "--tls-port"); i >= 0 {
+		return s.args[i+1]
+	}
+	return strconv.Itoa(s.Port)
 }
 
 func waitUntil(t testing.TB, what string, holds func() bool) {
