@@ -14,10 +14,10 @@ import (
 // left of them does.
 var ofSeveralServers = []fault{
 	{name: "Sentinel: the master killed", on: sentinels, begin: kill, mends: promoted(0), degraded: true},
-	{name: "the same, without stale serving", on: sentinels, classes: withoutStale(), begin: kill, mends: promoted(0), degraded: true},
+	{name: "the same, without stale serving", on: sentinels, options: demo.Options{Classes: withoutStale()}, begin: kill, mends: promoted(0), degraded: true},
 	{name: "Sentinel: the master killed, its replica behind, and an hour behind by its clock", on: sentinelsApart, begin: sequence(cutReplication, kill), mends: promoted(0), degraded: true},
 	{name: "Cluster: the log's master killed", on: cluster, begin: kill, mends: promoted(0), degraded: true},
-	{name: "the same without stale serving", on: cluster, classes: withoutStale(), begin: kill, mends: promoted(0), degraded: true},
+	{name: "the same without stale serving", on: cluster, options: demo.Options{Classes: withoutStale()}, begin: kill, mends: promoted(0), degraded: true},
 	{name: "Cluster: a master of values killed", on: cluster, begin: func(w *world) { w.shards[1].master.Kill() }, mends: promoted(1), slow: true},
 	{name: "Cluster: the log's slot moved", on: cluster, begin: moveTheLog, end: nothing, slow: true},
 	{name: "Cluster: the log's master and its replica killed, back empty", on: cluster, begin: func(w *world) {

@@ -24,8 +24,8 @@ var (
 // A fault is something that breaks, and how it is mended.
 type fault struct {
 	name     string
-	on       place           // default: one server
-	classes  []forebay.Class // default: the platform's
+	on       place        // default: one server
+	options  demo.Options // of the nodes
 	begin    func(w *world)
 	end      func(w *world)      // or …
 	mends    func(w *world) bool // … it mends itself: reports whether it has
@@ -55,7 +55,7 @@ const collectAt = 400
 func TestFaults(t *testing.T) {
 	zerolog.SetGlobalLevel(zerolog.Disabled)
 	defer debug.SetGCPercent(debug.SetGCPercent(collectAt))
-	near, loading := nearOnly(t), nearOnly(t, strictLoading()...)
+	near, loading := nearOnly(t, nil), nearOnly(t, strictLoading())
 	var results []result
 	for _, f := range slices.Concat(ofOneServer, ofSeveralServers) {
 		t.Run(f.name, func(t *testing.T) {
@@ -66,7 +66,7 @@ func TestFaults(t *testing.T) {
 		})
 	}
 	// Whatever else the machine does: the better of two, before and after, is what all is compared with.
-	near, loading = near.better(nearOnly(t)), loading.better(nearOnly(t, strictLoading()...))
+	near, loading = near.better(nearOnly(t, nil)), loading.better(nearOnly(t, strictLoading()))
 	t.Logf("near only: p99 %s, slowest %s; with the strict classes loading: p99 %s, slowest %s", near.p99, near.slowest, loading.p99, loading.slowest)
 	if *write != "" {
 		if err := os.WriteFile(*write, []byte(report(near, loading, results)), 0o644); err != nil {
@@ -76,8 +76,8 @@ func TestFaults(t *testing.T) {
 }
 
 // nearOnly is the same load without a shared tier: what a fault's figures are compared with.
-func nearOnly(t *testing.T, classes ...forebay.Class) latency {
-	w := build(t, none, classes...)
+func nearOnly(t *testing.T, classes []forebay.Class) latency {
+	w := build(t, none, demo.Options{Classes: classes})
 	l := w.run(*rate)
 	time.Sleep(time.Second)
 	from := time.Now()
@@ -103,7 +103,7 @@ func (f fault) run(t *testing.T) result {
 	if where == nil {
 		where = one()
 	}
-	w := build(t, where, f.classes...)
+	w := build(t, where, f.options)
 	until(t, "healthy", func() bool { return w.mode() == forebay.TwoTier })
 	l := w.run(*rate)
 	time.Sleep(time.Second)

@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"strings"
 	"time"
+
+	"github.com/forebay-cache/forebay/demo"
 )
 
 func all(w *world, kind string, attributes map[string]any) { w.poison(kind, attributes, w.proxies...) }
@@ -81,6 +83,7 @@ var ofOneServer = []fault{
 	{name: "its disk fails (MISCONF)", on: one("--save", "3600 1000000"), begin: sequence(func(w *world) { w.server.BreakDisk() }, do("BGSAVE")), end: do("CONFIG", "SET", "stop-writes-on-bgsave-error", "no"), degraded: true},
 	{name: "restarted, and loading its data (LOADING)", on: one("--appendonly", "yes", "--appendfsync", "always"), begin: sequence(do("DEBUG", "POPULATE", "4000"), do("BGREWRITEAOF"), settle, kill, func(w *world) { w.server.RestartLoading(500 * time.Microsecond) }), end: nothing, degraded: true},
 	{name: "everything evicted, the log too (allkeys-lru, 2 MB)", begin: sequence(do("CONFIG", "SET", "maxmemory-policy", "allkeys-lru"), do("CONFIG", "SET", "maxmemory", "2mb"), fill), end: sequence(do("CONFIG", "SET", "maxmemory", "0"), do("EVAL", `for _, k in ipairs(redis.call('KEYS', 'junk:*')) do redis.call('UNLINK', k) end return 1`, "0")), slow: true},
+	{name: "the near tiers full (64 KB)", options: demo.Options{NearBytes: 64 << 10}, begin: nothing, end: nothing, slow: true},
 	{name: "garbage in every entry", begin: garbage, end: nothing, slow: true},
 	{name: "the log trimmed to nothing", begin: do("XTRIM", "forebay:log", "MAXLEN", "0"), end: nothing, slow: true},
 	{name: "the log deleted", begin: do("DEL", "forebay:log"), end: nothing, slow: true},

@@ -57,12 +57,13 @@ var organisations = [...]string{"acme", "borealis", "cobalt", "dune", "ember"}
 const budget = 50 * time.Millisecond
 
 // build starts the servers of a place and the nodes on them.
-func build(t *testing.T, where place, classes ...forebay.Class) *world {
+func build(t *testing.T, where place, o demo.Options) *world {
 	t.Helper()
 	w := &world{t: t}
-	data := t.TempDir() + "/platform.db" // one database for all nodes
+	o.DataFile = t.TempDir() + "/platform.db" // one database for all nodes
+	o.Logger, o.Secret = slog.New(slog.DiscardHandler), []byte("secret")
 	for _, url := range where(w) {
-		o := demo.Options{DataFile: data, Logger: slog.New(slog.DiscardHandler), Secret: []byte("secret"), Classes: classes}
+		o.Shared = nil
 		if url != "" {
 			tier, err := redis.Open(t.Context(), redis.Options{URL: url, Budget: budget, Logger: o.Logger})
 			if err != nil {
