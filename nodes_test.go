@@ -83,6 +83,12 @@ func TestAnInvalidationInFlight(t *testing.T) {
 type mutedLog struct {
 	*forebay.Memory
 	muted atomic.Bool
+	sets  atomic.Int64
+}
+
+func (m *mutedLog) Set(ctx context.Context, key string, value []byte, ttl time.Duration) error {
+	m.sets.Add(1)
+	return m.Memory.Set(ctx, key, value, ttl)
 }
 
 func (m *mutedLog) Read(ctx context.Context, head forebay.Stamp) (forebay.Reading, error) {
@@ -99,7 +105,8 @@ func (m *mutedLog) GetAndRead(ctx context.Context, key string, head forebay.Stam
 	return m.Memory.GetAndRead(ctx, key, head)
 }
 
-// A strict read that could not confirm takes no other node's answer, so it does not wait for one either.
+// A strict read that could not confirm takes no other node's answer, so it does not wait for one either. Nor is
+// its own written to a tier that has just failed.
 func TestWhoCouldNotConfirmDoesNotWaitForALease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &mutedLog{Memory: forebay.NewMemory()}
@@ -114,6 +121,10 @@ func TestWhoCouldNotConfirmDoesNotWaitForALease(t *testing.T) {
 		begun := time.Now()
 		if _, err := quick.Get(ctx, "a"); err != nil || time.Since(begun) > 10*time.Millisecond {
 			t.Errorf("%v after %s", err, time.Since(begun))
+		}
+		synctest.Wait()
+		if n := m.sets.Load(); n > 0 {
+			t.Errorf("%d values written", n)
 		}
 	})
 }

@@ -81,12 +81,17 @@ func TestCluster(t *testing.T) {
 	})
 	t.Run("a master of values is killed", func(t *testing.T) {
 		servers[(at+1)%masters].Kill()
+		said := false
 		for i := range 60 {
 			v := o.write(fmt.Sprint("s", i%30))
 			a.invalidate(forebay.Tag(fmt.Sprint("tag-s", i%30)))
 			if got := get(t, b.strict, fmt.Sprint("s", i%30)); got != v {
 				t.Fatalf("%d, want %d", got, v)
 			}
+			said = said || b.cache.Stats().Mode == forebay.Degraded
+		}
+		if !said {
+			t.Error("nothing was said of values that cannot be reached")
 		}
 	})
 	t.Run("the log's servers are all lost, and come back empty", func(t *testing.T) {

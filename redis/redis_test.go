@@ -195,6 +195,39 @@ func TestTheRunFollowsTheServer(t *testing.T) {
 	}
 }
 
+// A way that carries a PING in time, and no value: requests do not go there again and again.
+func TestANarrowWay(t *testing.T) {
+	s := redistest.Start(t)
+	proxy := redistest.NewProxy(t, s)
+	tier := open(t, redis.Options{URL: proxy.URL(), Budget: 50 * time.Millisecond})
+	if err := tier.Set(ctx, "k", make([]byte, 4<<10), time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	proxy.Change(func(b []byte) []byte { // 20 KB/s
+		passed := time.NewTimer(time.Duration(len(b)) * 50 * time.Microsecond)
+		<-passed.C
+		return b
+	})
+	if _, err := tier.Get(ctx, "k"); err == nil {
+		t.Fatal("4 KB came through in time")
+	}
+	for range 100 {
+		if tier.State().Connected {
+			t.Fatal("requests go there again")
+		}
+		pause := time.NewTimer(20 * time.Millisecond)
+		<-pause.C
+	}
+	if p := tier.State().Problem; !strings.Contains(p, "takes") && !strings.Contains(p, "not answer") {
+		t.Errorf("it says %q", p)
+	}
+	proxy.Change(nil)
+	eventually(t, 10*time.Second, "the tier is back", func() bool { return tier.State().Connected && tier.State().Problem == "" })
+	if v, err := tier.Get(ctx, "k"); err != nil || len(v) != 4<<10 {
+		t.Errorf("%d bytes, %v", len(v), err)
+	}
+}
+
 // One round trip per shared hit, counted at the server: a GET, and for a strict read, a GET and an
 // XRANGE in one pipeline.
 func TestCommandsPerHit(t *testing.T) {
