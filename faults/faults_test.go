@@ -62,7 +62,7 @@ func TestFaults(t *testing.T) {
 			r := f.run(t)
 			results = append(results, r)
 			t.Logf("%d requests, %d failed, p99 %s, slowest %s, %d loads, %d at once, degraded said in %s, without the server p99 %s, healed in %s",
-				r.requests, r.failed, r.p99, r.slowest, r.loads, r.atOnce, r.degradedIn, r.away.p99, r.healedIn)
+				r.requests, r.failed, r.p99, r.slowest, r.loads, r.atOnce, r.degradedIn, r.away.steady, r.healedIn)
 		})
 	}
 	// Whatever else the machine does: the better of two, before and after, is what all is compared with.

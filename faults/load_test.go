@@ -147,11 +147,12 @@ func (l *load) ask(n *node, method, path, body string) string {
 type latency struct {
 	requests     int
 	p99, slowest time.Duration
+	steady       time.Duration // the median of each second's p99: a moment in which the machine stands still is one of many
 }
 
-// better is the one with the lower p99.
+// better is the one with the lower steady p99.
 func (a latency) better(b latency) latency {
-	if b.p99 < a.p99 {
+	if b.steady < a.steady {
 		return b
 	}
 	return a
@@ -162,17 +163,28 @@ func (l *load) since(from, to time.Time) latency {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var all []time.Duration
+	seconds := map[int][]time.Duration{}
 	for _, t := range l.taken {
 		if !t.at.Before(from) && t.at.Before(to) {
 			all = append(all, t.took)
+			second := int(t.at.Sub(from) / time.Second)
+			seconds[second] = append(seconds[second], t.took)
 		}
 	}
-	n := len(all)
-	if n == 0 {
+	if len(all) == 0 {
 		return latency{}
 	}
+	var each []time.Duration
+	for _, took := range seconds {
+		each = append(each, quantile(took, 0.99))
+	}
+	return latency{len(all), quantile(all, 0.99), slices.Max(all), quantile(each, 0.5)}
+}
+
+// quantile sorts what it is given.
+func quantile(all []time.Duration, share float64) time.Duration {
 	slices.Sort(all)
-	return latency{n, all[n*99/100], all[n-1]}
+	return all[int(float64(len(all)-1)*share)]
 }
 
 // loads is how often the nodes' origins were asked so far, and how many loads failed.
