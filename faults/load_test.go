@@ -150,14 +150,6 @@ type latency struct {
 	steady       time.Duration // the median of each second's p99: a moment in which the machine stands still is one of many
 }
 
-// better is the one with the lower steady p99.
-func (a latency) better(b latency) latency {
-	if b.steady < a.steady {
-		return b
-	}
-	return a
-}
-
 // since sums up the requests that began in a span.
 func (l *load) since(from, to time.Time) latency {
 	l.mu.Lock()
