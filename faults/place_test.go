@@ -104,6 +104,7 @@ func everybody(url string) (urls []string) {
 // promoted reports whether the replica of a shard is its master now.
 func promoted(shard int) func(*world) bool {
 	return func(w *world) bool {
-		return strings.Contains(w.shards[shard].replica.Do("INFO", "replication"), "role:master")
+		said, err := w.shards[shard].replica.Try("INFO", "replication") // who is promoted closes its connections
+		return err == nil && strings.Contains(said, "role:master")
 	}
 }

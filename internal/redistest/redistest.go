@@ -163,9 +163,20 @@ func Ask(t testing.TB, addr string, words ...string) string {
 
 func ask(t testing.TB, addr, password string, words []string) string {
 	t.Helper()
-	conn, err := net.DialTimeout("tcp", addr, time.Second)
+	said, err := try(addr, password, words)
 	if err != nil {
 		t.Fatal(err)
+	}
+	return said
+}
+
+// Try is Do for a server that may be about to close its connections.
+func (s *Server) Try(words ...string) (string, error) { return try(s.Addr(), "", words) }
+
+func try(addr, password string, words []string) (string, error) {
+	conn, err := net.DialTimeout("tcp", addr, time.Second)
+	if err != nil {
+		return "", err
 	}
 	defer conn.Close()
 	conn.SetDeadline(time.Now().Add(5 * time.Second))
@@ -173,7 +184,7 @@ func ask(t testing.TB, addr, password string, words []string) string {
 	if password != "" {
 		fmt.Fprintf(conn, "AUTH %s\r\n", password)
 		if line, _ := r.ReadString('\n'); !strings.HasPrefix(line, "+OK") {
-			t.Fatalf("AUTH: %s", line)
+			return "", fmt.Errorf("AUTH: %s", line)
 		}
 	}
 	fmt.Fprintf(conn, "*%d\r\n", len(words))
@@ -182,18 +193,16 @@ func ask(t testing.TB, addr, password string, words []string) string {
 	}
 	line, err := r.ReadString('\n')
 	if err != nil {
-		t.Fatal(err)
+		return "", err
 	}
 	line = strings.TrimSpace(line)
 	n, err := strconv.Atoi(strings.TrimPrefix(line, "$"))
 	if err != nil || line[0] != '$' || n < 0 {
-		return line
+		return line, nil
 	}
 	b := make([]byte, n)
-	if _, err := io.ReadFull(r, b); err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
+	_, err = io.ReadFull(r, b)
+	return string(b), err
 }
 
 // Sentinel starts a sentinel that alone decides about the server, and knows it by a name; more lines may
