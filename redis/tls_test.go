@@ -139,7 +139,7 @@ var trusted = sync.OnceValues(func() (cert, key string) {
 func byTLS(t *testing.T) (port int, args []string) {
 	t.Helper()
 	cert, key := trusted()
-	port = freePort(t)
+	port = redistest.FreePort(t)
 	return port, []string{"--tls-port", strconv.Itoa(port), "--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", cert, "--tls-auth-clients", "no"}
 }
 
@@ -158,16 +158,6 @@ func documentedRights(t *testing.T) (commands []string) {
 		t.Fatal("the page names no command")
 	}
 	return commands
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 // certificate writes one for the loopback address that vouches for itself.

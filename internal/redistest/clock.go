@@ -11,7 +11,7 @@ import (
 // StartTimed is Start for a server whose clock can be set: it runs under Debian's libfaketime.
 func StartTimed(t testing.TB, args ...string) *Server {
 	t.Helper()
-	s := &Server{Port: freePort(t), t: t, dir: t.TempDir(), args: args, clock: t.TempDir() + "/clock"}
+	s := &Server{Port: FreePort(t), t: t, dir: t.TempDir(), args: args, clock: t.TempDir() + "/clock"}
 	s.SetClock(0)
 	s.Restart()
 	t.Cleanup(s.Kill)

@@ -35,13 +35,14 @@ type Server struct {
 // "--appendonly", "yes".
 func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
-	s := &Server{Port: freePort(t), t: t, dir: t.TempDir(), args: args}
+	s := &Server{Port: FreePort(t), t: t, dir: t.TempDir(), args: args}
 	s.Restart()
 	t.Cleanup(s.Kill)
 	return s
 }
 
-func freePort(t testing.TB) int {
+// FreePort is a port of the loopback address that nobody listens on.
+func FreePort(t testing.TB) int {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -209,7 +210,7 @@ func try(addr, password string, words []string) (string, error) {
 // be given for its configuration. It returns the sentinel's host and port.
 func (s *Server) Sentinel(name string, more ...string) string {
 	s.t.Helper()
-	watcher := &Server{Port: freePort(s.t), t: s.t, dir: s.t.TempDir()}
+	watcher := &Server{Port: FreePort(s.t), t: s.t, dir: s.t.TempDir()}
 	config := fmt.Sprintf("port %d\nbind 127.0.0.1\ndir %s\nlogfile redis.log\nsentinel monitor %s 127.0.0.1 %d 1\nsentinel down-after-milliseconds %s 500\nsentinel failover-timeout %s 2000\n",
 		watcher.Port, watcher.dir, name, s.Port, name, name) + strings.Join(more, "\n") + "\n"
 	file := watcher.dir + "/sentinel.conf"
