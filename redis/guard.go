@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/forebay-cache/forebay"
@@ -28,13 +29,13 @@ const (
 	probeEvery = 250 * time.Millisecond
 )
 
-// newBreaker counts timeouts and refusals of the server, not cancellations by the caller.
+// newBreaker counts timeouts and refusals of the server, not what was called off.
 func newBreaker(changed func(from, to gobreaker.State)) *gobreaker.CircuitBreaker[struct{}] {
 	return gobreaker.NewCircuitBreaker[struct{}](gobreaker.Settings{
 		Name: "redis", MaxRequests: 1, Timeout: openFor,
 		ReadyToTrip:   func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= tripAfter },
 		IsSuccessful:  func(err error) bool { return err == nil || writesOnly(err) },
-		IsExcluded:    func(err error) bool { return errors.Is(err, context.Canceled) },
+		IsExcluded:    func(err error) bool { return errors.Is(err, context.Canceled) || errors.Is(err, forebay.ErrAway) },
 		OnStateChange: func(_ string, from, to gobreaker.State) { changed(from, to) },
 	})
 }
@@ -74,8 +75,12 @@ func (t *Tier) guard(ctx context.Context, budget time.Duration, op func(context.
 		limited, cancel := t.deadline(ctx, budget)
 		defer cancel()
 		err := op(limited, *client)
-		if err != nil && ctx.Err() != nil {
+		switch {
+		case err == nil:
+		case ctx.Err() != nil:
 			err = context.Canceled // the caller's own time was up, not the server's
+		case errors.Is(err, context.Canceled):
+			err = forebay.ErrAway // the tier was lost meanwhile
 		}
 		return struct{}{}, err
 	})
@@ -87,10 +92,32 @@ func (t *Tier) guard(ctx context.Context, budget time.Duration, op func(context.
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		// A request asks more than once, and must not pay more than once: everybody goes on without the
-		// tier until it has answered the prober in time.
+		// tier, also who waits for it now, until it has answered the prober in time.
 		t.lost()
 	}
 	return err
+}
+
+// A presence is a time in which the tier is not lost. What requests wait for ends with it.
+type presence struct {
+	ctx  context.Context
+	end  context.CancelFunc
+	span atomic.Pointer[span] // the latest
+}
+
+// A span is a deadline that operations share.
+type span struct {
+	ctx   context.Context
+	until time.Time // takes in new ones
+}
+
+// spanPart is for how much of the budget a shared deadline takes in new operations: what the last of them
+// may lack of theirs.
+const spanPart = 10
+
+func newPresence() *presence {
+	ctx, end := context.WithCancel(mayDial(context.Background(), dialNever))
+	return &presence{ctx: ctx, end: end}
 }
 
 // deadline limits an operation. What requests wait for shares a context with whatever began within
@@ -100,26 +127,15 @@ func (t *Tier) deadline(ctx context.Context, budget time.Duration) (context.Cont
 	if budget != t.o.Budget {
 		return context.WithTimeout(ctx, budget)
 	}
-	now := time.Now()
-	if s := t.span.Load(); s != nil && now.Before(s.until) {
+	now, here := time.Now(), t.present.Load()
+	if s := here.span.Load(); s != nil && now.Before(s.until) {
 		return s.ctx, func() {}
 	}
-	limited, cancel := context.WithTimeout(mayDial(context.Background(), dialNever), budget)
-	s := &span{ctx: limited, until: now.Add(budget / spanPart)}
-	t.span.Store(s)
+	limited, cancel := context.WithTimeout(here.ctx, budget)
+	here.span.Store(&span{ctx: limited, until: now.Add(budget / spanPart)})
 	// Its own timer ends it; nobody who shares it may.
 	context.AfterFunc(limited, cancel)
-	return s.ctx, func() {}
-}
-
-// spanPart is for how much of the budget a shared deadline takes in new operations: what the last of them
-// may lack of theirs.
-const spanPart = 10
-
-// A span is a deadline that operations share.
-type span struct {
-	ctx   context.Context
-	until time.Time
+	return limited, func() {}
 }
 
 // Who may dial: a request that finds no connection must fail, not wait for one.
@@ -166,9 +182,10 @@ func (t *Tier) dial(ctx context.Context, addr string, d *net.Dialer, cfg *tls.Co
 	return &watchedConn{Conn: conn, lost: t.lost}, nil
 }
 
-// lost keeps requests away until the prober has an answer again.
+// lost keeps requests away until the prober has an answer again, and releases those that wait.
 func (t *Tier) lost() {
 	t.up.Store(false)
+	t.present.Swap(newPresence()).end()
 	select {
 	case t.wake <- struct{}{}:
 	default:

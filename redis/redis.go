@@ -42,11 +42,11 @@ type Tier struct {
 	client   atomic.Pointer[clients]
 	breaker  *gobreaker.CircuitBreaker[struct{}]
 
-	up    atomic.Bool   // the last probe was answered, and no connection was lost since
-	dials atomic.Uint64 // connections that carry requests, ever
-	run   atomic.Pointer[serverRun]
-	span  atomic.Pointer[span]
-	clock atomic.Pointer[sight]
+	up      atomic.Bool // the last probe was answered, and no connection was lost since
+	present atomic.Pointer[presence]
+	dials   atomic.Uint64 // connections that carry requests, ever
+	run     atomic.Pointer[serverRun]
+	clock   atomic.Pointer[sight]
 
 	trouble atomic.Pointer[trouble]
 	counts  counts
@@ -86,6 +86,7 @@ func Open(ctx context.Context, o Options) (*Tier, error) {
 		return nil, fmt.Errorf("redis: namespace %q: must not hold spaces or any of *?[]{}\\", o.Namespace)
 	}
 	t := &Tier{o: o, wake: make(chan struct{}, 1)}
+	t.present.Store(newPresence())
 	var err error
 	if t.endpoint, err = t.parse(); err != nil {
 		return nil, err

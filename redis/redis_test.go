@@ -3,6 +3,7 @@ package redis_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -122,6 +123,32 @@ func TestStartsWithoutAServer(t *testing.T) {
 	}
 	s.Restart()
 	eventually(t, 10*time.Second, "the tier is joined", func() bool { return tier.State().Connected && tier.State().Problem == "" })
+}
+
+// Who came later does not wait for a time of his own once somebody has waited for all of his.
+func TestWhoWaitsIsReleased(t *testing.T) {
+	s := redistest.Start(t)
+	const budget = 600 * time.Millisecond
+	tier := open(t, redis.Options{URL: s.URL(), Budget: budget})
+	s.Freeze()
+	defer s.Thaw()
+	first := make(chan error)
+	go func() {
+		_, err := tier.Get(ctx, "a")
+		first <- err
+	}()
+	time.Sleep(budget / 2)
+	if _, err := tier.Get(ctx, "b"); err != forebay.ErrAway {
+		t.Errorf("who came later got %v", err)
+	}
+	if err := <-first; !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("who came first got %v", err)
+	}
+	s.Thaw()
+	eventually(t, 10*time.Second, "it is used again", func() bool {
+		_, err := tier.Get(ctx, "a")
+		return err == nil
+	})
 }
 
 // Bad input gets a clear line with the remedy.
