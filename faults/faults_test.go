@@ -3,7 +3,6 @@ package faults
 import (
 	"flag"
 	"os"
-	"runtime/debug"
 	"slices"
 	"testing"
 	"time"
@@ -37,8 +36,7 @@ type fault struct {
 type result struct {
 	name string
 	latency
-	away                 latency // of those that came while no node asked the server …
-	loading              latency // … and of near tiers whose strict classes load, measured right afterwards
+	away                 latency // of those that came while no node asked the server
 	failed               int
 	loads                uint64
 	atOnce               int           // loads of one key on one node
@@ -49,52 +47,35 @@ type result struct {
 // patience is how long a test waits for a state: CI's machines are slow.
 const patience = 20 * time.Second
 
-// collectAt is the collector's GOGC meanwhile. The nodes, what asks them and what is between them and the
-// server share one small heap: at 100 it is collected thirty times a second, and nothing else would be seen.
-const collectAt = 400
-
 func TestFaults(t *testing.T) {
 	zerolog.SetGlobalLevel(zerolog.Disabled)
-	defer debug.SetGCPercent(debug.SetGCPercent(collectAt))
-	near, loading := nearOnly(t, nil), nearOnly(t, strictLoading())
-	t.Logf("near only: p99 %s, slowest %s; with the strict classes loading: p99 %s, slowest %s", near.p99, near.slowest, loading.p99, loading.slowest)
+	near := nearOnly(t)
+	t.Logf("near only: p99 %s, slowest %s", near.p99, near.slowest)
 	var results []result
 	for _, f := range slices.Concat(ofOneServer, ofSeveralServers) {
 		t.Run(f.name, func(t *testing.T) {
 			r := f.run(t)
 			results = append(results, r)
 			t.Logf("%d requests, %d failed, p99 %s, slowest %s, %d loads, %d at once, degraded said in %s, without the server p99 %s, healed in %s",
-				r.requests, r.failed, r.p99, r.slowest, r.loads, r.atOnce, r.degradedIn, r.away.steady, r.healedIn)
+				r.requests, r.failed, r.p99, r.slowest, r.loads, r.atOnce, r.degradedIn, r.away.p99, r.healedIn)
 		})
 	}
 	if *write != "" {
-		if err := os.WriteFile(*write, []byte(report(near, loading, results)), 0o644); err != nil {
+		if err := os.WriteFile(*write, []byte(report(near, results)), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
 }
 
 // nearOnly is the same load without a shared tier: what a fault's figures are compared with.
-func nearOnly(t *testing.T, classes []forebay.Class) latency {
-	w := build(t, none, demo.Options{Classes: classes})
+func nearOnly(t *testing.T) latency {
+	w := build(t, none, demo.Options{})
 	l := w.run(*rate)
 	time.Sleep(time.Second)
 	from := time.Now()
 	time.Sleep(max(*duration, 2*time.Second))
 	defer l.end()
 	return l.since(from, time.Now())
-}
-
-// strictLoading are the platform's classes with the strict ones not stored at all: what is left of them where
-// nothing can be confirmed.
-func strictLoading() []forebay.Class {
-	classes := slices.Clone(demo.Classes)
-	for i, c := range classes {
-		if c.Strict {
-			classes[i].TTL, classes[i].StaleIfError = -1, -1
-		}
-	}
-	return classes
 }
 
 func (f fault) run(t *testing.T) result {
@@ -132,9 +113,6 @@ func (f fault) run(t *testing.T) result {
 	}
 	r.failed, r.stale = len(l.failed), len(l.stale)
 	f.check(t, l, r)
-	if *write != "" && r.away.requests > 0 { // whatever else the machine does, it does to both
-		r.loading = nearOnly(t, strictLoading())
-	}
 	return r
 }
 

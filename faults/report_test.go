@@ -15,26 +15,26 @@ const (
 	wellWithin  = 3 * time.Second
 )
 
-func report(near, loading latency, results []result) string {
+func report(near latency, results []result) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `# Reliability
 
 > What the platform's callers notice when something breaks. Written by `+"`make faults`"+` on %d cores, %s: two nodes in one process, %d requests a second of the platform's mix, each fault for %s. [Operations](operations.md) says what to do.
 
-The same load on the nodes' near tiers alone: p99 %s, slowest %s. Three of five requests of the mix are for a strict class (partner_data): while its node cannot confirm that it knows every invalidation, each of them is loaded from the origin, one load at a time for each key. So the near tiers alone are also measured with the strict classes loading: p99 %s, slowest %s. *Without the server* is the p99 of the requests that came while no node asked the server any more, because its breaker was open or its connection gone; *added* is that, less the same of near tiers whose strict classes load, measured right after the fault. Both are medians of each second's p99, because a machine may stand still for a moment. Where the server is still asked, the first row is the comparison: a look-up costs a round trip.
+The same load on the nodes' near tiers alone: p99 %s, slowest %s. *Without the server* is the p99 of the requests that came while no node asked the server any more, because its breaker was open or its connection gone; *added* is that, less the p99 of the near tiers alone. Three of five requests of the mix are for a strict class (partner_data): while its node cannot confirm that it knows every invalidation, each of them is loaded from the origin, one load at a time for each key. Where the server is still asked, the first row is the comparison: a look-up costs a round trip.
 
-All figures are of requests through the handlers, without a network. The nodes, their origin, what asks them, and what stands between them and the servers share one process, which collects garbage at GOGC=%d.
+All figures are of requests through the handlers, without a network. The nodes, their origin, what asks them, and what stands between them and the servers share one process.
 
 | fault | requests | failed | older than promised | p99 | slowest | p99 without the server | added | loads | of a healthy tier | of one key at once | degraded said after | healed after |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
-`, runtime.NumCPU(), runtime.Version(), *rate, *duration, ms(near.p99), ms(near.slowest), ms(loading.p99), ms(loading.slowest), collectAt)
+`, runtime.NumCPU(), runtime.Version(), *rate, *duration, ms(near.p99), ms(near.slowest))
 	for _, r := range results {
 		p99, added, said := "", "", "not: it goes on"
 		if r.degradedIn >= 0 {
 			said = ms(r.degradedIn)
 		}
 		if r.away.requests > 0 {
-			p99, added = ms(r.away.steady), ms(r.away.steady-r.loading.steady)
+			p99, added = ms(r.away.p99), ms(r.away.p99-near.p99)
 		}
 		fmt.Fprintf(&b, "| %s | %d | %d | %d | %s | %s | %s | %s | %d | %d | %d | %s | %s |\n",
 			r.name, r.requests, r.failed, r.stale, ms(r.p99), ms(r.slowest), p99, added, r.loads, r.ideal(results[0]), r.atOnce, said, ms(r.healedIn))
@@ -46,7 +46,7 @@ A failover makes the cache cold once: what the old master had acknowledged and i
 
 Targets: nothing fails, nothing is older than promised, no request waits longer than the budget (50 ms) and 10 ms more, nothing adds 1 ms to the p99 while the server is not asked, degraded is said within 2 s, healed within 3 s, and one load of a key at a time on a node, with one more beside it that an invalidation has called for.
 `)
-	if missed := misses(results); len(missed) > 0 {
+	if missed := misses(near, results); len(missed) > 0 {
 		b.WriteString("\nMissed in this run:\n\n- " + strings.Join(missed, "\n- ") + "\n")
 	}
 	return b.String()
@@ -57,7 +57,7 @@ func (r result) ideal(healthy result) int {
 	return int(healthy.loads) * r.requests / max(1, healthy.requests)
 }
 
-func misses(results []result) (missed []string) {
+func misses(near latency, results []result) (missed []string) {
 	for _, r := range results {
 		miss := func(what string, is, limit time.Duration) {
 			if is > limit {
@@ -66,7 +66,7 @@ func misses(results []result) (missed []string) {
 		}
 		miss("slowest", r.slowest, mostDelayed)
 		if r.away.requests > 0 {
-			miss("added", r.away.steady-r.loading.steady, mostAdded)
+			miss("added", r.away.p99-near.p99, mostAdded)
 		}
 		if r.degradedIn >= 0 {
 			miss("degraded said after", r.degradedIn, saidWithin)
