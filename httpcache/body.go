@@ -157,6 +157,31 @@ func (b *body) end(err error, trailer http.Header) {
 	b.wake()
 }
 
+// settle waits until the body is whole or has broken off, and says why; or until it has turned out too large
+// to be stored, and can only be read while it arrives.
+func (b *body) settle(ctx context.Context) error {
+	for {
+		settled, more, err := b.settled()
+		if settled {
+			return err
+		}
+		select {
+		case <-more:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (b *body) settled() (ok bool, more <-chan struct{}, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.whole || b.err != nil || b.unread != nil {
+		return true, nil, b.err
+	}
+	return false, b.changed(), nil
+}
+
 // complete returns the whole body. ok is false while it grows, and where it has outgrown its limit.
 func (b *body) complete() (data []byte, trailer http.Header, ok bool) {
 	b.mu.Lock()
@@ -182,6 +207,7 @@ func (b *body) length() int64 {
 func (b *body) whenUnread(do func()) {
 	b.mu.Lock()
 	b.unread = do
+	b.wake()
 	nobody := b.served && len(b.readers) == 0
 	b.mu.Unlock()
 	if nobody {

@@ -409,6 +409,45 @@ func TestStale(t *testing.T) {
 			t.Errorf("%q, %q, after %s", a.body, a.how(), time.Since(begun))
 		}
 	})
+	t.Run("if the answer breaks off", func(t *testing.T) {
+		whole, half := strings.Repeat("whole", 20_000), strings.Repeat("half ", 10_000)
+		var broken atomic.Bool
+		s := newSite(t, httpcache.Options{}, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Cache-Control", "max-age=0, stale-if-error=60")
+			if !broken.Load() {
+				io.WriteString(w, whole)
+				return
+			}
+			io.WriteString(w, half)
+			http.NewResponseController(w).Flush()
+			time.Sleep(20 * time.Millisecond) // longer than a head waits for the first of its body
+			panic(http.ErrAbortHandler)
+		})
+		s.get("/")
+		broken.Store(true)
+		if a := s.get("/"); a.err != nil || a.body != whole || !strings.Contains(a.how(), "detail=stale") {
+			t.Errorf("%d bytes, %v, %q", len(a.body), a.err, a.how())
+		}
+		if a := s.get("/other"); a.err == nil {
+			t.Errorf("with nothing stored: %d bytes of %d were taken for whole", len(a.body), len(whole))
+		}
+	})
+	t.Run("not if the answer is too large to be stored", func(t *testing.T) {
+		const large = 100_000
+		var size atomic.Int64
+		s := newSite(t, httpcache.Options{MaxBody: 1 << 10}, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Cache-Control", "max-age=0, stale-if-error=60")
+			for n := int64(0); n < size.Load(); n += 500 {
+				io.WriteString(w, strings.Repeat("x", 500))
+			}
+		})
+		size.Store(500)
+		s.get("/")
+		size.Store(large)
+		if a := s.get("/"); a.err != nil || len(a.body) != large {
+			t.Errorf("%d bytes, %v", len(a.body), a.err)
+		}
+	})
 	t.Run("only if cached", func(t *testing.T) {
 		var n atomic.Int64
 		s := newSite(t, httpcache.Options{}, saying(&n, "Cache-Control", "max-age=60"))

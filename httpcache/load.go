@@ -151,16 +151,21 @@ func (h *handler) await(w http.ResponseWriter, a *ask, f found, d decision, fill
 	return h.serveLoaded(w, a, response, outcome, d)
 }
 
-// wait waits for a load, but no longer than the class's Wait where something stale may be served.
+// wait waits for a load. Where something stale may be served, it waits no longer than the class's Wait,
+// and until the body is whole: half an answer is worse than what is stored.
 func (h *handler) wait(a *ask, f *found, d decision, fill *forebay.Fill[*response]) (r *response, o forebay.Outcome, err error, slow bool) {
 	ctx, patience := a.r.Context(), a.route.class.Wait
-	if patience == 0 || !h.mayServe(f, d, nil) {
-		r, o, err = fill.Wait(ctx)
-		return r, o, err, false
+	instead := h.mayServe(f, d, nil)
+	short := ctx
+	if instead && patience != 0 {
+		var cancel context.CancelFunc
+		short, cancel = context.WithTimeout(ctx, max(patience, 0))
+		defer cancel()
 	}
-	short, cancel := context.WithTimeout(ctx, max(patience, 0))
-	defer cancel()
 	r, o, err = fill.Wait(short)
+	if err == nil && instead && r != nil && r.storing && !r.incremental() {
+		err = r.body.settle(short)
+	}
 	return r, o, err, err != nil && short.Err() != nil && ctx.Err() == nil
 }
 

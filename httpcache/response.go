@@ -137,6 +137,9 @@ func (r *response) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
+// incremental reports whether each part of the body is of use as it comes (server-sent events, RFC 10036).
+func (r *response) incremental() bool { return r.events || r.header.Get("Incremental") == "?1" }
+
 // size is what a whole response takes in memory.
 func (r *response) size() int {
 	n := 512 + len(r.selected)

@@ -163,7 +163,7 @@ const flushAfter = time.Millisecond
 // not take it for whole.
 func stream(ctx context.Context, w http.ResponseWriter, r *response, from *reader) {
 	flusher := http.NewResponseController(w)
-	atOnce := r.events || r.header.Get("Incremental") == "?1" || r.header["Content-Length"] == nil
+	atOnce := r.incremental() || r.header["Content-Length"] == nil
 	flushed := false
 	for {
 		p, more, err := from.next()
