@@ -81,6 +81,7 @@ type Cache struct {
 	appending    appending
 	canary       *canary // nil: none sings
 	acknowledged acknowledged
+	confirmer    confirmer
 	restarting   sync.Mutex   // one restart of the log at a time
 	confirmedAt  atomic.Int64 // when the latest check that was read was sent
 	caughtUp     atomic.Bool  // the log was read to its end once
@@ -161,7 +162,7 @@ func (c *Cache) start(ctx context.Context) {
 	for _, d := range c.journal.renumber(c.ledger) {
 		c.logger.Warn("forebay: an earlier process left an invalidation that the log does not have", "targets", fmt.Sprint(d.Targets), "mode", d.Mode.String())
 	}
-	if err := c.confirm(ctx); err != nil {
+	if err := c.readOn(ctx); err != nil {
 		c.logger.Warn("forebay: the shared tier cannot be used yet; the near tier answers meanwhile", "error", err, "state", c.shared.State().Problem)
 	}
 	c.workers.Go(func() { c.follow(working) })

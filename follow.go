@@ -2,6 +2,7 @@ package forebay
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -20,11 +21,18 @@ func (c *Cache) confirmed() bool {
 	return c.shared == nil || c.caughtUp.Load() && c.now()-c.confirmedAt.Load() < int64(confirmedFor)
 }
 
-// ready reports whether the shared tier may be read: the ledger has caught up once, and nothing
-// that this node has invalidated is still waiting to be appended (rule 9).
+// ready reports whether the shared tier may be read: the ledger has caught up once and is not far behind,
+// and nothing that this node has invalidated is still waiting to be appended (rule 9).
 func (c *Cache) ready() bool {
-	return c.shared != nil && c.caughtUp.Load() && c.journal.empty()
+	return c.shared != nil && !c.ledger.behind.Load() && c.caughtUp.Load() && c.journal.empty()
 }
+
+// errBehind says that there is more than one answer of the log holds. The follower reads it alone:
+//
+//  1. Another node invalidates faster than one answer after the other can be read.
+//  2. Each strict reader here is given the same page, reads it, and asks for the next.
+//  3. The more of them wait, the longer each page takes: none comes to the end.
+var errBehind = errors.New("forebay: this node is still reading the log")
 
 // confirm reads the log from the head to its end.
 func (c *Cache) confirm(ctx context.Context) error {
@@ -37,6 +45,13 @@ func (c *Cache) confirm(ctx context.Context) error {
 	return c.absorb(ctx, asked, r, nil, sent)
 }
 
+// readOn reads the log from the head to its end, however many answers that takes.
+func (c *Cache) readOn(ctx context.Context) (err error) {
+	for err = c.confirm(ctx); errors.Is(err, errBehind) && ctx.Err() == nil; err = c.confirm(ctx) {
+	}
+	return err
+}
+
 // absorb reads an answer of the log, sent for at a time, into the ledger, and does what it calls for:
 // when it returns without an error, the ledger knows the log to its end.
 func (c *Cache) absorb(ctx context.Context, asked Stamp, r Reading, own map[ID]uint64, sent int64) error {
@@ -46,8 +61,10 @@ func (c *Cache) absorb(ctx context.Context, asked Stamp, r Reading, own map[ID]u
 	case lost:
 		return c.restart(ctx, asked, own)
 	}
-	if r.More {
-		return c.confirm(ctx)
+	if r.More && c.ledger.behind.Load() {
+		return errBehind
+	} else if r.More {
+		return c.confirm(ctx) // another has read further
 	}
 	if c.shared != nil && r.Run != c.ledger.writtenBy() {
 		// The server is not the one that wrote the newest record: it began anew, or is another. What
@@ -83,14 +100,8 @@ func (c *Cache) restart(ctx context.Context, seenAt Stamp, own map[ID]uint64) er
 		return err
 	}
 	c.ledger.restart(r, own)
-	for r.More {
-		at, _ := c.ledger.place()
-		if r, err = c.log.Read(ctx, at); err != nil {
-			return err
-		}
-		if c.ledger.take(at, r, own) != joined {
-			return ErrAway // it was lost again meanwhile: the next check begins anew
-		}
+	if r.More {
+		return errBehind
 	}
 	c.vouch(sent)
 	c.reappend()
@@ -113,7 +124,7 @@ func (c *Cache) reappend() {
 func (c *Cache) follow(ctx context.Context) {
 	trim := time.Now()
 	for ctx.Err() == nil {
-		err := c.confirm(ctx)
+		err := c.readOn(ctx)
 		if err == nil {
 			err = c.flush(ctx)
 		}

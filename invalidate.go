@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 )
 
 // A Receipt says what became of an invalidation.
@@ -60,8 +61,14 @@ func (c *Cache) record(ctx context.Context, mode Mode, targets []Target) (Receip
 	}
 	number := c.ledger.note(targets, mode)
 	receipt := Receipt{}
+	ctx = context.WithoutCancel(ctx)
+	if len(targets) > appendBatch {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, appendFor)
+		defer cancel()
+	}
 	var err error
-	if receipt.ID, err = c.append(context.WithoutCancel(ctx), deferred{Mode: mode, Targets: targets, Number: number}); err != nil {
+	if receipt.ID, err = c.append(ctx, deferred{Mode: mode, Targets: targets, Number: number}); err != nil {
 		receipt.Deferred = true
 		if err := c.journal.add(targets, mode, number); err != nil {
 			c.logger.Error("forebay: an invalidation waits in memory alone: a crash would lose it", "error", err)
@@ -77,10 +84,17 @@ func (c *Cache) class(name string) *class {
 	return c.classes[name]
 }
 
-// append writes invalidations to the log and reads its answer, up to them, into the ledger: only what
-// was read back is acknowledged. It returns the last record's place. An error means that it is not
-// known whether the log has them.
-func (c *Cache) append(ctx context.Context, all ...deferred) (ID, error) {
+const (
+	// appendBatch is how many records are appended in one step: a server does one thing at a time, and
+	// everybody else waits meanwhile.
+	appendBatch = 256
+	// appendFor bounds how long an invalidation of more targets waits for the log. Then it is deferred.
+	appendFor = 250 * time.Millisecond
+)
+
+// append writes invalidations to the log. It returns the last record's place. An error means that it is
+// not known whether the log has them.
+func (c *Cache) append(ctx context.Context, all ...deferred) (last ID, err error) {
 	var records []Record
 	var numbers []uint64
 	for _, d := range all {
@@ -89,11 +103,35 @@ func (c *Cache) append(ctx context.Context, all ...deferred) (ID, error) {
 		}
 	}
 	defer c.appending.begin(records)()
+	epoch := ""
+	for len(records) > 0 {
+		if err := ctx.Err(); err != nil {
+			return ID{}, err
+		}
+		n := min(len(records), appendBatch)
+		r, err := c.appendSome(ctx, records[:n], numbers[:n])
+		if err != nil {
+			return ID{}, err
+		}
+		if epoch != "" && r.Epoch != epoch {
+			return ID{}, ErrAway // what was appended before may have been lost with its epoch
+		}
+		records, numbers, epoch, last = records[n:], numbers[n:], r.Epoch, r.Appended[n-1]
+	}
+	for _, d := range all {
+		c.ledger.settle(append(d.stands, d.Number)...)
+	}
+	return last, nil
+}
+
+// appendSome writes records to the log and reads its answer, up to them, into the ledger: only what was
+// read back is acknowledged.
+func (c *Cache) appendSome(ctx context.Context, records []Record, numbers []uint64) (Reading, error) {
 	asked, _ := c.ledger.place()
 	sent := c.now()
 	r, err := c.log.Append(ctx, asked.ID, records)
 	if err != nil {
-		return ID{}, err
+		return r, err
 	}
 	own := make(map[ID]uint64, len(r.Appended))
 	last := ID{}
@@ -101,16 +139,13 @@ func (c *Cache) append(ctx context.Context, all ...deferred) (ID, error) {
 		own[id], last = numbers[i], id
 	}
 	if err := c.absorb(ctx, asked, r, own, sent); err != nil {
-		return ID{}, err
+		return r, err
 	}
 	if head, _ := c.ledger.place(); head.Epoch != r.Epoch || head.ID.Compare(last) < 0 {
-		return ID{}, ErrAway // the log that has them is not the one that this node follows now
-	}
-	for _, d := range all {
-		c.ledger.settle(append(d.stands, d.Number)...)
+		return r, ErrAway // the log that has them is not the one that this node follows now
 	}
 	if c.shared != nil {
 		c.acknowledged.add(records, r.Epoch)
 	}
-	return last, nil
+	return r, nil
 }

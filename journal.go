@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -132,13 +133,17 @@ func (j *journal) writeLocked(d deferred) error {
 	return nil
 }
 
-// flushBatch is how many of the waiting are appended before the queue is looked at again.
-const flushBatch = 256
-
+// oldest returns the oldest of the waiting: as many as are appended in one step, but at least one.
 func (j *journal) oldest() []deferred {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return append([]deferred(nil), j.queue[:min(len(j.queue), flushBatch)]...)
+	targets := 0
+	for i, d := range j.queue {
+		if targets += len(d.Targets); targets > appendBatch && i > 0 {
+			return slices.Clone(j.queue[:i])
+		}
+	}
+	return slices.Clone(j.queue)
 }
 
 // done says that the log has an invalidation.

@@ -18,6 +18,8 @@ type ledger struct {
 	// number is the last one taken. Entries judged valid at this number need no second look, so a
 	// near hit compares one word. It is stored after the mark it counts, with mu held.
 	number atomic.Uint64
+	// behind: the log goes on beyond the head. It is stored with mu held.
+	behind atomic.Bool
 
 	learned   func(Record)  // is told each record of another node, under the lock; may be nil
 	size      int           // targets held at most
@@ -139,7 +141,11 @@ func (l *ledger) take(asked Stamp, r Reading, own map[ID]uint64) joint {
 	ok := len(r.Records) > 0 && asked != (Stamp{}) && asked == (Stamp{r.Records[0].Epoch, r.Records[0].ID})
 	switch {
 	case ok && asked.Epoch == l.head.Epoch:
+		before := l.head
 		l.takeLocked(r, own, l.learned)
+		if atEnd := l.head.ID == r.Records[len(r.Records)-1].ID; atEnd && (!r.More || l.head != before) {
+			l.behind.Store(r.More) // else this answer is older than what another has read
+		}
 		return joined
 	case asked != l.head:
 		return moved
@@ -168,6 +174,7 @@ func (l *ledger) restart(r Reading, own map[ID]uint64) {
 	}
 	l.head, l.floor = Stamp{}, place{n: n, id: r.Records[0].ID}
 	l.takeLocked(r, own, nil) // what is old is no news
+	l.behind.Store(r.More)
 	l.number.Store(max(n, l.number.Load()))
 }
 

@@ -173,7 +173,7 @@ func (c *Cache) strictLookup(ctx context.Context, sp *space, key string) (lookup
 		return c.sharedLookup(ctx, sp, key, true)
 	}
 	step := beginStep(ctx, PartLog, sp, key)
-	err := c.confirm(ctx)
+	err := c.confirmer.confirm(ctx, c.confirm)
 	step.end("confirmed", err)
 	if err != nil {
 		return lookup{}, false

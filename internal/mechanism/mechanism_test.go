@@ -47,6 +47,13 @@ var mechanisms = []mechanism{
 	{"a hanging load keeps its slot", "fill.go",
 		"	f.slot = true\n", "	f.slot = true\n	context.AfterFunc(f.flight.ctx, f.Release)\n", "MaxLoads", nil},
 
+	{"a strict read takes no reading from before it came", "confirm.go",
+		"	if k.next != nil {\n", "	if k.now != nil {\n\t\treturn k.now, nil, false\n\t}\n	if k.next != nil {\n", "StrictReadsConfirmTogether", nil},
+	{"what one answer does not hold is read by the follower alone", "follow.go",
+		"if r.More && c.ledger.behind.Load() {", "if false {", "FarBehindTheLog", nil},
+	{"many targets are appended in steps", "invalidate.go",
+		"n := min(len(records), appendBatch)", "n := len(records)", "ManyTargetsAreAppendedInSteps", nil},
+
 	{"rule 1: a server's new run begins an epoch", "redis/log.go",
 		"if wrote ~= run then", "if wrote == '' then", "redis FailoverToALagging", nil},
 	{"rule 2: stamps of another epoch count for nothing", "ledger.go",

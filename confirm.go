@@ -1,0 +1,57 @@
+package forebay
+
+import (
+	"context"
+	"sync"
+)
+
+// A confirmer lets Strict reads that come at the same time read the log together. One reading is under way, and
+// whoever comes meanwhile shares the next: a Strict read needs one that was sent after it came. Each for
+// itself, they would all be sent the same records, one answer behind the other.
+type confirmer struct {
+	mu   sync.Mutex    // guards what follows
+	now  *confirmation // under way
+	next *confirmation // waits for that
+}
+
+type confirmation struct {
+	done chan struct{}
+	err  error // written before done is closed
+}
+
+// confirm reads the log to its end with read, in a call that begins after this one.
+func (k *confirmer) confirm(ctx context.Context, read func(context.Context) error) error {
+	c, before, leads := k.join()
+	if !leads {
+		select {
+		case <-c.done:
+			return c.err
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	if before != nil {
+		<-before.done // the tier's budget bounds it
+	}
+	k.mu.Lock()
+	k.now, k.next = c, nil
+	k.mu.Unlock()
+	c.err = read(context.WithoutCancel(ctx)) // it is for all
+	k.mu.Lock()
+	if k.now == c {
+		k.now = nil
+	}
+	k.mu.Unlock()
+	close(c.done)
+	return c.err
+}
+
+func (k *confirmer) join() (c, before *confirmation, leads bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.next != nil {
+		return k.next, nil, false
+	}
+	k.next = &confirmation{done: make(chan struct{})}
+	return k.next, k.now, true
+}

@@ -1,0 +1,182 @@
+package forebay_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/forebay-cache/forebay"
+)
+
+// A slowLog is a tier in memory whose log answers late, in pages and only while it is not away.
+type slowLog struct {
+	*forebay.Memory
+	page  int           // records of one answer; 0: all
+	takes time.Duration // between an answer and its arrival
+	away  atomic.Bool
+
+	reads atomic.Int64
+	most  atomic.Int64 // records that were appended at once
+}
+
+func (s *slowLog) Read(ctx context.Context, head forebay.Stamp) (forebay.Reading, error) {
+	s.reads.Add(1)
+	r, err := s.Memory.Read(ctx, head)
+	time.Sleep(s.takes)
+	if s.page > 0 && len(r.Records) > s.page {
+		r.Records, r.More = r.Records[:s.page], true
+	}
+	return r, err
+}
+
+func (s *slowLog) GetAndRead(ctx context.Context, key string, head forebay.Stamp) ([]byte, forebay.Reading, error) {
+	b, err := s.Get(ctx, key)
+	if err != nil {
+		return nil, forebay.Reading{}, err
+	}
+	r, err := s.Read(ctx, head)
+	return b, r, err
+}
+
+func (s *slowLog) Append(ctx context.Context, head forebay.ID, records []forebay.Record) (forebay.Reading, error) {
+	if s.away.Load() {
+		return forebay.Reading{}, forebay.ErrAway
+	}
+	s.most.Store(max(s.most.Load(), int64(len(records))))
+	time.Sleep(s.takes)
+	return s.Memory.Append(ctx, head, records)
+}
+
+func strictNode(t *testing.T, s forebay.Shared, o *origin) (*forebay.Cache, *forebay.Func[string, int]) {
+	t.Helper()
+	c := open(t, forebay.Options{Shared: s, Logger: slog.New(slog.DiscardHandler), Canary: -1, Classes: []forebay.Class{{Name: "c", TTL: time.Hour, Strict: true}}})
+	return c, wrap(t, c, "c", o.load, tagged())
+}
+
+// Strict reads that come at the same time read the log together, and none takes a reading from before it came.
+func TestStrictReadsConfirmTogether(t *testing.T) {
+	const callers, takes = 50, 100 * time.Millisecond
+	together := func(f *forebay.Func[string, int]) (values [callers]int) {
+		var all sync.WaitGroup
+		for i := range callers {
+			all.Go(func() { values[i], _ = f.Get(ctx, "a") })
+		}
+		all.Wait()
+		return values
+	}
+	t.Run("they share one reading", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			o, m := &origin{}, &slowLog{Memory: forebay.NewMemory()}
+			_, f := strictNode(t, m, o)
+			f.Get(ctx, "a")
+			synctest.Wait()
+			m.takes = takes
+			before := m.reads.Load()
+			go f.Get(ctx, "a")
+			time.Sleep(takes / 2)
+			together(f)
+			if n := m.reads.Load() - before; n > 3 { // the first, theirs, and the follower's
+				t.Errorf("%d callers read the log %d times", callers, n)
+			}
+		})
+	})
+	t.Run("sent after they came", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			o, m := &origin{}, &slowLog{Memory: forebay.NewMemory()}
+			a, _ := strictNode(t, m.Memory, o)
+			_, f := strictNode(t, m, o)
+			f.Get(ctx, "a")
+			synctest.Wait()
+			m.takes = takes
+			go f.Get(ctx, "a")
+			time.Sleep(takes / 2) // its answer is on its way
+			v := o.write("a")
+			if _, err := a.Invalidate(ctx, forebay.Tag("t")); err != nil {
+				t.Fatal(err)
+			}
+			for i, got := range together(f) {
+				if got != v {
+					t.Fatalf("caller %d read %d after %d was acknowledged", i, got, v)
+				}
+			}
+		})
+	})
+}
+
+// A log that has grown by many answers does not hold up a Strict read: the follower alone reads it.
+func TestFarBehindTheLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, m := &origin{}, &slowLog{Memory: forebay.NewMemory(), page: 10}
+		a, _ := strictNode(t, m.Memory, o)
+		_, f := strictNode(t, m, o)
+		f.Get(ctx, "a")
+		synctest.Wait()
+		m.takes = 10 * time.Millisecond
+		v := o.write("a")
+		many := []forebay.Target{forebay.Tag("t")}
+		for i := range 200 {
+			many = append(many, forebay.Tag(fmt.Sprint(i)))
+		}
+		if _, err := a.Invalidate(ctx, many...); err != nil {
+			t.Fatal(err)
+		}
+		begun := time.Now()
+		if r := f.Do(ctx, "a"); r.Value != v || time.Since(begun) > 3*m.takes {
+			t.Errorf("read %d after %d was acknowledged, in %s", r.Value, v, time.Since(begun))
+		}
+		time.Sleep(time.Second)
+		f.Get(ctx, "a")
+		if r := f.Do(ctx, "a"); r.Status != forebay.Hit || r.Value != v {
+			t.Errorf("having caught up: %d, %s", r.Value, r.Status)
+		}
+	})
+}
+
+// Invalidations of many targets are appended in small steps, at once and from the journal, and hold nobody up.
+func TestManyTargetsAreAppendedInSteps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, m := &origin{}, &slowLog{Memory: forebay.NewMemory()}
+		c, f := strictNode(t, m, o)
+		_, other := strictNode(t, m.Memory, o)
+		other.Get(ctx, "a")
+		synctest.Wait()
+		m.takes = 10 * time.Millisecond
+		targets := func(n int) (all []forebay.Target) {
+			for i := range n {
+				all = append(all, forebay.Tag(fmt.Sprint(i)))
+			}
+			return all
+		}
+		if r, err := c.Invalidate(ctx, targets(1000)...); err != nil || r.Deferred {
+			t.Errorf("1,000 targets: %+v, %v", r, err)
+		}
+		begun := time.Now()
+		if r, err := c.Invalidate(ctx, targets(50_000)...); err != nil || !r.Deferred || time.Since(begun) > 300*time.Millisecond {
+			t.Errorf("50,000 targets: %+v, %v, after %s", r, err, time.Since(begun))
+		}
+		m.away.Store(true)
+		for range 100 {
+			c.Invalidate(ctx, targets(500)...)
+		}
+		v := o.write("a")
+		c.Invalidate(ctx, forebay.Tag("t"))
+		m.away.Store(false)
+		time.Sleep(10 * time.Second)
+		if s := c.Stats(); s.Shared.Deferred > 0 {
+			t.Errorf("%d still wait", s.Shared.Deferred)
+		}
+		if n := m.most.Load(); n > 256 {
+			t.Errorf("%d records were appended in one step", n)
+		}
+		for _, node := range []*forebay.Func[string, int]{f, other} {
+			if got, _ := node.Get(ctx, "a"); got != v {
+				t.Errorf("read %d after %d was acknowledged", got, v)
+			}
+		}
+	})
+}
