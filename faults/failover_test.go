@@ -52,7 +52,7 @@ func moveTheLog(w *world) {
 	from.Do("CLUSTER", "SETSLOT", slot, "MIGRATING", to.Do("CLUSTER", "MYID"))
 	settle(w)
 	from.Do("MIGRATE", "127.0.0.1", strconv.Itoa(to.Port), "forebay:log", "0", "5000")
-	settle(w)
+	time.Sleep(*duration / 4) // until everybody is told
 	for _, s := range w.shards {
 		s.master.Do("CLUSTER", "SETSLOT", slot, "NODE", to.Do("CLUSTER", "MYID"))
 	}

@@ -37,7 +37,8 @@ type result struct {
 	name string
 	latency
 	away                 latency // of those that came while no node asked the server
-	failed               int
+	failed, refused      int     // reads, and writes
+	ended                int     // with the node that had them
 	loads                uint64
 	atOnce               int           // loads of one key on one node
 	degradedIn, healedIn time.Duration // negative: not said, not healed
@@ -51,17 +52,36 @@ func TestFaults(t *testing.T) {
 	zerolog.SetGlobalLevel(zerolog.Disabled)
 	near := nearOnly(t)
 	t.Logf("near only: p99 %s, slowest %s", near.p99, near.slowest)
-	var results []result
-	for _, f := range slices.Concat(ofOneServer, ofSeveralServers) {
-		t.Run(f.name, func(t *testing.T) {
+	faults := slices.Concat(ofOneServer, ofSeveralServers, ofNodes)
+	results, ofOrigins := make([]result, len(faults)), make([]result, len(ofOrigin))
+	run := func(name string, do func(t *testing.T)) {
+		t.Run(name, func(t *testing.T) {
+			if *write == "" {
+				t.Parallel() // no figures are wanted
+			}
+			do(t)
+		})
+	}
+	for i, f := range faults {
+		run(f.name, func(t *testing.T) {
 			r := f.run(t)
-			results = append(results, r)
-			t.Logf("%d requests, %d failed, p99 %s, slowest %s, %d loads, %d at once, degraded said in %s, without the server p99 %s, healed in %s",
-				r.requests, r.failed, r.p99, r.slowest, r.loads, r.atOnce, r.degradedIn, r.away.p99, r.healedIn)
+			results[i] = r
+			t.Logf("%d requests, %d and %d failed, %d ended with their node, p99 %s, slowest %s, %d loads, %d at once, degraded said in %s, without the server p99 %s, healed in %s",
+				r.requests, r.failed, r.refused, r.ended, r.p99, r.slowest, r.loads, r.atOnce, r.degradedIn, r.away.p99, r.healedIn)
+		})
+	}
+	for i, f := range ofOrigin {
+		run(f.name, func(t *testing.T) {
+			r := f.run(t)
+			ofOrigins[i] = r
+			t.Logf("%d reads, %d failed, %d writes refused, p99 %s, slowest %s, %d loads, %d at once, healed in %s",
+				r.requests, r.failed, r.refused, r.p99, r.slowest, r.loads, r.atOnce, r.healedIn)
 		})
 	}
 	if *write != "" {
-		if err := os.WriteFile(*write, []byte(report(near, results)), 0o644); err != nil {
+		left := func(r result) bool { return r.name == "" } // by -run
+		results, ofOrigins = slices.DeleteFunc(results, left), slices.DeleteFunc(ofOrigins, left)
+		if err := os.WriteFile(*write, []byte(report(near, results, ofOrigins)), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -75,7 +95,7 @@ func nearOnly(t *testing.T) latency {
 	from := time.Now()
 	time.Sleep(max(*duration, 2*time.Second))
 	defer l.end()
-	return l.since(from, time.Now())
+	return l.since(from, time.Now(), true)
 }
 
 func (f fault) run(t *testing.T) result {
@@ -87,18 +107,17 @@ func (f fault) run(t *testing.T) result {
 	until(t, "healthy", func() bool { return w.mode() == forebay.TwoTier })
 	l := w.run(*rate)
 	time.Sleep(time.Second)
-	before, _ := w.loads()
+	before := w.loads()
 
 	r := result{name: f.name, degradedIn: -1, healedIn: -1}
 	begun := time.Now()
 	f.begin(w)
 	away := f.watch(t, w, begun, &r)
-	r.latency = l.since(begun, time.Now())
+	r.latency = l.since(begun, time.Now(), true)
 	if away.ended.Sub(away.begun) > awayFor {
-		r.away = l.since(away.begun.Add(budget), away.ended)
+		r.away = l.since(away.begun.Add(budget), away.ended, true)
 	}
-	after, _ := w.loads()
-	r.loads = after - before
+	r.loads = w.loads() - before
 	if f.end != nil {
 		f.end(w)
 		mended := time.Now()
@@ -107,11 +126,19 @@ func (f fault) run(t *testing.T) result {
 	}
 	time.Sleep(300 * time.Millisecond) // whatever comes late is looked at too
 	l.end()
+	until(t, "nothing waits for the log", func() bool { return w.deferred() == 0 })
+	for org := range w.orgs {
+		for i, n := range w.nodes {
+			if v, _ := l.read(n, org); v < w.orgs[org].answered {
+				t.Errorf("node %d: %s is of version %d, and %d was acknowledged", i, organisations[org], v, w.orgs[org].answered)
+			}
+		}
+	}
 
 	for _, n := range w.nodes {
 		r.atOnce = max(r.atOnce, n.origin.atOnce())
 	}
-	r.failed, r.stale = len(l.failed), len(l.stale)
+	r.failed, r.refused, r.ended, r.stale = len(l.failed), len(l.refused), l.ended, len(l.stale)
 	f.check(t, l, r)
 	return r
 }
@@ -155,8 +182,8 @@ func (f fault) watch(t *testing.T, w *world, begun time.Time, r *result) (away s
 
 func (f fault) check(t *testing.T, l *load, r result) {
 	t.Helper()
-	if r.failed > 0 {
-		t.Errorf("%d of %d requests failed, the first: %s", r.failed, len(l.taken), l.failed[0])
+	if failed := slices.Concat(l.failed, l.refused); len(failed) > 0 {
+		t.Errorf("%d of %d requests failed, the first: %s", len(failed), len(l.taken), failed[0])
 	}
 	if r.stale > 0 {
 		t.Errorf("%d answers were older than promised, the first: %s", r.stale, l.stale[0])

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strconv"
@@ -16,11 +17,12 @@ import (
 	"github.com/forebay-cache/forebay"
 )
 
-// A history is what was acknowledged of one organisation's first partner: its names, in order.
+// A history is of one organisation's first partner, whose names are its versions.
 type history struct {
-	mu    sync.Mutex // one writer at a time
-	last  atomic.Int64
-	acked atomic.Int64
+	mu       sync.Mutex   // one writer at a time
+	last     int64        // version that was written
+	answered int64        // version that was acknowledged
+	promised atomic.Int64 // version that no node may be behind: its invalidation did not wait for the log
 }
 
 // load is the platform's mix, at a rate, for as long as it is not stopped.
@@ -29,16 +31,19 @@ type load struct {
 	stop chan struct{}
 	done sync.WaitGroup
 
-	mu     sync.Mutex // guards what follows
-	taken  []took
-	failed []string
-	stale  []string
-	writes int
+	mu      sync.Mutex // guards what follows
+	taken   []took
+	failed  []string // reads, and …
+	refused []string // … writes
+	stale   []string
+	writes  int
+	ended   int // with the node that had them
 }
 
 type took struct {
-	at   time.Time
-	took time.Duration
+	at    time.Time
+	took  time.Duration
+	write bool
 }
 
 // run begins a load. Requests start at their time, whether earlier ones have ended or not.
@@ -75,9 +80,15 @@ func (l *load) end() {
 	l.done.Wait()
 }
 
+// mixRepeats is after how many requests the mix begins anew.
+const mixRepeats = 1400
+
 // request makes the i-th request of the mix.
 func (l *load) request(i int) {
 	n := l.w.nodes[i%len(l.w.nodes)]
+	if !n.here() {
+		n = l.w.nodes[(i+1)%len(l.w.nodes)]
+	}
 	org := (i / 7) % len(organisations)
 	name := organisations[org]
 	switch i % 50 {
@@ -90,10 +101,8 @@ func (l *load) request(i int) {
 	case 16, 17, 18, 19:
 		l.ask(n, "POST", "/api/chat", fmt.Sprintf(`{"org_id":%q,"message":"Which partners are in retail? %d"}`, name, i%20))
 	default:
-		h := &l.w.orgs[org]
-		least := h.acked.Load()
-		body := l.ask(n, "GET", "/api/partners?org_id="+name, "")
-		if got := version(body, l.w.first[org]); body != "" && got < least {
+		least := l.w.orgs[org].promised.Load()
+		if got, ok := l.read(n, org); ok && got < least {
 			l.mu.Lock()
 			l.stale = append(l.stale, fmt.Sprintf("%s: read version %d after %d was acknowledged", name, got, least))
 			l.mu.Unlock()
@@ -101,21 +110,30 @@ func (l *load) request(i int) {
 	}
 }
 
+// read asks a node for an organisation's partners, and returns the version of the first.
+func (l *load) read(n *node, org int) (v int64, ok bool) {
+	body := l.ask(n, "GET", "/api/partners?org_id="+organisations[org], "")
+	return version(body, l.w.first[org]), body != ""
+}
+
 // write changes a partner, one version after the other.
 func (l *load) write(n *node, org int) {
 	h := &l.w.orgs[org]
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	v := h.last.Add(1)
-	if l.ask(n, "PUT", "/api/partners/"+l.w.first[org], fmt.Sprintf(`{"name":"version %d"}`, v)) != "" {
-		// A receipt of an invalidation that waits for the log promises nothing to other nodes yet.
-		if n.platform.Cache().Stats().Shared == nil || n.platform.Cache().Stats().Shared.Deferred == 0 {
-			h.acked.Store(v)
-		}
-		l.mu.Lock()
-		l.writes++
-		l.mu.Unlock()
+	h.last++
+	if l.ask(n, "PUT", "/api/partners/"+l.w.first[org], fmt.Sprintf(`{"name":"version %d"}`, h.last)) == "" {
+		return
 	}
+	h.answered = h.last
+	// A receipt of an invalidation that waits for the log promises nothing to other nodes yet, nor does a
+	// gateway: it keeps what it has for as long as it was told to.
+	if l.w.behind == nil && n.here() && n.says().deferred == 0 {
+		h.promised.Store(h.last)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.writes++
 }
 
 // version reads which version of a partner a list shows; 0 before the first. It is no parser: what checks
@@ -136,19 +154,41 @@ func (l *load) ask(n *node, method, path, body string) string {
 		from = strings.NewReader(body)
 	}
 	req := httptest.NewRequest(method, "http://platform"+path, from)
+	req.Header.Set("Content-Type", "application/json")
 	rec := httptest.NewRecorder()
 	req = req.WithContext(forebay.WithTrace(req.Context(), &forebay.Trace{Step: n.origin.step}))
-	begun := time.Now()
-	n.handler.ServeHTTP(rec, req)
+	turn, begun := n.turns.Load(), time.Now()
+	whole := serve(n.handler, rec, req)
 	ended := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.taken = append(l.taken, took{begun, ended.Sub(begun)})
-	if rec.Code >= 500 {
-		l.failed = append(l.failed, fmt.Sprintf("%s %s: %d %s", method, path, rec.Code, rec.Body))
+	if n.turns.Load() != turn {
+		l.ended++
 		return ""
 	}
-	return rec.Body.String()
+	write := method == "PUT"
+	l.taken = append(l.taken, took{begun, ended.Sub(begun), write})
+	if whole && rec.Code < 500 {
+		return rec.Body.String()
+	}
+	what := &l.failed
+	if write {
+		what = &l.refused
+	}
+	*what = append(*what, fmt.Sprintf("%s %s: %d %s, whole: %v", method, path, rec.Code, rec.Body, whole))
+	return ""
+}
+
+// serve reports whether the answer was not broken off.
+func serve(h http.Handler, w *httptest.ResponseRecorder, r *http.Request) (whole bool) {
+	defer func() {
+		if p := recover(); p != nil && p != http.ErrAbortHandler {
+			panic(p)
+		}
+	}()
+	h.ServeHTTP(w, r)
+	announced, err := strconv.Atoi(w.Header().Get("Content-Length"))
+	return err != nil || announced == w.Body.Len()
 }
 
 // A latency sums requests up.
@@ -157,13 +197,13 @@ type latency struct {
 	p99, slowest time.Duration
 }
 
-// since sums up the requests that began in a span.
-func (l *load) since(from, to time.Time) latency {
+// since sums up the requests that began in a span, with or without the writes.
+func (l *load) since(from, to time.Time, writes bool) latency {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var all []time.Duration
 	for _, t := range l.taken {
-		if !t.at.Before(from) && t.at.Before(to) {
+		if !t.at.Before(from) && t.at.Before(to) && (writes || !t.write) {
 			all = append(all, t.took)
 		}
 	}
@@ -172,17 +212,6 @@ func (l *load) since(from, to time.Time) latency {
 	}
 	slices.Sort(all)
 	return latency{len(all), all[(len(all)-1)*99/100], all[len(all)-1]}
-}
-
-// loads is how often the nodes' origins were asked so far, and how many loads failed.
-func (w *world) loads() (n, failed uint64) {
-	for _, node := range w.nodes {
-		for _, c := range node.platform.Cache().Stats().Classes {
-			n += c.Loads
-			failed += c.LoadErrors
-		}
-	}
-	return n, failed
 }
 
 // An origin is what one node asked of it.

@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -18,89 +17,9 @@ import (
 
 	"github.com/forebay-cache/forebay"
 	"github.com/forebay-cache/forebay/gateway"
-	"github.com/forebay-cache/forebay/httpcache"
 	"github.com/forebay-cache/forebay/internal/redistest"
 	"github.com/forebay-cache/forebay/redis"
 )
-
-// A gateway stands in front of an origin that breaks in one way. What it has, it serves; what it does not
-// have is a clear error; and the origin sees one request at a time for each URI.
-func TestOriginFaults(t *testing.T) {
-	breaks := map[string]func(w http.ResponseWriter, r *http.Request){
-		"answers 500": func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(500) },
-		"answers 503": func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(503) },
-		"hangs":       func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
-		"closes without an answer": func(w http.ResponseWriter, r *http.Request) {
-			conn, _, _ := http.NewResponseController(w).Hijack()
-			conn.Close()
-		},
-		"answers nonsense": func(w http.ResponseWriter, r *http.Request) {
-			conn, _, _ := http.NewResponseController(w).Hijack()
-			io.WriteString(conn, "nonsense\r\n\r\n")
-			conn.Close()
-		},
-	}
-	for name, broken := range breaks {
-		t.Run(name, func(t *testing.T) {
-			var down atomic.Bool
-			var now, most atomic.Int64
-			origin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				most.Store(max(most.Load(), now.Add(1)))
-				defer now.Add(-1)
-				if down.Load() {
-					broken(w, r)
-					return
-				}
-				io.WriteString(w, "good")
-			}))
-			defer origin.Close()
-			const limit = 4
-			g, err := gateway.Open(t.Context(), gateway.Options{Logger: slog.New(slog.DiscardHandler), Config: gateway.Config{
-				Origin:  origin.URL,
-				Classes: []forebay.Class{{Name: "short", TTL: 50 * time.Millisecond, LoadTimeout: 300 * time.Millisecond, MaxLoads: limit}},
-				Rules:   []httpcache.Rule{{Match: "GET /", Class: "short"}},
-			}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer g.Close()
-			front := httptest.NewServer(g)
-			defer front.Close()
-			for i := range 5 {
-				if code, body := get(t, fmt.Sprintf("%s/%d", front.URL, i)); code != 200 || body != "good" {
-					t.Fatalf("before: %d %q", code, body)
-				}
-			}
-			down.Store(true)
-			time.Sleep(60 * time.Millisecond)
-			most.Store(0)
-			var all sync.WaitGroup
-			for i := range 50 {
-				all.Go(func() {
-					if code, body := get(t, fmt.Sprintf("%s/%d", front.URL, i%5)); code != 200 || body != "good" {
-						t.Errorf("with something stale at hand: %d %q", code, body)
-					}
-				})
-			}
-			all.Wait()
-			if n := most.Load(); n > limit {
-				t.Errorf("the origin saw %d requests at once; %d are the limit", n, limit)
-			}
-			if code, body := get(t, front.URL+"/unknown"); code < 500 || code > 504 || code != 500 && code != 503 && !strings.Contains(body, "the origin") {
-				t.Errorf("with nothing at hand: %d %q", code, body)
-			}
-			down.Store(false)
-			for end := time.Now().Add(patience); ; {
-				if code, _ := get(t, front.URL+"/unknown"); code == 200 {
-					break
-				}
-				if time.Now().After(end) {
-					t.Fatal("did not heal")
-				}
-			}
-		})
-	}
-}
 
 // Half an answer is half an answer to whoever asked, and nothing that is kept.
 func TestHalfAnAnswer(t *testing.T) {
@@ -144,21 +63,6 @@ func TestHalfAnAnswer(t *testing.T) {
 	if calls.Load() < 3 {
 		t.Errorf("asked %d times: half an answer was kept", calls.Load())
 	}
-}
-
-func get(t *testing.T, url string) (int, string) {
-	t.Helper()
-	res, err := http.Get(url)
-	if err != nil {
-		t.Error(err)
-		return 0, ""
-	}
-	defer res.Body.Close()
-	body, err := io.ReadAll(res.Body)
-	if err != nil {
-		t.Error(err)
-	}
-	return res.StatusCode, string(body)
 }
 
 // Ten thousand callers at once for one cold key on three nodes: with Redis one load in all, without one

@@ -29,6 +29,12 @@ func one(args ...string) place {
 	}
 }
 
+// programs is one server, and nodes in processes of their own.
+func programs(w *world) []string {
+	w.server, w.open = redistest.Start(w.t), w.program
+	return everybody(w.server.URL())
+}
+
 // timed is one server whose clock can be set.
 func timed(w *world) []string {
 	w.server = redistest.StartTimed(w.t)
@@ -37,15 +43,15 @@ func timed(w *world) []string {
 
 func (w *world) behindProxies() (urls []string) {
 	for i := range nodesOfAPlace {
-		p := w.proxy(fmt.Sprint("node", i), w.server)
+		p := w.proxy(fmt.Sprint("node", i), w.server.Addr())
 		w.proxies = append(w.proxies, p)
 		urls = append(urls, "redis://"+p.Listen)
 	}
 	return urls
 }
 
-func (w *world) proxy(name string, to *redistest.Server) *toxiproxy.Proxy {
-	p := toxiproxy.NewProxy(toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop()), name, "127.0.0.1:0", to.Addr())
+func (w *world) proxy(name, to string) *toxiproxy.Proxy {
+	p := toxiproxy.NewProxy(toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop()), name, "127.0.0.1:0", to)
 	if err := p.Start(); err != nil {
 		w.t.Fatal(err)
 	}
@@ -68,13 +74,14 @@ func sentinelsApart(w *world) []string {
 // watched makes a pair of servers master and replica, by a way that can be cut, and has a sentinel watch them.
 func (w *world) watched(master, replica *redistest.Server) []string {
 	w.server, w.shards = master, []shard{{master, replica}}
-	w.replication = w.proxy("replication", master)
+	w.replication = w.proxy("replication", master.Addr())
 	host, port, _ := net.SplitHostPort(w.replication.Listen)
 	replica.Do("REPLICAOF", host, port)
 	until(w.t, "the replica is in step", func() bool {
 		return strings.Contains(replica.Do("INFO", "replication"), "master_link_status:up")
 	})
-	sentinel := master.Sentinel("main")
+	silence := *duration / 4 // until it takes a master for dead: by default 30 s
+	sentinel := master.Sentinel("main", fmt.Sprintf("sentinel down-after-milliseconds main %d", silence.Milliseconds()))
 	until(w.t, "the sentinel knows the replica", func() bool {
 		return redistest.Ask(w.t, sentinel, "SENTINEL", "REPLICAS", "main") != "*0"
 	})

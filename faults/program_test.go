@@ -5,25 +5,37 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
+	"net/http/httputil"
+	"net/url"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/forebay-cache/forebay/internal/redistest"
+	"github.com/forebay-cache/forebay"
+	"github.com/forebay-cache/forebay/admin"
+	"github.com/forebay-cache/forebay/demo"
 )
 
-// A program is "forebay demo" as people run it, in a process of its own.
+// A program is "forebay demo" as people run it, in a process of its own that can be frozen and killed.
 type program struct {
 	t    *testing.T
 	args []string
 	cmd  *exec.Cmd
-	url  string
+	url  atomic.Pointer[url.URL]
 	read sync.WaitGroup
+
+	mu      sync.Mutex // guards what follows
+	still   bool       // it cannot be asked
+	said    standing
+	at      time.Time
+	earlier uint64 // loads of its earlier lives
 }
 
 var built = sync.OnceValues(func() (string, error) {
@@ -37,15 +49,20 @@ var built = sync.OnceValues(func() (string, error) {
 	return file, nil
 })
 
-func runProgram(t *testing.T, args ...string) *program {
-	t.Helper()
-	p := &program{t: t, args: append([]string{"demo", "--addr", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--origin-latency", "0"}, args...)}
+// program opens a node in a process of its own.
+func (w *world) program(redis string, o demo.Options) *node {
+	p := &program{t: w.t, args: []string{"demo", "--addr", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--origin-latency", "0",
+		"--redis", redis, "--data", o.DataFile, "--journal", w.t.TempDir() + "/journal"}}
 	p.start()
-	t.Cleanup(p.kill)
-	return p
+	w.t.Cleanup(p.kill)
+	quiet := log.New(io.Discard, "", 0)
+	return &node{process: p, says: p.says, handler: &httputil.ReverseProxy{
+		Rewrite:   func(r *httputil.ProxyRequest) { r.SetURL(p.url.Load()) },
+		Transport: &http.Transport{MaxIdleConnsPerHost: 64}, ErrorLog: quiet,
+	}}
 }
 
-// start starts the process and waits until it has printed where it listens.
+// start starts the process and waits until it has printed where it listens, and answers.
 func (p *program) start() {
 	p.t.Helper()
 	file, err := built()
@@ -61,19 +78,19 @@ func (p *program) start() {
 	if err := p.cmd.Start(); err != nil {
 		p.t.Fatal(err)
 	}
-	lines := bufio.NewScanner(out)
-	for lines.Scan() {
-		if _, url, ok := strings.Cut(lines.Text(), "platform  "); ok {
-			p.url = url
-			break
+	var at *url.URL
+	for lines := bufio.NewScanner(out); at == nil && lines.Scan(); {
+		if _, text, ok := strings.Cut(lines.Text(), "platform  "); ok {
+			at, _ = url.Parse(text)
 		}
 	}
-	if p.url == "" {
+	if at == nil {
 		p.t.Fatal("it does not say where it listens")
 	}
+	p.url.Store(at)
 	p.read.Go(func() { io.Copy(io.Discard, out) })
-	until(p.t, "it is up", func() bool {
-		res, err := http.Get(p.url + "/api/status")
+	until(p.t, "it answers", func() bool {
+		res, err := http.Get(at.JoinPath("/health/ready").String())
 		if err != nil {
 			return false
 		}
@@ -86,7 +103,7 @@ func (p *program) kill() {
 	if p.cmd == nil {
 		return
 	}
-	p.cmd.Process.Signal(syscall.SIGCONT)
+	p.thaw()
 	p.cmd.Process.Kill()
 	p.read.Wait()
 	p.cmd.Wait()
@@ -96,85 +113,97 @@ func (p *program) kill() {
 func (p *program) freeze() { p.cmd.Process.Signal(syscall.SIGSTOP) }
 func (p *program) thaw()   { p.cmd.Process.Signal(syscall.SIGCONT) }
 
-// ask returns the body of a good answer.
-func (p *program) ask(method, path, body string) string {
-	p.t.Helper()
-	req, err := http.NewRequestWithContext(p.t.Context(), method, p.url+path, strings.NewReader(body))
-	if err != nil {
-		p.t.Fatal(err)
+// rest keeps what it said last until it can be asked again. From then on its loads count from 0 if it died.
+func (p *program) rest(died bool) {
+	said := p.says()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.still = true
+	if died {
+		p.earlier = said.loads
 	}
-	res, err := http.DefaultClient.Do(req)
+}
+
+func (p *program) goOn() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.still = false
+}
+
+// askEvery is how often a program is asked what it says of itself: it has other things to do.
+const askEvery = 20 * time.Millisecond
+
+// says is what it said lately. One that does not answer is degraded.
+func (p *program) says() standing {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.still || time.Since(p.at) < askEvery {
+		return p.said
+	}
+	p.at, p.said = time.Now(), standing{mode: forebay.Degraded, deferred: 1, loads: p.said.loads}
+	client := http.Client{Timeout: time.Second}
+	res, err := client.Get(p.url.Load().JoinPath("/api/cache-stats").String())
 	if err != nil {
-		p.t.Fatal(err)
+		return p.said
 	}
 	defer res.Body.Close()
-	text, err := io.ReadAll(res.Body)
-	if err != nil || res.StatusCode >= 300 {
-		p.t.Fatalf("%s %s: %d %s %v", method, path, res.StatusCode, text, err)
+	var stats admin.Stats
+	if err := json.NewDecoder(res.Body).Decode(&stats); err != nil || stats.Shared == nil {
+		return p.said
 	}
-	return string(text)
+	p.said = standing{
+		mode: forebay.Standing(stats.Mode), away: !stats.Shared.Connected || stats.Shared.Breaker != "closed",
+		deferred: stats.Shared.Deferred, loads: p.earlier + stats.Loads,
+	}
+	return p.said
 }
 
-// partners are those of one organisation: names by ID.
-func (p *program) partners() map[string]string {
-	p.t.Helper()
-	var list partners
-	if err := json.Unmarshal([]byte(p.ask("GET", "/api/partners?org_id=acme", "")), &list); err != nil || len(list.Partners) == 0 {
-		p.t.Fatal("no partners", err)
-	}
-	names := map[string]string{}
-	for _, one := range list.Partners {
-		names[one.ID] = one.Name
-	}
-	return names
+// freezeNode stops a node in the middle of what it does; whoever sends it requests sees that.
+func freezeNode(w *world) {
+	n := w.nodes[0]
+	n.turns.Add(1)
+	n.process.rest(false)
+	n.process.freeze()
 }
 
-// any is the ID of one of them.
-func (p *program) any() string {
-	for id := range p.partners() {
-		return id
-	}
-	return ""
+func thawNode(w *world) {
+	n := w.nodes[0]
+	n.process.thaw()
+	n.process.goOn()
+	n.turns.Add(1)
 }
 
-func (p *program) well() bool {
-	return strings.Contains(p.ask("GET", "/health", ""), `"ok"`)
+func killNode(w *world) {
+	n := w.nodes[0]
+	n.turns.Add(1)
+	n.process.rest(true)
+	n.process.kill()
 }
 
-// A node is frozen, misses an invalidation, and is thawed: its first answer is the new one, though nothing
-// has told it so.
-func TestANodeIsFrozen(t *testing.T) {
-	server, data := redistest.Start(t), t.TempDir()+"/platform.db"
-	a, b := runProgram(t, "--redis", server.URL(), "--data", data), runProgram(t, "--redis", server.URL(), "--data", data)
-	until(t, "both are well", func() bool { return a.well() && b.well() })
-	id := b.any()
-	b.partners() // it has them now
-	b.freeze()
-	time.Sleep(*duration / 2)
-	a.ask("PUT", "/api/partners/"+id, `{"name":"changed meanwhile"}`)
-	time.Sleep(*duration / 2)
-	b.thaw()
-	if name := b.partners()[id]; name != "changed meanwhile" {
-		t.Errorf("after it was thawed: %s", name)
-	}
-	until(t, "it is well", b.well)
+func startNode(w *world) {
+	n := w.nodes[0]
+	n.process.start()
+	n.process.goOn()
+	n.turns.Add(1)
 }
 
 // A node acknowledges a change while Redis is silent, and is killed before Redis has it. It has its journal:
 // when it is back, the others learn of it.
 func TestANodeIsKilledBeforeItsAppend(t *testing.T) {
-	server, dir := redistest.Start(t), t.TempDir()
-	data := dir + "/platform.db"
-	a := runProgram(t, "--redis", server.URL(), "--data", data, "--journal", dir+"/journal")
-	b := runProgram(t, "--redis", server.URL(), "--data", data)
-	until(t, "both are well", func() bool { return a.well() && b.well() })
-	id := b.any()
-	server.Freeze()
-	a.ask("PUT", "/api/partners/"+id, `{"name":"changed before it died"}`)
-	a.kill()
-	server.Thaw()
-	until(t, "the other is well", b.well)
-	b.partners() // whatever it knows
-	a.start()
-	until(t, "the other sees the change", func() bool { return b.partners()[id] == "changed before it died" })
+	w := build(t, programs, demo.Options{})
+	until(t, "both are well", func() bool { return w.mode() == forebay.TwoTier })
+	l := &load{w: w}
+	other := w.nodes[1]
+	l.read(other, 0) // it has them now
+	w.server.Freeze()
+	l.write(w.nodes[0], 0)
+	killNode(w)
+	w.server.Thaw()
+	until(t, "the other is well", func() bool { return w.mode() == forebay.TwoTier })
+	l.read(other, 0) // whatever it knows
+	startNode(w)
+	until(t, "the other sees the change", func() bool {
+		v, ok := l.read(other, 0)
+		return ok && v == w.orgs[0].answered && v > 0
+	})
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/forebay-cache/forebay"
 	"github.com/forebay-cache/forebay/demo"
 )
 
@@ -28,6 +29,9 @@ func sequence(steps ...func(*world)) func(*world) {
 	}
 }
 
+// cutOff lets nothing through to one node.
+func cutOff(w *world) { w.poison("timeout", map[string]any{"timeout": 0}, w.proxies[0]) }
+
 func kill(w *world)    { w.server.Kill() }
 func restart(w *world) { w.server.Restart() }
 func cure(w *world)    { w.cure() }
@@ -35,6 +39,26 @@ func nothing(*world)   {}
 
 // settle gives the server a moment to finish what it does behind.
 func settle(*world) { time.Sleep(300 * time.Millisecond) }
+
+// flood invalidates many targets on one node, in ten seconds more than a ledger holds one by one.
+func flood(w *world) {
+	const aSecond, batch = 15_000, 500
+	next := time.Now()
+	w.busy.Go(func() {
+		for i := 0; i < int(duration.Seconds()*aSecond); i += batch {
+			targets := make([]forebay.Target, batch)
+			for j := range targets {
+				targets[j] = forebay.Tag(fmt.Sprint("flood", i+j))
+			}
+			if _, err := w.nodes[0].cache.Invalidate(w.t.Context(), targets...); err != nil {
+				w.t.Error(err)
+				return
+			}
+			next = next.Add(batch * time.Second / aSecond)
+			sleepUntil(next)
+		}
+	})
+}
 
 // garbage writes over every entry in four ways: random bytes, half of it, another's, a later format.
 func garbage(w *world) {
@@ -71,7 +95,7 @@ var ofOneServer = []fault{
 	{name: "10 KB/s", begin: func(w *world) { all(w, "bandwidth", map[string]any{"rate": 10}) }, end: cure, slow: true},
 	{name: "connections reset", begin: func(w *world) { all(w, "reset_peer", map[string]any{"timeout": 0}) }, end: cure, degraded: true},
 	{name: "half-open: nothing comes through, nothing is closed", begin: func(w *world) { all(w, "timeout", map[string]any{"timeout": 0}) }, end: cure, degraded: true},
-	{name: "one node cut off", begin: func(w *world) { w.poison("timeout", map[string]any{"timeout": 0}, w.proxies[0]) }, end: cure, degraded: true},
+	{name: "one node cut off", begin: cutOff, end: cure, degraded: true},
 	{name: "FLUSHALL", begin: do("FLUSHALL"), end: nothing, slow: true},
 	{name: "restarted empty", begin: sequence(kill, restart), end: nothing, slow: true},
 	{name: "restarted from its file", on: one("--appendonly", "yes", "--appendfsync", "always"), begin: sequence(kill, restart), end: nothing, slow: true},
@@ -89,4 +113,14 @@ var ofOneServer = []fault{
 	{name: "the log deleted", begin: do("DEL", "forebay:log"), end: nothing, slow: true},
 	{name: "its clock set forward an hour, and back", on: timed, begin: func(w *world) { w.server.SetClock(time.Hour) }, end: func(w *world) { w.server.SetClock(-time.Hour) }, slow: true},
 	{name: "the log is another type", begin: sequence(do("DEL", "forebay:log"), do("SET", "forebay:log", "x")), end: do("DEL", "forebay:log"), degraded: true},
+	{name: "one node cut off, and the log trimmed meanwhile", begin: sequence(cutOff, settle, do("XTRIM", "forebay:log", "MAXLEN", "0")), end: cure, degraded: true},
+	{name: "15,000 invalidations a second, in the end more than a ledger holds", begin: flood, end: func(w *world) { w.busy.Wait() }, slow: true},
+}
+
+// ofNodes are the faults of ourselves.
+var ofNodes = []fault{
+	{name: "nothing, for comparison: nodes in processes of their own", on: programs, begin: nothing, end: nothing},
+	{name: "a node frozen, and thawed", on: programs, begin: freezeNode, end: thawNode},
+	{name: "a node killed, and started again", on: programs, begin: killNode, end: startNode},
+	{name: "Redis silent, meanwhile a node killed that had acknowledged changes, and started again", on: programs, begin: sequence(func(w *world) { w.server.Freeze() }, settle, killNode, func(w *world) { w.server.Thaw() }), end: startNode, degraded: true},
 }
