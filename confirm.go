@@ -3,7 +3,12 @@ package forebay
 import (
 	"context"
 	"sync"
+	"time"
 )
+
+// togetherFor bounds how long a reading waits for the one before it: what it costs a request beside the tier's
+// budget.
+const togetherFor = 5 * time.Millisecond
 
 // A confirmer lets Strict reads that come at the same time read the log together. One reading is under way, and
 // whoever comes meanwhile shares the next: a Strict read needs one that was sent after it came. Each for
@@ -31,7 +36,12 @@ func (k *confirmer) confirm(ctx context.Context, read func(context.Context) erro
 		}
 	}
 	if before != nil {
-		<-before.done // the tier's budget bounds it
+		short := time.NewTimer(togetherFor)
+		defer short.Stop()
+		select {
+		case <-before.done:
+		case <-short.C:
+		}
 	}
 	k.mu.Lock()
 	k.now, k.next = c, nil
