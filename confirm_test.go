@@ -28,10 +28,14 @@ func (s *slowLog) Read(ctx context.Context, head forebay.Stamp) (forebay.Reading
 	s.reads.Add(1)
 	r, err := s.Memory.Read(ctx, head)
 	time.Sleep(s.takes)
+	return s.cut(r), err
+}
+
+func (s *slowLog) cut(r forebay.Reading) forebay.Reading {
 	if s.page > 0 && len(r.Records) > s.page {
 		r.Records, r.More = r.Records[:s.page], true
 	}
-	return r, err
+	return r
 }
 
 func (s *slowLog) GetAndRead(ctx context.Context, key string, head forebay.Stamp) ([]byte, forebay.Reading, error) {
@@ -49,7 +53,8 @@ func (s *slowLog) Append(ctx context.Context, head forebay.ID, records []forebay
 	}
 	s.most.Store(max(s.most.Load(), int64(len(records))))
 	time.Sleep(s.takes)
-	return s.Memory.Append(ctx, head, records)
+	r, err := s.Memory.Append(ctx, head, records)
+	return s.cut(r), err
 }
 
 func strictNode(t *testing.T, s forebay.Shared, o *origin) (*forebay.Cache, *forebay.Func[string, int]) {
@@ -133,6 +138,32 @@ func TestFarBehindTheLog(t *testing.T) {
 		f.Get(ctx, "a")
 		if r := f.Do(ctx, "a"); r.Status != forebay.Hit || r.Value != v {
 			t.Errorf("having caught up: %d, %s", r.Value, r.Status)
+		}
+	})
+}
+
+// What was in the log before a node came is no news to it, however many answers hold it.
+func TestAnOldLogIsNoNews(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, m := &origin{}, &slowLog{Memory: forebay.NewMemory(), page: 10}
+		a, _ := strictNode(t, m.Memory, o)
+		for i := range 100 {
+			a.Invalidate(ctx, forebay.Tag(fmt.Sprint(i)))
+		}
+		var learned atomic.Int64
+		open(t, forebay.Options{Shared: m, Canary: -1, Observer: forebay.ObserverFunc(func(e forebay.Event) {
+			if e.Kind == forebay.EventLearn {
+				learned.Add(1)
+			}
+		})})
+		time.Sleep(time.Second)
+		if n := learned.Load(); n > 0 {
+			t.Errorf("%d old invalidations were told as new", n)
+		}
+		a.Invalidate(ctx, forebay.Tag("new"))
+		time.Sleep(time.Second)
+		if n := learned.Load(); n != 1 {
+			t.Errorf("a new one was told %d times", n)
 		}
 	})
 }

@@ -18,7 +18,7 @@ type ledger struct {
 	// number is the last one taken. Entries judged valid at this number need no second look, so a
 	// near hit compares one word. It is stored after the mark it counts, with mu held.
 	number atomic.Uint64
-	// behind: the log goes on beyond the head. It is stored with mu held.
+	// behind: the log goes on beyond the head, by more than one answer holds. It is stored with mu held.
 	behind atomic.Bool
 
 	learned   func(Record)  // is told each record of another node, under the lock; may be nil
@@ -39,6 +39,7 @@ type ledger struct {
 	// pending holds the numbers of this node's invalidations that the log does not have yet, the
 	// oldest first.
 	pending []uint64
+	old     bool // what is read now was there before this node: it is no news
 }
 
 type place struct {
@@ -141,10 +142,14 @@ func (l *ledger) take(asked Stamp, r Reading, own map[ID]uint64) joint {
 	ok := len(r.Records) > 0 && asked != (Stamp{}) && asked == (Stamp{r.Records[0].Epoch, r.Records[0].ID})
 	switch {
 	case ok && asked.Epoch == l.head.Epoch:
-		before := l.head
-		l.takeLocked(r, own, l.learned)
+		before, learned := l.head, l.learned
+		if l.old {
+			learned = nil
+		}
+		l.takeLocked(r, own, learned)
 		if atEnd := l.head.ID == r.Records[len(r.Records)-1].ID; atEnd && (!r.More || l.head != before) {
 			l.behind.Store(r.More) // else this answer is older than what another has read
+			l.old = l.old && r.More
 		}
 		return joined
 	case asked != l.head:
@@ -173,7 +178,8 @@ func (l *ledger) restart(r Reading, own map[ID]uint64) {
 		l.learned(Record{ID: r.Records[0].ID, Epoch: r.Records[0].Epoch, Fence: true})
 	}
 	l.head, l.floor = Stamp{}, place{n: n, id: r.Records[0].ID}
-	l.takeLocked(r, own, nil) // what is old is no news
+	l.takeLocked(r, own, nil)
+	l.old = r.More
 	l.behind.Store(r.More)
 	l.number.Store(max(n, l.number.Load()))
 }
