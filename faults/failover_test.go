@@ -19,7 +19,7 @@ var ofSeveralServers = []fault{
 	{name: "Cluster: the log's master killed", on: cluster, begin: kill, mends: promoted(0), degraded: true},
 	{name: "the same without stale serving", on: cluster, options: demo.Options{Classes: withoutStale()}, begin: kill, mends: promoted(0), degraded: true},
 	{name: "Cluster: a master of values killed", on: cluster, begin: func(w *world) { w.shards[1].master.Kill() }, mends: promoted(1), slow: true},
-	{name: "Cluster: the log's slot moved", on: cluster, begin: moveTheLog, end: nothing, slow: true},
+	{name: "Cluster: the log's slot moved", on: cluster, begin: during(moveTheLog), end: then(nothing), slow: true},
 	{name: "Cluster: the log's master and its replica killed, back empty", on: cluster, begin: func(w *world) {
 		w.shards[0].replica.Kill()
 		w.server.Kill()

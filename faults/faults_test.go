@@ -67,7 +67,7 @@ func TestFaults(t *testing.T) {
 			r := f.run(t)
 			results[i] = r
 			t.Logf("%d requests, %d and %d failed, %d ended with their node, p99 %s, slowest %s, %d loads, %d at once, degraded said in %s, without the server p99 %s, healed in %s",
-				r.requests, r.failed, r.refused, r.ended, r.p99, r.slowest, r.loads, r.atOnce, r.degradedIn, r.away.p99, r.healedIn)
+				r.requests, r.failed, r.refused, r.ended, r.p99, r.slowest, r.loads, r.atOnce, r.degradedIn, r.away.steady, r.healedIn)
 		})
 	}
 	for i, f := range ofOrigin {

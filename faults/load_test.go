@@ -195,6 +195,7 @@ func serve(h http.Handler, w *httptest.ResponseRecorder, r *http.Request) (whole
 type latency struct {
 	requests     int
 	p99, slowest time.Duration
+	steady       time.Duration // the median of each second's p99: a moment in which the machine stands still is one of many
 }
 
 // since sums up the requests that began in a span, with or without the writes.
@@ -202,16 +203,28 @@ func (l *load) since(from, to time.Time, writes bool) latency {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var all []time.Duration
+	seconds := map[int][]time.Duration{}
 	for _, t := range l.taken {
 		if !t.at.Before(from) && t.at.Before(to) && (writes || !t.write) {
 			all = append(all, t.took)
+			second := int(t.at.Sub(from) / time.Second)
+			seconds[second] = append(seconds[second], t.took)
 		}
 	}
 	if len(all) == 0 {
 		return latency{}
 	}
+	var each []time.Duration
+	for _, took := range seconds {
+		each = append(each, quantile(took, 0.99))
+	}
+	return latency{len(all), quantile(all, 0.99), quantile(all, 1), quantile(each, 0.5)}
+}
+
+// quantile sorts what it is given.
+func quantile(all []time.Duration, share float64) time.Duration {
 	slices.Sort(all)
-	return latency{len(all), all[(len(all)-1)*99/100], all[len(all)-1]}
+	return all[int(float64(len(all)-1)*share)]
 }
 
 // An origin is what one node asked of it.

@@ -25,20 +25,20 @@ func report(near latency, results, ofOrigins []result) string {
 
 ## The shared tier, and ourselves
 
-The same load on the nodes' near tiers alone: p99 %s, slowest %s. *Without the server* is the p99 of the requests that came while no node asked the server any more, because its breaker was open or its connection gone; *added* is that, less the p99 of the near tiers alone. Three of five requests of the mix are for a strict class (partner_data): while its node cannot confirm that it knows every invalidation, each of them is loaded from the origin, one load at a time for each key. Where the server is still asked, the first row is the comparison: a look-up costs a round trip.
+The same load on the nodes' near tiers alone: p99 %s, slowest %s. *Without the server* is the p99 of the requests that came while no node asked the server any more, because its breaker was open or its connection gone; *added* is that, less the same of the near tiers alone (%s). Both are medians of each second's p99, because a machine may stand still for a moment. Three of five requests of the mix are for a strict class (partner_data): while its node cannot confirm that it knows every invalidation, each of them is loaded from the origin, one load at a time for each key. Where the server is still asked, the first row is the comparison: a look-up costs a round trip.
 
 All figures are of requests through the handlers, without a network. The nodes, their origin, what asks them, and what stands between them and the servers share one process. Where nodes are frozen or killed, they are processes of their own, asked by HTTP.
 
 | fault | requests | failed | older than promised | p99 | slowest | p99 without the server | added | loads | of a healthy tier | of one key at once | degraded said after | healed after |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
-`, runtime.NumCPU(), runtime.Version(), *rate, *duration, ms(near.p99), ms(near.slowest))
+`, runtime.NumCPU(), runtime.Version(), *rate, *duration, ms(near.p99), ms(near.slowest), ms(near.steady))
 	for _, r := range results {
 		p99, added, atOnce, said := "", "", "", "not: it goes on"
 		if r.degradedIn >= 0 {
 			said = ms(r.degradedIn)
 		}
 		if r.away.requests > 0 {
-			p99, added = ms(r.away.p99), ms(r.away.p99-near.p99)
+			p99, added = ms(r.away.steady), ms(r.away.steady-near.steady)
 		}
 		if r.atOnce > 0 {
 			atOnce = strconv.Itoa(r.atOnce)
@@ -99,7 +99,7 @@ func misses(near latency, results []result) (missed []string) {
 		}
 		miss("slowest", r.slowest, mostDelayed)
 		if r.away.requests > 0 {
-			miss("added", r.away.p99-near.p99, mostAdded)
+			miss("added", r.away.steady-near.steady, mostAdded)
 		}
 		if r.degradedIn >= 0 {
 			miss("degraded said after", r.degradedIn, saidWithin)

@@ -40,24 +40,34 @@ func nothing(*world)   {}
 // settle gives the server a moment to finish what it does behind.
 func settle(*world) { time.Sleep(300 * time.Millisecond) }
 
+// during has a step that takes its time go on meanwhile; then ends what goes on.
+func during(step func(*world)) func(*world) {
+	return func(w *world) { w.busy.Go(func() { step(w) }) }
+}
+
+func then(step func(*world)) func(*world) {
+	return func(w *world) {
+		w.busy.Wait()
+		step(w)
+	}
+}
+
 // flood invalidates many targets on one node, in ten seconds more than a ledger holds one by one.
 func flood(w *world) {
 	const aSecond, batch = 15_000, 500
 	next := time.Now()
-	w.busy.Go(func() {
-		for i := 0; i < int(duration.Seconds()*aSecond); i += batch {
-			targets := make([]forebay.Target, batch)
-			for j := range targets {
-				targets[j] = forebay.Tag(fmt.Sprint("flood", i+j))
-			}
-			if _, err := w.nodes[0].cache.Invalidate(w.t.Context(), targets...); err != nil {
-				w.t.Error(err)
-				return
-			}
-			next = next.Add(batch * time.Second / aSecond)
-			sleepUntil(next)
+	for i := 0; i < int(duration.Seconds()*aSecond); i += batch {
+		targets := make([]forebay.Target, batch)
+		for j := range targets {
+			targets[j] = forebay.Tag(fmt.Sprint("flood", i+j))
 		}
-	})
+		if _, err := w.nodes[0].cache.Invalidate(w.t.Context(), targets...); err != nil {
+			w.t.Error(err)
+			return
+		}
+		next = next.Add(batch * time.Second / aSecond)
+		sleepUntil(next)
+	}
 }
 
 // garbage writes over every entry in four ways: random bytes, half of it, another's, a later format.
@@ -114,7 +124,7 @@ var ofOneServer = []fault{
 	{name: "its clock set forward an hour, and back", on: timed, begin: func(w *world) { w.server.SetClock(time.Hour) }, end: func(w *world) { w.server.SetClock(-time.Hour) }, slow: true},
 	{name: "the log is another type", begin: sequence(do("DEL", "forebay:log"), do("SET", "forebay:log", "x")), end: do("DEL", "forebay:log"), degraded: true},
 	{name: "one node cut off, and the log trimmed meanwhile", begin: sequence(cutOff, settle, do("XTRIM", "forebay:log", "MAXLEN", "0")), end: cure, degraded: true},
-	{name: "15,000 invalidations a second, in the end more than a ledger holds", begin: flood, end: func(w *world) { w.busy.Wait() }, slow: true},
+	{name: "15,000 invalidations a second, in the end more than a ledger holds", begin: during(flood), end: then(nothing), slow: true},
 }
 
 // ofNodes are the faults of ourselves.
@@ -122,5 +132,5 @@ var ofNodes = []fault{
 	{name: "nothing, for comparison: nodes in processes of their own", on: programs, begin: nothing, end: nothing},
 	{name: "a node frozen, and thawed", on: programs, begin: freezeNode, end: thawNode},
 	{name: "a node killed, and started again", on: programs, begin: killNode, end: startNode},
-	{name: "Redis silent, meanwhile a node killed that had acknowledged changes, and started again", on: programs, begin: sequence(func(w *world) { w.server.Freeze() }, settle, killNode, func(w *world) { w.server.Thaw() }), end: startNode, degraded: true},
+	{name: "Redis silent, meanwhile a node killed that had acknowledged changes, and started again", on: programs, begin: during(sequence(func(w *world) { w.server.Freeze() }, settle, killNode, func(w *world) { w.server.Thaw() })), end: then(startNode), degraded: true},
 }
