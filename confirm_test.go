@@ -19,6 +19,8 @@ type slowLog struct {
 	page  int           // records of one answer; 0: all
 	takes time.Duration // between an answer and its arrival
 	away  atomic.Bool
+	// silent: no reading is answered.
+	silent atomic.Bool
 
 	reads atomic.Int64
 	most  atomic.Int64 // records that were appended at once
@@ -28,6 +30,9 @@ func (s *slowLog) Read(ctx context.Context, head forebay.Stamp) (forebay.Reading
 	s.reads.Add(1)
 	r, err := s.Memory.Read(ctx, head)
 	time.Sleep(s.takes)
+	if s.silent.Load() {
+		return forebay.Reading{}, context.DeadlineExceeded
+	}
 	return s.cut(r), err
 }
 
@@ -110,6 +115,35 @@ func TestStrictReadsConfirmTogether(t *testing.T) {
 				}
 			}
 		})
+	})
+}
+
+// Who could not confirm takes a load that began after he came, also when it has ended: when a log falls silent,
+// all who wait for it are let go at once, and do not all load.
+func TestWhoCouldNotConfirmTakesALaterLoad(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, m := &origin{took: 10 * time.Millisecond}, &slowLog{Memory: forebay.NewMemory()}
+		_, f := strictNode(t, m, o)
+		f.Get(ctx, "a")
+		synctest.Wait()
+		m.takes = 50 * time.Millisecond
+		m.silent.Store(true)
+		before := o.loads.Load()
+		var all sync.WaitGroup
+		for i := range 8 { // the first loads from 50 ms on, until 60 ms; these come until 35 ms
+			all.Go(func() {
+				time.Sleep(time.Duration(i) * 5 * time.Millisecond)
+				f.Get(ctx, "a")
+			})
+		}
+		all.Go(func() {
+			time.Sleep(55 * time.Millisecond) // too late for that
+			f.Get(ctx, "a")
+		})
+		all.Wait()
+		if n := o.loads.Load() - before; n != 2 {
+			t.Errorf("%d loads", n)
+		}
 	})
 }
 

@@ -23,6 +23,7 @@ type entry struct {
 	key     string
 	tags    []string
 	stamp   Stamp
+	begun   int64 // when this node began its load; 0: another did
 	created int64
 	fresh   int64 // until
 	stale   int64 // until: served while a load runs behind

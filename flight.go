@@ -65,7 +65,7 @@ type beginning struct {
 	grows  bool // the timeout counts from each Publish anew
 
 	// since is when a caller came who could not make sure that this node knows everything: no load
-	// that began before may answer it, nor anything stored (rule 8). 0 for everybody else.
+	// that began before may answer it, under way or stored (rule 8). 0 for everybody else.
 	since int64
 }
 
@@ -94,8 +94,8 @@ func (fs *flights) begin(ctx context.Context, sp *space, key string, how beginni
 			return f, false, nil, nil
 		}
 	}
-	if !how.anyway && how.since == 0 {
-		if e, st := c.near.get(key, c.now()); st == isFresh || st == isAhead && !how.behind {
+	if !how.anyway {
+		if e, st := c.near.get(key, c.now()); (st == isFresh || st == isAhead && !how.behind) && (how.since == 0 || e.begun >= how.since) {
 			return nil, false, e, nil
 		}
 	}

@@ -102,7 +102,7 @@ func (t *Tier) State() forebay.SharedState {
 	t.mu.Unlock()
 	s.Connected = t.client.Load() != nil && t.up.Load()
 	if p := t.trouble.Load(); p != nil && s.Problem == "" && time.Since(p.at) < troubleFor {
-		s.Problem = "values cannot be reached: " + remedy(p.err)
+		s.Problem = "a server of the cluster cannot be used: " + remedy(p.err)
 	}
 	if t.drills.Load() > 0 {
 		s.Connected, s.Problem = false, "a drill has taken the tier away"
