@@ -23,14 +23,17 @@ type entry struct {
 	key     string
 	tags    []string
 	stamp   Stamp
-	begun   int64 // when this node began its load; 0: another did
 	created int64
 	fresh   int64 // until
 	stale   int64 // until: served while a load runs behind
 	dead    int64 // until: served when a load fails
 	weight  uint32
 	shared  bool // came from the shared tier, or must not go there
+	loaded  bool // by this node: it began to when it was created, less what that took
 }
+
+// loadedSince reports whether this node loaded the entry, and began to at a time or later.
+func (e *entry) loadedSince(at int64) bool { return e.loaded && e.created-int64(e.took) >= at }
 
 // refreshSpan is how many (beta × load time) before its end an entry may first be refreshed:
 // the chance at 16 of them is e^-16, so a hit before it need not draw a number.

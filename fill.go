@@ -158,7 +158,8 @@ func (f *Fill[V]) CommitAs(key string, v V, k Keep) bool {
 func (f *Fill[V]) entry(key string, v V, k Keep) *entry {
 	now := f.space.cache.now()
 	near := k.NearOnly || f.flight.since > 0 // a tier that could not confirm would not take it either
-	e := &entry{value: v, key: key, tags: k.Tags, shared: near, space: f.space.space, stamp: f.flight.stamp, begun: f.flight.created, took: f.space.cache.flights.took(f.flight, now)}
+	took := f.space.cache.flights.took(f.flight, now)
+	e := &entry{value: v, key: key, tags: k.Tags, shared: near, loaded: took > 0, space: f.space.space, stamp: f.flight.stamp, took: took}
 	e.number.Store(f.flight.number)
 	e.times(now, k)
 	e.weigh(f.space.size(v))

@@ -95,7 +95,7 @@ func (fs *flights) begin(ctx context.Context, sp *space, key string, how beginni
 		}
 	}
 	if !how.anyway {
-		if e, st := c.near.get(key, c.now()); (st == isFresh || st == isAhead && !how.behind) && (how.since == 0 || e.begun >= how.since) {
+		if e, st := c.near.get(key, c.now()); (st == isFresh || st == isAhead && !how.behind) && (how.since == 0 || e.loadedSince(how.since)) {
 			return nil, false, e, nil
 		}
 	}

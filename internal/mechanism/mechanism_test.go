@@ -71,7 +71,7 @@ var mechanisms = []mechanism{
 	{"rule 8: who could not confirm joins no older load", "flight.go",
 		"if v == valid && f.created < how.since {", "if false {", "redis AStrictCallerDoesNotJoin", nil},
 	{"rule 8: who could not confirm takes nothing that was loaded before", "flight.go",
-		"(how.since == 0 || e.begun >= how.since)", "true", "CouldNotConfirm", nil},
+		"(how.since == 0 || e.loadedSince(how.since))", "true", "CouldNotConfirm", nil},
 	{"rule 9: the shared tier is not read before the journal is empty", "follow.go",
 		"c.caughtUp.Load() && c.journal.empty()", "c.caughtUp.Load()", "redis NotReadBeforeTheJournal",
 		&mechanism{file: "ledger.go", code: "number = l.pending[0] - 1", out: "number += 0"}},
