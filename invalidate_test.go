@@ -384,27 +384,31 @@ func TestReadersNeverSeeWhatWasInvalidated(t *testing.T) {
 }
 
 func TestObserverIsTold(t *testing.T) {
-	var mu sync.Mutex
-	var events []string
-	c := open(t, forebay.Options{
-		Classes: []forebay.Class{{Name: "c", MaxLoads: 1}},
-		Observer: forebay.ObserverFunc(func(e forebay.Event) {
-			mu.Lock()
-			defer mu.Unlock()
-			events = append(events, fmt.Sprint(e.Kind, " ", e.Key, e.Targets, e.Err))
-		}),
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		var events []string
+		c := open(t, forebay.Options{
+			Classes: []forebay.Class{{Name: "c", MaxLoads: 1}},
+			Observer: forebay.ObserverFunc(func(e forebay.Event) {
+				mu.Lock()
+				defer mu.Unlock()
+				events = append(events, fmt.Sprint(e.Kind, " ", e.Key, e.Targets, e.Err))
+			}),
+		})
+		o := &origin{}
+		f := wrap(t, c, "c", o.load)
+		f.Get(ctx, "a")
+		synctest.Wait() // who waits for a load may go on before the observer is told
+		f.Get(ctx, "a")
+		f.Invalidate(ctx, "a")
+		o.fail(errDown)
+		f.Get(ctx, "b")
+		synctest.Wait()
+		mu.Lock()
+		defer mu.Unlock()
+		want := []string{"load c:a,[] <nil>", "invalidate [key c:a,] <nil>", "load c:b,[] the origin is down"}
+		if strings.Join(events, "\n") != strings.Join(want, "\n") {
+			t.Errorf("events %q, want %q", events, want)
+		}
 	})
-	o := &origin{}
-	f := wrap(t, c, "c", o.load)
-	f.Get(ctx, "a")
-	f.Get(ctx, "a")
-	f.Invalidate(ctx, "a")
-	o.fail(errDown)
-	f.Get(ctx, "b")
-	mu.Lock()
-	defer mu.Unlock()
-	want := []string{"load c:a,[] <nil>", "invalidate [key c:a,] <nil>", "load c:b,[] the origin is down"}
-	if strings.Join(events, "\n") != strings.Join(want, "\n") {
-		t.Errorf("events %q, want %q", events, want)
-	}
 }
