@@ -22,8 +22,11 @@ type slowLog struct {
 	// silent: no reading is answered.
 	silent atomic.Bool
 
-	reads atomic.Int64
-	most  atomic.Int64 // records that were appended at once
+	flaky bool // each fifth append fails
+
+	appends atomic.Int64
+	reads   atomic.Int64
+	most    atomic.Int64 // records that were appended at once
 }
 
 func (s *slowLog) Read(ctx context.Context, head forebay.Stamp) (forebay.Reading, error) {
@@ -53,7 +56,7 @@ func (s *slowLog) GetAndRead(ctx context.Context, key string, head forebay.Stamp
 }
 
 func (s *slowLog) Append(ctx context.Context, head forebay.ID, records []forebay.Record) (forebay.Reading, error) {
-	if s.away.Load() {
+	if s.away.Load() || s.flaky && s.appends.Add(1)%5 == 0 {
 		return forebay.Reading{}, forebay.ErrAway
 	}
 	s.most.Store(max(s.most.Load(), int64(len(records))))
@@ -242,6 +245,27 @@ func TestManyTargetsAreAppendedInSteps(t *testing.T) {
 			if got, _ := node.Get(ctx, "a"); got != v {
 				t.Errorf("read %d after %d was acknowledged", got, v)
 			}
+		}
+	})
+}
+
+// What the log has taken from the journal stays taken, also where it never takes all of it in a row.
+func TestTheJournalGetsThroughAFlakyLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &slowLog{Memory: forebay.NewMemory(), flaky: true}
+		c, _ := strictNode(t, m, &origin{})
+		m.away.Store(true)
+		for i := range 100 {
+			var many []forebay.Target
+			for j := range 200 {
+				many = append(many, forebay.Tag(fmt.Sprint(i, j)))
+			}
+			c.Invalidate(ctx, many...)
+		}
+		m.away.Store(false)
+		time.Sleep(time.Minute)
+		if n := c.Stats().Shared.Deferred; n > 0 {
+			t.Errorf("%d still wait", n)
 		}
 	})
 }

@@ -17,8 +17,9 @@ type Receipt struct {
 }
 
 // Invalidate removes what the targets cover: once it returns, a read on this node that starts later
-// gets nothing that was loaded before, and neither does any other node of a Strict class. An error
-// means that nothing was invalidated.
+// gets nothing that was loaded before, and neither does any other node of a Strict class. More than
+// 256 targets wait 250 ms for the log at most, and are deferred then. An error means that nothing was
+// invalidated.
 func (c *Cache) Invalidate(ctx context.Context, targets ...Target) (Receipt, error) {
 	r, _, err := c.invalidate(ctx, Remove, targets)
 	return r, err

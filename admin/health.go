@@ -100,7 +100,7 @@ func (a *Admin) sharedHealth(s forebay.Stats, checks map[string]string, degraded
 	case sh.Canary != "":
 		degraded("shared", "the shared tier answers and does not work: "+sh.Canary+": forebay doctor tells more")
 	case !sh.Connected || sh.Breaker != "closed":
-		degraded("shared", "the shared tier is away (breaker "+sh.Breaker+"): every node answers from its own tier and the origin")
+		degraded("shared", "the shared tier is away: every node answers from its own tier and the origin")
 	}
 	if !s.Log.Confirmed {
 		degraded("log", "invalidations of other nodes may be missing: strict classes load, others are served until their TTL")
