@@ -98,6 +98,22 @@ func TestStrictReadsConfirmTogether(t *testing.T) {
 			}
 		})
 	})
+	t.Run("and hardly wait for the one before", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			o, m := &origin{}, &slowLog{Memory: forebay.NewMemory()}
+			_, f := strictNode(t, m, o)
+			f.Get(ctx, "a")
+			synctest.Wait()
+			m.takes = takes
+			go f.Get(ctx, "a")
+			time.Sleep(takes / 10)
+			begun := time.Now()
+			f.Get(ctx, "a")
+			if took := time.Since(begun); took > takes+takes/10 {
+				t.Errorf("a reading that takes %s took %s", takes, took)
+			}
+		})
+	})
 	t.Run("sent after they came", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			o, m := &origin{}, &slowLog{Memory: forebay.NewMemory()}

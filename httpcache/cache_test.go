@@ -433,15 +433,18 @@ func TestStale(t *testing.T) {
 		}
 	})
 	t.Run("not if the answer is too large to be stored", func(t *testing.T) {
-		const large = 100_000
+		const large, part = 100 << 10, 512 // two parts fill what may be stored, to the byte
 		var size atomic.Int64
 		s := newSite(t, httpcache.Options{MaxBody: 1 << 10}, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Cache-Control", "max-age=0, stale-if-error=60")
-			for n := int64(0); n < size.Load(); n += 500 {
-				io.WriteString(w, strings.Repeat("x", 500))
+			for n := int64(0); n < size.Load(); n += part {
+				if n == 2*part {
+					time.Sleep(20 * time.Millisecond) // until it is waited for
+				}
+				io.WriteString(w, strings.Repeat("x", part))
 			}
 		})
-		size.Store(500)
+		size.Store(part)
 		s.get("/")
 		size.Store(large)
 		if a := s.get("/"); a.err != nil || len(a.body) != large {
