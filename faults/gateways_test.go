@@ -163,13 +163,8 @@ func (o *originServer) breaks(f originFault) (mend func(t *testing.T)) {
 func (f originFault) run(t *testing.T) result {
 	w := build(t, gateways, demo.Options{})
 	until(t, "healthy", func() bool { return w.mode() == forebay.TwoTier })
-	l := &load{w: w, stop: make(chan struct{})}
-	for i := range mixRepeats { // everything that is asked later, once
-		if i%50 != 0 {
-			l.request(i)
-		}
-	}
-	l = w.run(*rate)
+	w.askAllOnce()
+	l := w.run(*rate)
 	time.Sleep(time.Second)
 	before := w.loads()
 
@@ -182,31 +177,18 @@ func (f originFault) run(t *testing.T) result {
 			loading = max(loading, n.says().loading)
 		}
 	}
-	r.latency = l.since(begun, time.Now(), false)
-	r.loads = w.loads() - before
-	for _, n := range w.nodes {
-		rec := httptest.NewRecorder()
-		whole := serve(n.handler, rec, httptest.NewRequest("GET", "http://platform/api/partners?org_id=acme&q=never-asked-before", nil))
-		if own := rec.Code == 500 || rec.Code == 503; !f.healthy && whole && (rec.Code < 500 || !own && !strings.Contains(rec.Body.String(), "the origin")) {
-			t.Errorf("with nothing at hand: %d %s", rec.Code, rec.Body)
-		}
+	r.latency, r.loads = l.since(begun, time.Now(), false), w.loads()-before
+	if !f.healthy {
+		w.askUnknown()
 	}
 	mend(t)
 	mended := time.Now()
 	l.write(w.nodes[0], 0)
-	until(t, "healed", func() bool {
-		for _, n := range w.nodes {
-			if v, _ := l.read(n, 0); v < w.orgs[0].answered {
-				return false
-			}
-		}
-		return w.orgs[0].answered == w.orgs[0].last
-	})
+	until(t, "healed", func() bool { return w.orgs[0].answered == w.orgs[0].last && l.shown(0) })
 	r.healedIn = time.Since(mended)
 	l.end()
+	r.atOnce, r.failed, r.refused = w.behind.ofOne, len(l.failed), len(l.refused)
 
-	r.atOnce = w.behind.ofOne
-	r.failed, r.refused = len(l.failed), len(l.refused)
 	if r.failed > 0 {
 		t.Errorf("%d reads failed of what had been asked before, the first: %s", r.failed, l.failed[0])
 	}
@@ -217,4 +199,26 @@ func (f originFault) run(t *testing.T) result {
 		t.Errorf("the origin was asked %d times at once for one URI", r.atOnce)
 	}
 	return r
+}
+
+// askAllOnce asks for everything that the mix will ask for.
+func (w *world) askAllOnce() {
+	l := &load{w: w}
+	for i := range mixRepeats {
+		if i%50 != 0 { // a write
+			l.request(i)
+		}
+	}
+}
+
+// askUnknown asks for what no gateway has: a clear error comes, or the origin's own, or an answer that breaks off.
+func (w *world) askUnknown() {
+	w.t.Helper()
+	for _, n := range w.nodes {
+		rec := httptest.NewRecorder()
+		whole := serve(n.handler, rec, httptest.NewRequest("GET", "http://platform/api/partners?org_id=acme&q=never-asked-before", nil))
+		if own := rec.Code == 500 || rec.Code == 503; whole && (rec.Code < 500 || !own && !strings.Contains(rec.Body.String(), "the origin")) {
+			w.t.Errorf("with nothing at hand: %d %s", rec.Code, rec.Body)
+		}
+	}
 }

@@ -116,6 +116,16 @@ func (l *load) read(n *node, org int) (v int64, ok bool) {
 	return version(body, l.w.first[org]), body != ""
 }
 
+// shown reports whether every node shows what was acknowledged of an organisation.
+func (l *load) shown(org int) bool {
+	for _, n := range l.w.nodes {
+		if v, _ := l.read(n, org); v < l.w.orgs[org].answered {
+			return false
+		}
+	}
+	return true
+}
+
 // write changes a partner, one version after the other.
 func (l *load) write(n *node, org int) {
 	h := &l.w.orgs[org]

@@ -170,31 +170,21 @@ func (p *program) says() standing {
 	return p.said
 }
 
-// freezeNode stops a node in the middle of what it does; whoever sends it requests sees that.
-func freezeNode(w *world) {
-	n := w.nodes[0]
+// freezeNode stops the first node in the middle of what it does.
+func freezeNode(w *world) { w.nodes[0].leave(false, (*program).freeze) }
+func thawNode(w *world)   { w.nodes[0].comeBack((*program).thaw) }
+func killNode(w *world)   { w.nodes[0].leave(true, (*program).kill) }
+func startNode(w *world)  { w.nodes[0].comeBack((*program).start) }
+
+// leave stops a node; whoever sends it requests sees that.
+func (n *node) leave(died bool, stop func(*program)) {
 	n.turns.Add(1)
-	n.process.rest(false)
-	n.process.freeze()
+	n.process.rest(died)
+	stop(n.process)
 }
 
-func thawNode(w *world) {
-	n := w.nodes[0]
-	n.process.thaw()
-	n.process.goOn()
-	n.turns.Add(1)
-}
-
-func killNode(w *world) {
-	n := w.nodes[0]
-	n.turns.Add(1)
-	n.process.rest(true)
-	n.process.kill()
-}
-
-func startNode(w *world) {
-	n := w.nodes[0]
-	n.process.start()
+func (n *node) comeBack(start func(*program)) {
+	start(n.process)
 	n.process.goOn()
 	n.turns.Add(1)
 }
