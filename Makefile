@@ -21,6 +21,8 @@ test: deps ## every test; installs what is missing in CI or as root on Debian
 	$(GO) test -run '^$$' -fuzz '^FuzzEnvelope$$' -fuzztime 150000x -fuzzminimizetime 10x .
 
 	$(GO) test -run '^$$' -fuzz '^FuzzCachedIsUncached$$' -fuzztime 3000x -fuzzminimizetime 10x ./httpcache
+	$(GO) test -run '^$$' -fuzz '^FuzzForwardedAlike$$' -fuzztime 1500x -fuzzminimizetime 10x ./httpcache
+	$(GO) test -run '^$$' -fuzz '^FuzzScanner$$' -fuzztime 50000x -fuzzminimizetime 10x ./internal/framing
 	$(GO) test -run '^$$' -fuzz '^FuzzFields$$' -fuzztime 50000x -fuzzminimizetime 10x ./httpcache
 	$(GO) test -run '^$$' -fuzz '^FuzzCanonicalJSON$$' -fuzztime 50000x -fuzzminimizetime 10x ./httpcache
 	$(GO) test -run '^$$' -fuzz '^FuzzParts$$' -fuzztime 50000x -fuzzminimizetime 10x ./httpcache
@@ -52,8 +54,9 @@ faults: deps ## break what the cache stands on under load, and write docs/reliab
 soak: deps ## check two million operations under faults; SEED=n repeats a plan
 	cd faults && $(GO) test -timeout 90m -run Linearizable -v -operations 2000000 -seed $(or $(SEED),0) .
 
-conformance: deps ## the HTTP cache against the public suite; SUITE=folder for another edition of it
+conformance: deps ## the HTTP cache against the public suite (SUITE=folder: another edition of it), the listener against h2spec and slowhttptest
 	node conformance/run.mjs $(SUITE)
+	node conformance/protocol.mjs
 
 bench-http: ## what a miss and a hit cost through the HTTP cache, against a plain reverse proxy
 	cd bench && $(GO) run . -only gateway
@@ -62,7 +65,7 @@ fuzz: ## look for new inputs, a minute for each target
 	$(GO) test -run '^$$' -fuzz '^FuzzKey$$' -fuzztime 1m -fuzzminimizetime 100x .
 	$(GO) test -run '^$$' -fuzz '^FuzzPattern$$' -fuzztime 1m -fuzzminimizetime 100x .
 	$(GO) test -run '^$$' -fuzz '^FuzzEnvelope$$' -fuzztime 1m -fuzzminimizetime 100x .
-	for target in FuzzCachedIsUncached FuzzFields FuzzCanonicalJSON FuzzParts; do $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime 1m ./httpcache || exit 1; done
+	for target in FuzzCachedIsUncached FuzzForwardedAlike FuzzFields FuzzCanonicalJSON FuzzParts; do $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime 1m ./httpcache || exit 1; done
 	$(GO) test -run '^$$' -fuzz '^FuzzConfig$$' -fuzztime 1m ./gateway
 
 bench: deps ## measure against peers and write docs/performance.md

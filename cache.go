@@ -50,6 +50,15 @@ type Options struct {
 	// survive a crash; each process needs its own. Default: memory.
 	Journal string
 
+	// InvalidateFor is how long an invalidation tries to be acknowledged by the log, within the caller's
+	// deadline, before it is deferred. Where the log has been away for as long already, it is deferred at
+	// once. Default 2 s; negative: one attempt.
+	InvalidateFor time.Duration
+
+	// Acknowledged: an invalidation that was deferred is an error, [ErrDeferred], too. For one call:
+	// [MustAcknowledge]. Default off: the receipt says it.
+	Acknowledged bool
+
 	// Logger gets what the cache swallows: failed loads behind an answer. Default slog.Default().
 	Logger *slog.Logger
 
@@ -78,13 +87,13 @@ type Cache struct {
 
 	watching     observers
 	neighbours   neighbours
-	appending    appending
 	canary       *canary // nil: none sings
 	acknowledged acknowledged
 	confirmer    confirmer
-	restarting   sync.Mutex   // one restart of the log at a time
-	confirmedAt  atomic.Int64 // when the latest check that was read was sent
-	caughtUp     atomic.Bool  // the log was read to its end once
+	restarting   chan struct{} // holds one while the log is read from its beginning
+	confirmedAt  atomic.Int64  // when the latest check that was read was sent
+	refusing     atomic.Int64  // since when the log takes nothing that is to be appended; 0: it does
+	caughtUp     atomic.Bool   // the log was read to its end once
 
 	mu       sync.RWMutex // guards what follows
 	classes  map[string]*class
@@ -116,6 +125,7 @@ func Open(ctx context.Context, o Options) (*Cache, error) {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
+	o.InvalidateFor = orDefault(o.InvalidateFor, invalidateFor)
 	if o.Node == "" {
 		o.Node = thisNode()
 	}
@@ -123,9 +133,9 @@ func Open(ctx context.Context, o Options) (*Cache, error) {
 		o.Secret = []byte(rand.Text())
 	}
 	c := &Cache{
-		options: o, opened: time.Now(), log: NewMemory(), logger: o.Logger,
+		options: o, opened: time.Now(), log: NewMemory(), logger: o.Logger, watching: observers{logger: o.Logger},
 		classes: map[string]*class{}, names: map[string]*space{}, declared: len(o.Classes) > 0,
-		sweep: make(chan struct{}, 1),
+		sweep: make(chan struct{}, 1), restarting: make(chan struct{}, 1),
 	}
 	for _, k := range o.Classes {
 		c.classes[k.Name] = newClass(k)
@@ -170,8 +180,8 @@ func (c *Cache) start(ctx context.Context) {
 		c.canary = newCanary(c)
 		c.workers.Go(func() { c.canary.sing(working, every) })
 	}
-	for range queueWorkers {
-		c.workers.Go(func() { c.shared.write(working, c.now) })
+	for _, jobs := range c.shared.jobs {
+		c.workers.Go(func() { c.shared.write(working, jobs, c.now) })
 	}
 }
 
@@ -219,12 +229,7 @@ func retention(classes map[string]*class) time.Duration {
 // now is nanoseconds since the cache was opened, on the monotonic clock.
 func (c *Cache) now() int64 { return int64(time.Since(c.opened)) }
 
-// store puts an entry into the tiers, unless it is to be dropped or was invalidated since its load
-// began. An older load may still overwrite the entry of a newer one, harmlessly:
-//
-//  1. The old load's entry is judged valid.
-//  2. An invalidation comes, and a new load stores its entry.
-//  3. The old entry is put over it. Its number is older than the mark: the next read is a miss.
+// store puts an entry into the tiers, unless it is to be dropped or was invalidated since its load began.
 func (c *Cache) store(e *entry, token string) bool {
 	if c.closed.Load() {
 		return false
@@ -233,13 +238,12 @@ func (c *Cache) store(e *entry, token string) bool {
 		e.space.class.leftOut("its time to live is 0")
 		return false
 	}
-	if v, _ := c.ledger.judge(e.key, e.space.class.Name, e.tags, e.number.Load()); v != valid {
+	if !c.near.put(e) {
 		e.space.class.leftOut("invalidated while it was loaded")
 		return false
 	}
 	e.space.class.kept.Add(1)
-	c.near.put(e)
-	if c.shared != nil && !e.shared && e.stamp.Epoch != "" { // what was loaded without a place in the log stays near
+	if c.shared != nil && !e.shared && !e.near && e.stamp.Epoch != "" { // what was loaded without a place in the log stays near
 		c.shared.enqueue(job{entry: e, key: e.space.class.stored(e.key), token: token})
 	}
 	return true

@@ -92,6 +92,9 @@ func orDefault[T int | float64 | time.Duration](v, d T) T {
 	return v
 }
 
+// Check returns every mistake in the class, joined; [Open] does the same.
+func (c Class) Check() error { return errors.Join(c.mistakes("class")...) }
+
 // maxLife bounds every duration of a class, so that sums of them never overflow.
 const maxLife = 10 * 365 * 24 * time.Hour
 

@@ -38,7 +38,7 @@ func (c Codec) id() codecID {
 const compressFrom = 4 << 10
 
 // maxPayload bounds what a compressed payload may become: memory, not the sender, sets the limit.
-const maxPayload = 256 << 20
+const maxPayload = 64 << 20
 
 // codecs is made when the program starts: the parts hold channels, which must belong to no test's
 // bubble.

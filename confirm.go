@@ -27,14 +27,23 @@ type confirmation struct {
 // confirm reads the log to its end with read, in a call that begins after this one.
 func (k *confirmer) confirm(ctx context.Context, read func(context.Context) error) error {
 	c, before, leads := k.join()
-	if !leads {
-		select {
-		case <-c.done:
+	if leads {
+		if _, hurried := ctx.Deadline(); !hurried {
+			k.lead(ctx, c, before, read)
 			return c.err
-		case <-ctx.Done():
-			return ctx.Err()
 		}
+		go k.lead(ctx, c, before, read) // it is bounded by the tier's budget
 	}
+	select {
+	case <-c.done:
+		return c.err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// lead reads for all who share a confirmation.
+func (k *confirmer) lead(ctx context.Context, c, before *confirmation, read func(context.Context) error) {
 	if before != nil {
 		short := time.NewTimer(togetherFor)
 		defer short.Stop()
@@ -53,7 +62,6 @@ func (k *confirmer) confirm(ctx context.Context, read func(context.Context) erro
 	}
 	k.mu.Unlock()
 	close(c.done)
-	return c.err
 }
 
 func (k *confirmer) join() (c, before *confirmation, leads bool) {

@@ -137,7 +137,7 @@ func TestStrictReadsConfirmTogether(t *testing.T) {
 	})
 }
 
-// Who could not confirm takes a load that began after he came, also when it has ended: when a log falls silent,
+// A caller that could not confirm takes a load that began after it came, also when it has ended: when a log falls silent,
 // all who wait for it are let go at once, and do not all load.
 func TestWhoCouldNotConfirmTakesALaterLoad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

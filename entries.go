@@ -16,6 +16,8 @@ type Entry struct {
 	TTL    time.Duration // what is left of it; negative: it is stale
 	Took   time.Duration // its load
 	Shared bool          // it came from the shared tier
+
+	NearOnly bool // it is in no other tier, and will not be
 }
 
 // Entries yields what the near tier holds and may still be served, in no order and while requests go
@@ -28,7 +30,7 @@ func (c *Cache) Entries() iter.Seq[Entry] {
 				continue
 			}
 			one := Entry{
-				Key: e.key, Class: e.space.class.Name, Tags: slices.Clone(e.tags), Bytes: e.weight, Shared: e.shared,
+				Key: e.key, Class: e.space.class.Name, Tags: slices.Clone(e.tags), Bytes: e.weight, Shared: e.shared, NearOnly: e.near || c.shared == nil,
 				Age: time.Duration(now - e.created), TTL: time.Duration(e.fresh - now), Took: e.took,
 			}
 			if !yield(one) {

@@ -28,7 +28,8 @@ type entry struct {
 	stale   int64 // until: served while a load runs behind
 	dead    int64 // until: served when a load fails
 	weight  uint32
-	shared  bool // came from the shared tier, or must not go there
+	shared  bool // came from the shared tier
+	near    bool // must not go there
 	loaded  bool // by this node: it began to when it was created, less what that took
 }
 
@@ -63,6 +64,9 @@ func (e *entry) times(now int64, k Keep) {
 	e.fresh = now + int64(ttl)
 	e.stale = e.fresh + int64(stale)
 	e.dead = e.fresh + int64(max(stale, onError))
+	if ttl == 0 {
+		e.stale, e.dead = e.fresh, e.fresh // what is not kept is not there to stand in either
+	}
 	e.setPlain()
 }
 

@@ -19,6 +19,10 @@ var (
 	// return. The message names each mistake with its place.
 	ErrConfig = errors.New("forebay: wrong configuration")
 
+	// ErrDeferred says that an invalidation that must be acknowledged counts on this node and will reach
+	// the log, but has not: other nodes may serve what is older, strict classes too.
+	ErrDeferred = errors.New("forebay: the invalidation is not acknowledged yet")
+
 	// ErrTarget is matched by the errors of an invalidation that was not accepted: nothing was
 	// invalidated, and the message says what to name instead.
 	ErrTarget = errors.New("forebay: invalidation refused")

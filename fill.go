@@ -17,6 +17,7 @@ type Fill[V any] struct {
 	leads  bool
 	joined uint64
 	slot   bool
+	nested bool   // it needs none of the class's loads: see holdsSlot
 	asking traced // the origin
 }
 
@@ -26,7 +27,12 @@ type Need struct {
 	Anew   bool // nothing stored will do, however fresh
 	Behind bool // nobody will wait: something stale is being served
 
+	// Grace is how long a load goes on that nobody waits for and nobody was answered by yet. Default:
+	// to its end, because its answer will be kept.
+	Grace time.Duration
+
 	since int64
+	visit context.Context
 }
 
 // Begin joins the load of a full key that is under way, or leads a new one: then the place in the
@@ -34,12 +40,18 @@ type Need struct {
 // It is cancelled when it makes no progress for the class's LoadTimeout: from here, and from each
 // [Fill.Publish].
 func (s *Space[V]) Begin(ctx context.Context, key string, need Need) *Fill[V] {
-	return s.begin(ctx, key, beginning{grows: true, anyway: need.Anew, behind: need.Behind, since: need.since})
+	return s.begin(ctx, key, beginning{grows: true, anyway: need.Anew, behind: need.Behind, grace: need.Grace, since: need.since, visit: need.visit})
 }
 
 func (s *Space[V]) begin(ctx context.Context, key string, how beginning) *Fill[V] {
+	if err := circle(ctx, key); err != nil {
+		return &Fill[V]{space: s, err: err}
+	}
 	for {
 		f := &Fill[V]{space: s, joined: s.cache.ledger.number.Load()}
+		if how.from > 0 {
+			f.joined = how.from // who begins again asks for no more than when it came
+		}
 		var after <-chan struct{}
 		if f.flight, f.leads, f.found, after = s.cache.flights.begin(ctx, s.space, key, how); after == nil {
 			return f
@@ -66,6 +78,14 @@ func (f *Fill[V]) Context() context.Context { return f.flight.ctx }
 // Cancel ends the load's context, where its answer is of no use to anybody any more.
 func (f *Fill[V]) Cancel() { f.flight.cancel() }
 
+// Detach has a published value that will not be stored go on by itself, for those who read it: it holds
+// none of the class's loads any more, has no timeout, and nobody joins it. The leader cancels it when
+// its last reader has left, and ends it as any other; [Cache.Close] cancels it too.
+func (f *Fill[V]) Detach() {
+	f.space.cache.flights.detach(f.flight)
+	f.Release()
+}
+
 // Acquire is what the leader must do before it calls the origin: take the lease of the key, so that
 // one node loads, and one of the class's loads. It returns false if the leader must not load: with
 // an error, which [Fill.Abandon] takes, or because another node had the answer and the fill has
@@ -84,7 +104,8 @@ func (f *Fill[V]) Acquire(patient bool) (bool, error) {
 
 func (f *Fill[V]) acquireSlot(patient bool) error {
 	c, ctx := f.space.class, f.flight.ctx
-	if c.slots != nil {
+	nested := holdsSlot(ctx, c)
+	if c.slots != nil && !nested {
 		select {
 		case c.slots <- struct{}{}:
 		default:
@@ -99,7 +120,7 @@ func (f *Fill[V]) acquireSlot(patient bool) error {
 			}
 		}
 	}
-	f.slot = true
+	f.slot, f.nested = true, nested
 	c.loads.Add(1)
 	c.loading.Add(1)
 	f.space.cache.flights.acquired(f.flight)
@@ -114,14 +135,14 @@ func (f *Fill[V]) busy(impatient bool) error {
 }
 
 // Release gives the load back, when the origin is really done: also after its timeout, so that a
-// hanging origin never sees more than MaxLoads. It is safe to call twice.
+// hanging origin never sees more than MaxLoads. It is safe to call twice. The leader alone calls it.
 func (f *Fill[V]) Release() {
 	if !f.slot {
 		return
 	}
 	f.slot = false
 	f.space.class.loading.Add(-1)
-	if f.space.class.slots != nil {
+	if f.space.class.slots != nil && !f.nested {
 		<-f.space.class.slots
 	}
 }
@@ -159,7 +180,7 @@ func (f *Fill[V]) entry(key string, v V, k Keep) *entry {
 	now := f.space.cache.now()
 	near := k.NearOnly || f.flight.since > 0 // a tier that could not confirm would not take it either
 	took := f.space.cache.flights.took(f.flight, now)
-	e := &entry{value: v, key: key, tags: k.Tags, shared: near, loaded: took > 0, space: f.space.space, stamp: f.flight.stamp, took: took}
+	e := &entry{value: v, key: key, tags: k.Tags, near: near, loaded: took > 0, space: f.space.space, stamp: f.flight.stamp, took: took}
 	e.number.Store(f.flight.number)
 	e.times(now, k)
 	e.weigh(f.space.size(v))

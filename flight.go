@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -17,9 +18,11 @@ var ErrObsolete = errors.New("forebay: the joined load was invalidated")
 type flights struct {
 	cache *Cache
 
-	mu    sync.Mutex // guards what follows, and the fields of flights that say so
-	byKey map[string]*flight
-	all   sync.WaitGroup
+	mu       sync.Mutex // guards what follows, and the fields of flights that say so
+	byKey    map[string]*flight
+	detached map[*flight]struct{}
+	closed   bool
+	all      sync.WaitGroup
 }
 
 // A flight is one load of one key, which many callers may wait for.
@@ -32,14 +35,18 @@ type flight struct {
 	ctx     context.Context
 	cancel  context.CancelFunc // ends the load
 	release context.CancelFunc // frees ctx, once the load has ended
-	late    *time.Timer        // ends the load of a value that has stopped growing; nil: ctx has a deadline
+	late    *time.Timer        // ends the load; nil: it may take for ever
+	more    func()             // gives it its whole time again; nil where late is
 
 	// behind: nobody need wait, because the load refreshes something that is still served.
 	behind   bool
-	anyway   bool          // asked for, whatever is stored
-	since    int64         // see beginning
-	readable chan struct{} // closed when there is a value: published early, or at the end
-	done     chan struct{} // closed at the end
+	anyway   bool            // asked for, whatever is stored
+	since    int64           // see beginning
+	held     int64           // when what was near at its beginning was made; -1: nothing was
+	grace    time.Duration   // see Need
+	visit    context.Context // of the leader, to the shared tier
+	readable chan struct{}   // closed when there is a value: published early, or at the end
+	done     chan struct{}   // closed at the end
 
 	// Guarded by flights.mu.
 	value     any
@@ -51,22 +58,26 @@ type flight struct {
 	loading   bool  // allowed to call the origin, …
 	began     int64 // … since when
 	published bool
+	alone     bool // detached: see Fill.Detach
 	ended     bool
 	stored    bool
-	token     string // of the lease, while this node holds it
+	token     string      // of the lease, while this node holds it
+	deserted  *time.Timer // ends the load, where nobody has waited for so long
 	renewal   *time.Timer
 }
 
 // A beginning says what the caller of a flight is after.
 type beginning struct {
-	anyway bool // load, whatever is stored
-	alone  bool // join only a flight that knows all that this node knows now
-	behind bool // nobody will wait: something else is being served
-	grows  bool // the timeout counts from each Publish anew
+	anyway bool   // load, whatever is stored
+	from   uint64 // join only a flight that knows all that this node knew then: when the caller came
+	behind bool   // nobody will wait: something else is being served
+	grows  bool   // the timeout counts from each Publish anew
+	grace  time.Duration
 
 	// since is when a caller came who could not make sure that this node knows everything: no load
 	// that began before may answer it, under way or stored (rule 8). 0 for everybody else.
 	since int64
+	visit context.Context // to the shared tier
 }
 
 // begin joins the flight of a key or leads a new one. Unless the caller asks for a load anyway, it
@@ -83,13 +94,16 @@ func (fs *flights) begin(ctx context.Context, sp *space, key string, how beginni
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	if f := fs.byKey[key]; f != nil {
-		v, now := c.ledger.judge(key, sp.class.Name, nil, f.number)
+		v, _ := c.ledger.judge(key, sp.class.Name, f.tags, f.number) // its tags are known once it is published
 		if v == valid && f.created < how.since {
 			return nil, false, nil, f.done
 		}
-		if v == valid && (!how.alone || now == f.number) {
+		if v == valid && f.number >= how.from {
 			if !how.behind {
 				f.waiters++
+				if f.deserted != nil {
+					f.deserted.Stop()
+				}
 			}
 			return f, false, nil, nil
 		}
@@ -99,10 +113,13 @@ func (fs *flights) begin(ctx context.Context, sp *space, key string, how beginni
 			return nil, false, e, nil
 		}
 	}
-	f = &flight{space: sp, key: key, readable: make(chan struct{}), done: make(chan struct{}), behind: how.behind, anyway: how.anyway, since: how.since}
+	f = &flight{space: sp, key: key, readable: make(chan struct{}), done: make(chan struct{}), behind: how.behind, anyway: how.anyway, since: how.since, grace: how.grace, visit: how.visit}
 	f.stamp, f.number = c.ledger.place()
-	f.created = c.now()
-	fs.setTimeout(f, context.WithoutCancel(ctx), how.grows)
+	f.created, f.held = c.now(), -1
+	if e, st := c.near.get(key, f.created); st != isDead {
+		f.held = e.created
+	}
+	fs.setTimeout(f, withLoad(context.WithoutCancel(ctx), f), how.grows)
 	if !how.behind {
 		f.waiters = 1
 	}
@@ -111,38 +128,55 @@ func (fs *flights) begin(ctx context.Context, sp *space, key string, how beginni
 	return f, true, nil, nil
 }
 
-// setTimeout gives the load its context. That of a growing value has no deadline: it may take as long
-// as it likes, if only it goes on. When the context ends so does the flight: a load that does not heed
-// it must not hold its key for longer.
+// A loadContext ends with its load: by the flight's timer, which is set anew when the origin is asked and when
+// a value has grown. That of a growing value has no deadline: it may take as long as it likes, if only it
+// goes on.
+type loadContext struct {
+	context.Context
+	until atomic.Int64 // UnixNano; 0: no deadline
+}
+
+func (c *loadContext) Deadline() (time.Time, bool) {
+	until := c.until.Load()
+	return time.Unix(0, until), until != 0
+}
+
+func (c *loadContext) Err() error {
+	err := c.Context.Err()
+	if err != nil && errors.Is(context.Cause(c.Context), context.DeadlineExceeded) {
+		return context.DeadlineExceeded
+	}
+	return err
+}
+
+// setTimeout gives the load its context. When that ends so does the flight: a load that does not heed it
+// must not hold its key for longer.
 func (fs *flights) setTimeout(f *flight, ctx context.Context, grows bool) {
-	t := f.space.class.LoadTimeout
-	if grows {
-		var cancel context.CancelCauseFunc
-		f.ctx, cancel = context.WithCancelCause(ctx)
-		stop := func(why error) {
-			cancel(why)
-			fs.end(f, nil, fs.timeoutError(f))
-		}
-		f.cancel = func() { go stop(nil) } // the caller may hold the lock
-		if t > 0 {
-			f.late = time.AfterFunc(t, func() { stop(context.DeadlineExceeded) })
-		}
-		f.release = func() {
-			if f.late != nil {
-				f.late.Stop()
+	load := &loadContext{}
+	var cancel context.CancelCauseFunc
+	load.Context, cancel = context.WithCancelCause(ctx)
+	stop := func(why error) {
+		cancel(why)
+		fs.end(f, nil, fs.timeoutError(f))
+	}
+	f.ctx = load
+	f.cancel = func() { go stop(nil) } // the caller may hold the lock
+	if t := f.space.class.LoadTimeout; t > 0 {
+		f.late = time.AfterFunc(t, func() { stop(context.DeadlineExceeded) })
+		f.more = func() {
+			if f.late.Reset(t); !grows {
+				load.until.Store(time.Now().Add(t).UnixNano())
 			}
-			cancel(nil)
 		}
-		return
+		if !grows {
+			load.until.Store(time.Now().Add(t).UnixNano())
+		}
 	}
-	f.ctx, f.cancel = context.WithCancel(ctx)
-	if t > 0 {
-		f.ctx, f.cancel = context.WithTimeout(ctx, t)
-	}
-	unhook := context.AfterFunc(f.ctx, func() { fs.end(f, nil, fs.timeoutError(f)) })
 	f.release = func() {
-		unhook()
-		f.cancel()
+		if f.late != nil {
+			f.late.Stop()
+		}
+		cancel(nil)
 	}
 }
 
@@ -169,11 +203,15 @@ func (fs *flights) queue(f *flight) {
 	f.queued = true
 }
 
-// acquired marks that the load may now call the origin.
+// acquired marks that the load may now call the origin. It has its whole time for that, however long the
+// flight has waited for another node's load, or for its turn.
 func (fs *flights) acquired(f *flight) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	f.loading, f.began = true, fs.cache.now()
+	if f.more != nil && !f.ended && f.ctx.Err() == nil {
+		f.more()
+	}
 }
 
 func (fs *flights) took(f *flight, now int64) time.Duration {
@@ -199,8 +237,8 @@ func (fs *flights) publish(f *flight, value any, tags []string) {
 	if f.ended {
 		return
 	}
-	if f.late != nil {
-		f.late.Reset(f.space.class.LoadTimeout)
+	if f.more != nil && !f.alone {
+		f.more()
 	}
 	if f.published {
 		return
@@ -231,15 +269,17 @@ func (fs *flights) end(f *flight, e *entry, err error) {
 		close(f.readable)
 	}
 	close(f.done)
-	if fs.byKey[f.key] == f {
-		delete(fs.byKey, f.key)
+	fs.forget(f)
+	delete(fs.detached, f)
+	if f.deserted != nil {
+		f.deserted.Stop()
 	}
 	loading, began := f.loading, f.began
 	if f.renewal != nil {
 		f.renewal.Stop()
 	}
 	fs.mu.Unlock()
-	if token != "" && (e == nil || !f.stored || e.shared) { // else it is released behind the write
+	if token != "" && (e == nil || !f.stored || e.shared || e.near) { // else it is released behind the write
 		fs.cache.release(f.space.class.stored(f.key), token)
 	}
 	f.release()
@@ -270,9 +310,69 @@ func (fs *flights) leave(f *flight) {
 	if f.waiters > 0 || f.ended || f.behind || f.published {
 		return
 	}
+	if f.grace > 0 {
+		if f.deserted == nil {
+			f.deserted = time.AfterFunc(f.grace, func() { fs.desert(f) })
+		} else {
+			f.deserted.Reset(f.grace)
+		}
+	}
 	v, _ := fs.cache.ledger.judge(f.key, f.space.class.Name, nil, f.number)
 	if f.space.class.TTL == 0 || v != valid {
+		fs.forget(f) // what is cancelled has no answer for a newcomer
 		f.cancel()
+	}
+}
+
+// desert ends a load that nobody has waited for. Who comes at this moment:
+//
+//  1. The timer fires, and waits for the lock.
+//  2. A caller joins; stopping the timer comes too late.
+//  3. The count of those who wait says so, under the lock: the load goes on.
+func (fs *flights) desert(f *flight) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if f.waiters > 0 || f.ended || f.published {
+		return
+	}
+	fs.forget(f)
+	f.cancel()
+}
+
+// forget lets the next caller of the key lead a load of its own. The lock is held.
+func (fs *flights) forget(f *flight) {
+	if fs.byKey[f.key] == f {
+		delete(fs.byKey, f.key)
+	}
+}
+
+// detach makes a flight that of its readers alone. Other nodes need not wait for it either.
+func (fs *flights) detach(f *flight) {
+	fs.mu.Lock()
+	if f.ended || !f.published || f.alone {
+		fs.mu.Unlock()
+		return
+	}
+	f.alone = true
+	fs.forget(f)
+	if f.late != nil {
+		f.late.Stop()
+	}
+	token := f.token
+	f.token = ""
+	if f.renewal != nil {
+		f.renewal.Stop()
+	}
+	if fs.detached == nil {
+		fs.detached = make(map[*flight]struct{})
+	}
+	fs.detached[f] = struct{}{}
+	if fs.closed {
+		f.cancel()
+	}
+	fs.mu.Unlock()
+	if token != "" {
+		fs.cache.release(f.space.class.stored(f.key), token)
 	}
 }
 
@@ -297,9 +397,14 @@ func (fs *flights) answer(f *flight, joined uint64) answer {
 	return answer{f.value, f.entry, f.err, f.stored}
 }
 
-// close cancels the loads that nobody waits for and waits for all. Each is bounded by its timeout.
+// close cancels the loads that nobody waits for, and those that have no end of their own, and waits for
+// all. Each is bounded by its timeout.
 func (fs *flights) close() {
 	fs.mu.Lock()
+	fs.closed = true
+	for f := range fs.detached {
+		f.cancel()
+	}
 	for _, f := range fs.byKey {
 		if f.waiters == 0 {
 			f.cancel()

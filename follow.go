@@ -42,7 +42,7 @@ func (c *Cache) confirm(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return c.absorb(ctx, asked, r, nil, sent)
+	return c.absorb(ctx, asked, r, sent)
 }
 
 // readOn reads the log from the head to its end, however many answers that takes.
@@ -54,12 +54,12 @@ func (c *Cache) readOn(ctx context.Context) (err error) {
 
 // absorb reads an answer of the log, sent for at a time, into the ledger, and does what it calls for:
 // when it returns without an error, the ledger knows the log to its end.
-func (c *Cache) absorb(ctx context.Context, asked Stamp, r Reading, own map[ID]uint64, sent int64) error {
-	switch c.ledger.take(asked, r, own) {
+func (c *Cache) absorb(ctx context.Context, asked Stamp, r Reading, sent int64) error {
+	switch c.ledger.take(asked, r) {
 	case moved:
 		return c.confirm(ctx)
 	case lost:
-		return c.restart(ctx, asked, own)
+		return c.restart(ctx, asked)
 	}
 	if r.More && c.ledger.behind.Load() {
 		return errBehind
@@ -70,7 +70,7 @@ func (c *Cache) absorb(ctx context.Context, asked Stamp, r Reading, own map[ID]u
 		// The server is not the one that wrote the newest record: it began anew, or is another. What
 		// it lost is unknown; the fence that append puts there says so to everybody.
 		head, _ := c.ledger.place()
-		return c.restart(ctx, head, own)
+		return c.restart(ctx, head)
 	}
 	c.vouch(sent)
 	c.reappend()
@@ -87,19 +87,23 @@ func (c *Cache) vouch(sent int64) {
 // restart reads the log from its beginning, because it does not join on to what this node knows, as
 // seen at a head. Of several callers that see it, one does it; the others confirm what he has read,
 // without his lock: to confirm may mean to restart again.
-func (c *Cache) restart(ctx context.Context, seenAt Stamp, own map[ID]uint64) error {
-	c.restarting.Lock()
+func (c *Cache) restart(ctx context.Context, seenAt Stamp) error {
+	select {
+	case c.restarting <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	if head, _ := c.ledger.place(); head != seenAt {
-		c.restarting.Unlock()
+		<-c.restarting
 		return c.confirm(ctx)
 	}
-	defer c.restarting.Unlock()
+	defer func() { <-c.restarting }()
 	sent := c.now()
-	r, err := c.log.Append(ctx, ID{}, nil)
+	r, err := c.log.Rejoin(ctx, seenAt, c.ledger.leftEpochs()) // rule 12
 	if err != nil {
 		return err
 	}
-	c.ledger.restart(r, own)
+	c.ledger.restart(r)
 	if r.More {
 		return errBehind
 	}

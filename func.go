@@ -69,11 +69,18 @@ func SizeBy[P, V any](size func(V) int) Option[P, V] {
 // anything in the context that is not in P, except in a Private class, whose key holds the caller.
 // A load that finds nothing returns [ErrNotFound].
 func Wrap[P, V any](c *Cache, name string, load func(context.Context, P) (V, error), opts ...Option[P, V]) (*Func[P, V], error) {
+	if c == nil {
+		return nil, fmt.Errorf("forebay: Wrap %q: the cache is nil: Open returned an error, or was not called", name)
+	}
 	f := &Func[P, V]{load: load}
-	for _, o := range opts {
+	var mistakes []error
+	for i, o := range opts {
+		if o == nil {
+			mistakes = append(mistakes, fmt.Errorf("option %d is nil", i+1))
+			continue
+		}
 		o(f)
 	}
-	var mistakes []error
 	if load == nil {
 		mistakes = append(mistakes, errors.New("the function is nil"))
 	}
@@ -135,7 +142,7 @@ func (f *Func[P, V]) do(ctx context.Context, p P) Result[V] {
 	}
 	found, ok := f.space.Lookup(ctx, key)
 	if !ok {
-		return f.fetch(ctx, key, p, nil, found.Reason, found.asked)
+		return f.fetch(ctx, key, p, nil, found.Reason, found.Need())
 	}
 	switch found.Use {
 	case ServeAndRefresh:
@@ -144,7 +151,7 @@ func (f *Func[P, V]) do(ctx context.Context, p P) Result[V] {
 		f.behind(ctx, key, p)
 		found.Reason = Reloading
 	case OnlyIfError:
-		return f.fetch(ctx, key, p, &found, found.Reason, 0)
+		return f.fetch(ctx, key, p, &found, found.Reason, Need{visit: found.visit})
 	}
 	return f.result(found)
 }
@@ -224,8 +231,10 @@ func (f *Func[P, V]) Put(ctx context.Context, p P, v V) (Receipt, error) {
 	key, reason := f.key(ctx, p)
 	switch reason {
 	case NoReason:
-	case NoCaller, Closed:
-		return Receipt{}, nil // nothing can be stored under the key, so there is nothing to replace
+	case Closed:
+		return Receipt{}, nil // nothing can be stored, so there is nothing to replace
+	case NoCaller:
+		return Receipt{}, fmt.Errorf("%w: %s is private, and the context names no caller (Options.Caller)", ErrTarget, f.space.name)
 	default:
 		return Receipt{}, fmt.Errorf("%w: %s: the parameter has no key", ErrTarget, f.space.name)
 	}

@@ -3,6 +3,7 @@ package forebay
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -16,10 +17,12 @@ type Receipt struct {
 	Deferred bool
 }
 
-// Invalidate removes what the targets cover: once it returns, a read on this node that starts later
-// gets nothing that was loaded before, and neither does any other node of a Strict class. More than
-// 256 targets wait 250 ms for the log at most, and are deferred then. An error means that nothing was
-// invalidated.
+// Invalidate removes what the targets cover. Once it returns, a read on this node that starts later gets
+// nothing that was loaded before. So it is on every other node for a Strict class, if the receipt does not
+// say Deferred: then the log could not be reached within [Options.InvalidateFor], and other nodes learn
+// of it when it can, strict reads too. Where that must not pass unnoticed, use [MustAcknowledge]. More
+// than 256 targets wait 250 ms for the log at most. Any other error than [ErrDeferred] means that nothing
+// was invalidated.
 func (c *Cache) Invalidate(ctx context.Context, targets ...Target) (Receipt, error) {
 	r, _, err := c.invalidate(ctx, Remove, targets)
 	return r, err
@@ -39,7 +42,18 @@ func (c *Cache) invalidate(ctx context.Context, mode Mode, targets []Target) (Re
 		c.sweepFor(targets, mode)
 		c.tell(Event{Kind: EventInvalidate, Targets: slices.Clone(targets), Mode: mode, Receipt: receipt})
 	}
+	if err == nil && receipt.Deferred && (c.options.Acknowledged || ctx.Value(acknowledgeKey{}) != nil) {
+		err = ErrDeferred
+	}
 	return receipt, number, err
+}
+
+type acknowledgeKey struct{}
+
+// MustAcknowledge returns a context in which an invalidation that is deferred is an error, [ErrDeferred].
+// It counts on this node all the same, and will reach the log.
+func MustAcknowledge(ctx context.Context) context.Context {
+	return context.WithValue(ctx, acknowledgeKey{}, true)
 }
 
 // record makes an invalidation count here, and everywhere by the log. Number 0: there was no target.
@@ -62,20 +76,58 @@ func (c *Cache) record(ctx context.Context, mode Mode, targets []Target) (Receip
 	}
 	number := c.ledger.note(targets, mode)
 	receipt := Receipt{}
-	ctx = context.WithoutCancel(ctx)
-	if len(targets) > appendBatch {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, appendFor)
-		defer cancel()
-	}
 	var err error
-	if receipt.ID, err = c.append(ctx, deferred{Mode: mode, Targets: targets, Number: number}); err != nil {
+	if receipt.ID, err = c.acknowledge(ctx, deferred{Mode: mode, Targets: targets, Number: number}); err != nil {
 		receipt.Deferred = true
 		if err := c.journal.add(targets, mode, number); err != nil {
 			c.logger.Error("forebay: an invalidation waits in memory alone: a crash would lose it", "error", err)
 		}
 	}
 	return receipt, number, nil
+}
+
+const (
+	invalidateFor = 2 * time.Second
+	againFirst    = 10 * time.Millisecond // how soon an invalidation tries again, growing …
+	againLast     = 100 * time.Millisecond
+)
+
+// acknowledge appends an invalidation, and tries again for as long as [Options.InvalidateFor] says: a tier
+// that does not answer for a moment is no reason for other nodes not to know. What may have been appended
+// is appended again, which does no harm. When the caller leaves, or its time is up, an attempt is not cut off,
+// because what was written to the origin was written; but there is no further one.
+func (c *Cache) acknowledge(ctx context.Context, d deferred) (ID, error) {
+	begun, gone := c.now(), ctx.Done()
+	ctx = context.WithoutCancel(ctx)
+	if len(d.Targets) > appendBatch {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, appendFor)
+		defer cancel()
+	}
+	id, err := c.append(ctx, d)
+	budget := int64(c.options.InvalidateFor)
+	for pause := againFirst; err != nil && c.shared != nil && ctx.Err() == nil && !c.closed.Load(); pause = min(2*pause, againLast) {
+		// Where the log has taken nothing for longer than that, or has been away, everybody knows.
+		now := c.now()
+		if now-begun >= budget || c.refusedFor(now) >= budget || now-c.confirmedAt.Load() >= budget {
+			return id, err
+		}
+		select {
+		case <-time.After(pause):
+		case <-gone:
+			return id, err
+		}
+		id, err = c.append(ctx, d)
+	}
+	return id, err
+}
+
+// refusedFor is how long the log has taken nothing that was to be appended.
+func (c *Cache) refusedFor(now int64) int64 {
+	if since := c.refusing.Load(); since != 0 {
+		return now - since
+	}
+	return 0
 }
 
 // class returns a class by its name, or nil.
@@ -97,27 +149,33 @@ const (
 // not known whether the log has them.
 func (c *Cache) append(ctx context.Context, all ...deferred) (last ID, err error) {
 	var records []Record
-	var numbers []uint64
 	for _, d := range all {
+		by := c.ledger.by(d.Number)
 		for _, t := range d.Targets {
-			records, numbers = append(records, Record{Target: t, Mode: d.Mode}), append(numbers, d.Number)
+			records = append(records, Record{Target: t, Mode: d.Mode, By: by})
 		}
 	}
-	defer c.appending.begin(records)()
+	defer func() {
+		if err == nil {
+			c.refusing.Store(0)
+		} else {
+			c.refusing.CompareAndSwap(0, max(c.now(), 1))
+		}
+	}()
 	epoch := ""
 	for len(records) > 0 {
 		if err := ctx.Err(); err != nil {
 			return ID{}, err
 		}
 		n := min(len(records), appendBatch)
-		r, err := c.appendSome(ctx, records[:n], numbers[:n])
+		r, err := c.appendSome(ctx, records[:n])
 		if err != nil {
 			return ID{}, err
 		}
 		if epoch != "" && r.Epoch != epoch {
 			return ID{}, ErrAway // what was appended before may have been lost with its epoch
 		}
-		records, numbers, epoch, last = records[n:], numbers[n:], r.Epoch, r.Appended[n-1]
+		records, epoch, last = records[n:], r.Epoch, r.Appended[n-1]
 	}
 	for _, d := range all {
 		c.ledger.settle(append(d.stands, d.Number)...)
@@ -127,22 +185,20 @@ func (c *Cache) append(ctx context.Context, all ...deferred) (last ID, err error
 
 // appendSome writes records to the log and reads its answer, up to them, into the ledger: only what was
 // read back is acknowledged.
-func (c *Cache) appendSome(ctx context.Context, records []Record, numbers []uint64) (Reading, error) {
+func (c *Cache) appendSome(ctx context.Context, records []Record) (Reading, error) {
 	asked, _ := c.ledger.place()
 	sent := c.now()
 	r, err := c.log.Append(ctx, asked.ID, records)
 	if err != nil {
 		return r, err
 	}
-	own := make(map[ID]uint64, len(r.Appended))
-	last := ID{}
-	for i, id := range r.Appended {
-		own[id], last = numbers[i], id
+	if len(r.Appended) != len(records) {
+		return r, fmt.Errorf("forebay: the log has appended %d records of %d", len(r.Appended), len(records))
 	}
-	if err := c.absorb(ctx, asked, r, own, sent); err != nil {
+	if err := c.absorb(ctx, asked, r, sent); err != nil {
 		return r, err
 	}
-	if head, _ := c.ledger.place(); head.Epoch != r.Epoch || head.ID.Compare(last) < 0 {
+	if head, _ := c.ledger.place(); head.Epoch != r.Epoch || head.ID.Compare(r.Appended[len(records)-1]) < 0 {
 		return r, ErrAway // the log that has them is not the one that this node follows now
 	}
 	if c.shared != nil {

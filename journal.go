@@ -5,10 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
+	"syscall"
 )
 
 // The journal holds the invalidations that this node has accepted and the log does not have yet, in
@@ -21,6 +24,8 @@ type journal struct {
 	next  uint64
 	path  string
 	file  *os.File
+	lock  *os.File // nobody else may use the file meanwhile
+	torn  bool     // the last line may not have its end
 }
 
 // A deferred invalidation, also as a line of the file.
@@ -38,16 +43,37 @@ type deferred struct {
 // maxDeferred bounds the journal. Beyond it everything is invalidated instead: coarser, never less.
 const maxDeferred = 100_000
 
+// maxLine is how many targets a line of the file holds.
+const maxLine = 4096
+
 // openJournal reads what an earlier process left in the file; path may be empty.
 func openJournal(path string) (*journal, error) {
 	j := &journal{path: path}
 	if path == "" {
 		return j, nil
 	}
+	if err := j.lockFile(); err != nil {
+		return nil, err
+	}
 	if err := j.load(); err != nil {
+		j.lock.Close()
 		return nil, fmt.Errorf("journal %s: %w", path, err)
 	}
 	return j, j.rewriteLocked()
+}
+
+// lockFile takes a lock beside the file, which is replaced now and then. It ends with the process.
+func (j *journal) lockFile() error {
+	f, err := os.OpenFile(j.path+".lock", os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return fmt.Errorf("journal: %w", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		f.Close()
+		return fmt.Errorf("journal %s: another process uses it: each needs a file of its own", j.path)
+	}
+	j.lock = f
+	return nil
 }
 
 func (j *journal) load() error {
@@ -61,9 +87,9 @@ func (j *journal) load() error {
 	lines := bufio.NewScanner(f)
 	lines.Buffer(nil, 64<<20)
 	for lines.Scan() {
-		var d deferred
-		if json.Unmarshal(lines.Bytes(), &d) != nil {
-			continue // a line that a crash cut off was never acknowledged
+		d, ok := parseLine(lines.Bytes())
+		if !ok {
+			continue // a line that a crash or a full disk cut off was never acknowledged
 		}
 		j.next = max(j.next, d.Seq+1)
 		if d.Done {
@@ -86,9 +112,9 @@ func (j *journal) rewriteLocked() error {
 	if err != nil {
 		return fmt.Errorf("journal: %w", err)
 	}
-	enc := json.NewEncoder(f)
 	for _, d := range j.queue {
-		err = errors.Join(err, enc.Encode(d))
+		_, writing := f.Write(appendLine(nil, d))
+		err = errors.Join(err, writing)
 	}
 	if err = errors.Join(err, f.Sync(), os.Rename(tmp, j.path)); err != nil {
 		f.Close()
@@ -97,8 +123,25 @@ func (j *journal) rewriteLocked() error {
 	if j.file != nil {
 		j.file.Close()
 	}
-	j.file = f
+	j.file, j.torn = f, false
 	return nil
+}
+
+// A line stands alone: a checksum before it shows whether it is whole, and one that could not be written
+// to its end is ended by the next.
+func appendLine(b []byte, d deferred) []byte {
+	text, _ := json.Marshal(d) // our own type
+	return append(append(fmt.Appendf(b, "%08x ", crc32.ChecksumIEEE(text)), text...), '\n')
+}
+
+func parseLine(line []byte) (d deferred, ok bool) {
+	if len(line) > 9 && line[8] == ' ' {
+		sum, err := strconv.ParseUint(string(line[:8]), 16, 32)
+		if line = line[9:]; err != nil || uint32(sum) != crc32.ChecksumIEEE(line) {
+			return d, false
+		}
+	}
+	return d, json.Unmarshal(line, &d) == nil
 }
 
 func (j *journal) empty() bool { return j.waiting.Load() == 0 }
@@ -107,6 +150,16 @@ func (j *journal) empty() bool { return j.waiting.Load() == 0 }
 func (j *journal) add(targets []Target, mode Mode, number uint64) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	var failed error
+	for len(targets) > maxLine { // or a line would be longer than one is read
+		// The number is that of the last part: it is settled when the log has all of them.
+		failed = errors.Join(failed, j.addLocked(targets[:maxLine:maxLine], mode, 0))
+		targets = targets[maxLine:]
+	}
+	return errors.Join(failed, j.addLocked(targets, mode, number))
+}
+
+func (j *journal) addLocked(targets []Target, mode Mode, number uint64) error {
 	d := deferred{Seq: j.next, Mode: mode, Targets: targets, Number: number}
 	j.next++
 	if len(j.queue) < maxDeferred {
@@ -127,7 +180,13 @@ func (j *journal) writeLocked(d deferred) error {
 	if j.file == nil {
 		return nil
 	}
-	if err := errors.Join(json.NewEncoder(j.file).Encode(d), j.file.Sync()); err != nil {
+	var line []byte
+	if j.torn {
+		line = append(line, '\n')
+	}
+	_, err := j.file.Write(appendLine(line, d))
+	j.torn = err != nil
+	if err = errors.Join(err, j.file.Sync()); err != nil {
 		return fmt.Errorf("journal %s: %w", j.path, err)
 	}
 	return nil
@@ -173,7 +232,9 @@ func (j *journal) close() error {
 	if j.file == nil {
 		return nil
 	}
-	return j.file.Close()
+	err := j.file.Close()
+	j.file = nil
+	return errors.Join(err, j.lock.Close())
 }
 
 // renumber makes what an earlier process left count on this node.

@@ -112,7 +112,7 @@ func (b *planBuilder) plan(t reflect.Type, path string) op {
 	b.open = append(b.open, t)
 	defer func() { b.open = b.open[:len(b.open)-1] }()
 
-	if t.Implements(textAppender) || t.Implements(textMarshaler) {
+	if t.Implements(textAppender) && !promoted(t, "AppendText") || t.Implements(textMarshaler) && !promoted(t, "MarshalText") {
 		if t.Kind() == reflect.Interface {
 			return b.wrong(path, "is an interface: its key would depend on what it holds")
 		}

@@ -41,10 +41,13 @@ func (c *Cache) lease(f *flight, patient bool) (answered bool, err error) {
 	if !c.ready() || f.stamp.Epoch == "" || f.since > 0 {
 		return false, nil
 	}
-	token := rand.Text()
+	token, ctx := rand.Text(), c.shared.Visit(within(f.ctx, f.visit)) // the first answer is a part of the request …
 	for pause := leaseLook; ; pause = min(2*pause, leaseLookAt) {
-		held, b, err := c.shared.Lease(f.ctx, f.space.class.stored(f.key), token, leaseLife)
+		held, b, err := c.shared.Lease(ctx, f.space.class.stored(f.key), token, leaseLife)
 		if err != nil {
+			// The tier may have granted it, and the answer is late: it is given back by its token, before
+			// anybody waits for a load that nobody runs.
+			c.release(f.space.class.stored(f.key), token)
 			return false, nil
 		}
 		if e := c.elsewhere(f, b); e != nil {
@@ -61,6 +64,7 @@ func (c *Cache) lease(f *flight, patient bool) (answered bool, err error) {
 		if !patient {
 			return false, errElsewhere
 		}
+		ctx = f.ctx // … and what is waited for is the load
 		select {
 		case <-time.After(pause):
 		case <-f.ctx.Done():
@@ -82,8 +86,14 @@ func (c *Cache) elsewhere(f *flight, b []byte) *entry {
 	if ahead || err != nil || v != valid || e.number.Load() < f.number || !c.confirmed() || c.now() >= e.fresh {
 		return nil
 	}
-	if held, st := c.near.get(f.key, c.now()); st != isDead && e.created <= held.created+int64(time.Millisecond) {
-		return nil // the very entry that is to be refreshed; envelopes count in milliseconds
+	// What the caller had when the flight began is to be refreshed, not answered with again; envelopes
+	// count in milliseconds. What is near now may be the very answer:
+	//
+	//  1. B's flight waits for A's lease.
+	//  2. A stores its answer; a newcomer on B finds it, and it is near.
+	//  3. B's flight sees the same answer, and must take it.
+	if f.held >= 0 && e.created <= f.held+int64(time.Millisecond) {
+		return nil
 	}
 	return e
 }
@@ -98,12 +108,12 @@ func (fs *flights) leased(f *flight, token string) {
 	}
 	f.token = token
 	f.renewal = time.AfterFunc(leaseRenew, func() {
-		if fs.cache.shared.Renew(f.ctx, f.space.class.stored(f.key), token, leaseLife) == nil && f.ctx.Err() == nil {
-			fs.mu.Lock()
-			defer fs.mu.Unlock()
-			if !f.ended {
-				f.renewal.Reset(leaseRenew)
-			}
+		// One that fails is tried again: the lease outlives three of them.
+		fs.cache.shared.Renew(f.ctx, f.space.class.stored(f.key), token, leaseLife)
+		fs.mu.Lock()
+		defer fs.mu.Unlock()
+		if !f.ended && !f.alone && f.ctx.Err() == nil {
+			f.renewal.Reset(leaseRenew)
 		}
 	})
 }
@@ -114,4 +124,6 @@ func (fs *flights) holdsLease(f *flight) bool {
 	return f.token != ""
 }
 
-func (c *Cache) release(key, token string) { c.shared.enqueue(job{key: key, token: token}) }
+func (c *Cache) release(key, token string) {
+	c.shared.enqueue(job{key: key, token: token, until: time.Now().Add(leaseLife)})
+}

@@ -1,7 +1,10 @@
 package forebay
 
 import (
+	"crypto/rand"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,6 +24,7 @@ type ledger struct {
 	// behind: the log goes on beyond the head, by more than one answer holds. It is stored with mu held.
 	behind atomic.Bool
 
+	me        string        // begins the By of this node's records, before the number that each took
 	learned   func(Record)  // is told each record of another node, under the lock; may be nil
 	size      int           // targets held at most
 	retention time.Duration // after which a mark has outlived every entry before it
@@ -28,6 +32,7 @@ type ledger struct {
 	mu       sync.RWMutex // guards what follows
 	head     Stamp        // the last record read
 	run      string       // the server's run that wrote it
+	left     []string     // the epochs that it was in before, the latest last
 	floor    place        // entries from before it count for nothing
 	all      mark
 	classes  map[string]*mark
@@ -92,7 +97,7 @@ const ledgerSize = 100_000
 
 func newLedger(size int, retention time.Duration) *ledger {
 	l := &ledger{
-		size: size, retention: retention,
+		size: size, retention: retention, me: rand.Text()[:12] + ".",
 		classes: map[string]*mark{}, keys: map[string]*mark{}, tags: map[string]*mark{}, patterns: map[string]*mark{},
 	}
 	l.number.Store(1) // so that an entry's zero is older than everything
@@ -133,10 +138,26 @@ const (
 	lost                // the record at the head is not there: nothing was taken, and restart must follow
 )
 
-// take reads an answer of the log into the ledger. asked is the head that the log was asked from;
-// own holds the numbers of this node's records in the answer, which count already. The ledger may
-// have moved on since it asked: what it has read already is passed over.
-func (l *ledger) take(asked Stamp, r Reading, own map[ID]uint64) joint {
+// by is the By of an invalidation of this node. The node knows it again by it, whoever reads it first:
+//
+//  1. A node invalidates, under a number, and its record is in the log.
+//  2. Its follower reads the record before the append is answered.
+//  3. Taken for another's, the record would count as later than what [Func.Put] has just stored.
+func (l *ledger) by(number uint64) string { return l.me + strconv.FormatUint(number, 36) }
+
+// own returns the number that an invalidation of this node took, and counts by already.
+func (l *ledger) own(r Record) (uint64, bool) {
+	digits, ok := strings.CutPrefix(r.By, l.me)
+	if !ok {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(digits, 36, 64)
+	return n, err == nil
+}
+
+// take reads an answer of the log into the ledger. asked is the head that the log was asked from. The
+// ledger may have moved on since it asked: what it has read already is passed over.
+func (l *ledger) take(asked Stamp, r Reading) joint {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	ok := len(r.Records) > 0 && asked != (Stamp{}) && asked == (Stamp{r.Records[0].Epoch, r.Records[0].ID})
@@ -146,7 +167,7 @@ func (l *ledger) take(asked Stamp, r Reading, own map[ID]uint64) joint {
 		if l.old {
 			learned = nil
 		}
-		l.takeLocked(r, own, learned)
+		l.takeLocked(r, learned)
 		if atEnd := l.head.ID == r.Records[len(r.Records)-1].ID; atEnd && (!r.More || l.head != before) {
 			l.behind.Store(r.More) // else this answer is older than what another has read
 			l.old = l.old && r.More
@@ -160,7 +181,7 @@ func (l *ledger) take(asked Stamp, r Reading, own map[ID]uint64) joint {
 
 // restart reads a log that does not join on to what the ledger knows, from its beginning: nothing
 // that was loaded before is known to be valid any more (rule 3).
-func (l *ledger) restart(r Reading, own map[ID]uint64) {
+func (l *ledger) restart(r Reading) {
 	if len(r.Records) == 0 {
 		return
 	}
@@ -177,29 +198,30 @@ func (l *ledger) restart(r Reading, own map[ID]uint64) {
 	if l.head != (Stamp{}) && l.learned != nil {
 		l.learned(Record{ID: r.Records[0].ID, Epoch: r.Records[0].Epoch, Fence: true})
 	}
+	l.leaveLocked(l.head.Epoch, "")
 	l.head, l.floor = Stamp{}, place{n: n, id: r.Records[0].ID}
-	l.takeLocked(r, own, nil)
+	l.takeLocked(r, nil)
 	l.old = r.More
 	l.behind.Store(r.More)
 	l.number.Store(max(n, l.number.Load()))
 }
 
-func (l *ledger) takeLocked(r Reading, own map[ID]uint64, learned func(Record)) {
+func (l *ledger) takeLocked(r Reading, learned func(Record)) {
 	for _, rec := range r.Records {
 		if l.head.Epoch == rec.Epoch && rec.ID.Compare(l.head.ID) <= 0 {
 			continue
 		}
-		l.applyLocked(rec, own)
-		if _, known := own[rec.ID]; learned != nil && !known {
+		l.applyLocked(rec)
+		if _, own := l.own(rec); learned != nil && !own {
 			learned(rec)
 		}
 	}
 	l.pruneLocked()
 }
 
-func (l *ledger) applyLocked(rec Record, own map[ID]uint64) {
-	n, known := own[rec.ID]
-	if !known {
+func (l *ledger) applyLocked(rec Record) {
+	n, own := l.own(rec)
+	if !own {
 		n = l.number.Load() + 1
 	}
 	switch {
@@ -208,8 +230,11 @@ func (l *ledger) applyLocked(rec Record, own map[ID]uint64) {
 	default:
 		l.markLocked(rec.Target, rec.Mode, place{n: n, id: rec.ID})
 	}
+	if l.head.Epoch != rec.Epoch {
+		l.leaveLocked(l.head.Epoch, rec.Epoch)
+	}
 	l.head, l.run = Stamp{rec.Epoch, rec.ID}, rec.Run
-	if !known {
+	if !own {
 		l.number.Store(n)
 	}
 }
@@ -329,6 +354,28 @@ func (l *ledger) marksLocked(key, class string, tags []string) func(func(*mark) 
 			}
 		}
 	}
+}
+
+// maxLeft bounds the epochs that are remembered: they change with failovers.
+const maxLeft = 16
+
+// leaveLocked remembers an epoch that the log was in, and forgets that the one that it is in now was left:
+// a log that is read from its beginning goes through all of them.
+func (l *ledger) leaveLocked(from, to string) {
+	l.left = slices.DeleteFunc(l.left, func(e string) bool { return e == from || e == to })
+	if from != "" {
+		l.left = append(l.left, from)
+	}
+	if len(l.left) > maxLeft {
+		l.left = slices.Delete(l.left, 0, len(l.left)-maxLeft)
+	}
+}
+
+// leftEpochs are the epochs that the log was in before.
+func (l *ledger) leftEpochs() []string {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return slices.DeleteFunc(slices.Clone(l.left), func(e string) bool { return e == l.head.Epoch })
 }
 
 // writtenBy returns the run of the server that wrote the newest record read.

@@ -7,10 +7,9 @@ import (
 )
 
 // fetch answers by a load: it joins the one that runs or leads a new one. stale is what may be
-// served if that fails, is refused or takes too long; nil if there is nothing. since: join no load
-// that began before then.
-func (f *Func[P, V]) fetch(ctx context.Context, key string, p P, stale *Found[V], why Reason, since int64) Result[V] {
-	for how := (beginning{anyway: why == Refreshed, since: since}); ; {
+// served if that fails, is refused or takes too long; nil if there is nothing.
+func (f *Func[P, V]) fetch(ctx context.Context, key string, p P, stale *Found[V], why Reason, need Need) Result[V] {
+	for how := (beginning{anyway: why == Refreshed, since: need.since, visit: need.visit}); ; {
 		fill := f.space.begin(ctx, key, how)
 		if fill.Leads() {
 			go f.lead(fill, p, stale == nil)
@@ -20,7 +19,7 @@ func (f *Func[P, V]) fetch(ctx context.Context, key string, p P, stale *Found[V]
 		case slow:
 			return f.serveStale(stale, LoadSlow)
 		case errors.Is(r.Err, ErrObsolete):
-			how.alone = true
+			how.from = fill.joined
 			continue
 		case r.Err == nil || errors.Is(r.Err, ErrNotFound):
 			return f.fetched(r, why)
@@ -31,8 +30,9 @@ func (f *Func[P, V]) fetch(ctx context.Context, key string, p P, stale *Found[V]
 		var busy *BusyError
 		refused := errors.As(r.Err, &busy)
 		switch {
-		case stale == nil && (errors.Is(r.Err, errElsewhere) || refused && busy.impatient):
-			continue // it was given up for somebody who had something stale to serve
+		case GivenUp(r.Err) && !f.usable(stale):
+			stale = nil // it may have been invalidated meanwhile: then this caller is patient
+			continue
 		case errors.Is(r.Err, errElsewhere) && f.usable(stale):
 			return f.serveStale(stale, Reloading)
 		case refused && f.usable(stale):
@@ -78,6 +78,7 @@ func (f *Func[P, V]) usable(stale *Found[V]) bool {
 func (f *Func[P, V]) serveStale(stale *Found[V], why Reason) Result[V] {
 	o := stale.entry.outcome(f.space.cache.now())
 	o.Status, o.Reason = StaleHit, why
+	o.Unconfirmed = stale.Unconfirmed || f.space.cache.shared != nil && !f.space.cache.confirmed()
 	return Result[V]{f.own(stale.Value), nil, o}
 }
 
@@ -86,6 +87,13 @@ func (f *Func[P, V]) behind(ctx context.Context, key string, p P) {
 	if fill := f.space.begin(ctx, key, beginning{behind: true}); fill.Leads() {
 		go f.lead(fill, p, false)
 	}
+}
+
+// GivenUp reports whether a load ended because its leader had something stale to serve instead. Whoever
+// has joined it, and has nothing, begins again.
+func GivenUp(err error) bool {
+	var busy *BusyError
+	return errors.Is(err, errElsewhere) || errors.As(err, &busy) && busy.impatient
 }
 
 // lead runs the load in a goroutine of its own, whose owner is the flight.
@@ -135,6 +143,6 @@ func (f *Func[P, V]) Refresh(ctx context.Context, p P) (V, error) {
 		r := f.bypass(ctx, p, reason)
 		return r.Value, r.Err
 	}
-	r := f.fetch(ctx, key, p, nil, Refreshed, 0)
+	r := f.fetch(ctx, key, p, nil, Refreshed, Need{})
 	return r.Value, r.Err
 }

@@ -70,6 +70,7 @@ type Record struct {
 	Fence  bool
 	Target Target
 	Mode   Mode
+	By     string // what its node knows it again by; the log keeps it as it is
 }
 
 // A Reading is what the log answered: its records from the asked place on, inclusive, so that the
@@ -89,6 +90,13 @@ type Log interface {
 	// zero head means its beginning. If the log is empty, or its newest record was written under
 	// another run of the server, it first adds a fence with a fresh epoch.
 	Append(ctx context.Context, head ID, records []Record) (Reading, error)
+	// Rejoin answers with the log from its beginning, as Append without a head and records does, for a
+	// node that knows the log up to seen, and could not join on to it. If the log goes back to before
+	// that place and does not have it, or is in an epoch that the node has left, it is not the log that
+	// the node has seen: whatever run the server says, it has gone back in time, and what it lost is
+	// unknown. Then a fence is added first, in the same step, unless another node has already begun an
+	// epoch since. The zero Stamp has seen nothing.
+	Rejoin(ctx context.Context, seen Stamp, left []string) (Reading, error)
 	// Read answers with the log from head on, inclusive.
 	Read(ctx context.Context, head Stamp) (Reading, error)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"runtime/debug"
 	"sync"
 )
 
@@ -42,11 +43,35 @@ func (f *Func[P, V]) each(ctx context.Context, ps []P, results []Result[V]) {
 	for i := range ps {
 		slots <- struct{}{}
 		wg.Go(func() {
-			results[i] = f.do(ctx, ps[i])
-			<-slots
+			defer func() { <-slots }()
+			results[i] = f.safely(ctx, ps[i], f.do)
 		})
 	}
 	wg.Wait()
+}
+
+// safely gets an answer in a goroutine of the cache's own, where a panic of the user's functions would be nobody's
+// to recover.
+func (f *Func[P, V]) safely(ctx context.Context, p P, get func(context.Context, P) Result[V]) (r Result[V]) {
+	defer func() {
+		if v := recover(); v != nil {
+			r = Result[V]{Err: &PanicError{Value: v, Stack: debug.Stack()}, Outcome: Outcome{Status: Miss, Tier: TierOrigin}}
+		}
+	}()
+	return get(ctx, p)
+}
+
+// warm is do, for who is content with nothing but what is fresh.
+func (f *Func[P, V]) warm(ctx context.Context, p P) Result[V] {
+	key, reason := f.key(ctx, p)
+	if reason != NoReason {
+		return f.bypass(ctx, p, reason)
+	}
+	found, ok := f.space.Lookup(ctx, key)
+	if ok && (found.Use == Serve || found.Use == ServeAndRefresh) {
+		return f.result(found)
+	}
+	return f.fetch(ctx, key, p, nil, found.Reason, found.Need())
 }
 
 // A wanted parameter of a batch waits for its fill.
@@ -81,7 +106,7 @@ func (f *Func[P, V]) batch(ctx context.Context, ps []P, results []Result[V]) {
 		if ok {
 			w.stale = &found
 		}
-		w.fill = f.space.begin(ctx, key, beginning{since: min(came, found.asked)})
+		w.fill = f.space.begin(ctx, key, beginning{since: min(came, found.asked), visit: found.visit})
 		if w.fill.Leads() {
 			led, params = append(led, w.fill), append(params, p)
 		}
@@ -100,7 +125,7 @@ func (f *Func[P, V]) await(ctx context.Context, w wanted[V], p P) Result[V] {
 	switch {
 	case slow:
 		return f.serveStale(w.stale, LoadSlow)
-	case errors.Is(r.Err, ErrObsolete):
+	case errors.Is(r.Err, ErrObsolete), GivenUp(r.Err) && !f.usable(w.stale):
 		return f.do(ctx, p)
 	case r.Err != nil && !errors.Is(r.Err, ErrNotFound) && ctx.Err() == nil && f.usable(w.stale):
 		return f.serveStale(w.stale, LoadFailed)
@@ -138,7 +163,7 @@ func abandonAll[V any](fills []*Fill[V], err error) {
 	}
 }
 
-// Warm loads what is not stored and fresh yet, several at once, and tells progress after each one;
+// Warm loads what is not stored and fresh yet, waits for each load, several at once, and tells progress after each one;
 // progress may be nil. It counts no requests. The error is ctx's, or says how many failed and why
 // the first did.
 func (f *Func[P, V]) Warm(ctx context.Context, params iter.Seq[P], progress func(done, failed int)) error {
@@ -155,7 +180,7 @@ func (f *Func[P, V]) Warm(ctx context.Context, params iter.Seq[P], progress func
 		}
 		slots <- struct{}{}
 		wg.Go(func() {
-			err := f.do(ctx, p).Err
+			err := f.safely(ctx, p, f.warm).Err
 			<-slots
 			mu.Lock()
 			defer mu.Unlock()

@@ -79,6 +79,29 @@ func (m *Memory) Append(_ context.Context, head ID, records []Record) (Reading, 
 	return Reading{Records: m.fromLocked(head), Run: m.run, Appended: appended, Epoch: m.records[len(m.records)-1].Epoch}, nil
 }
 
+// Rejoin implements [Log]. It never fails.
+func (m *Memory) Rejoin(ctx context.Context, seen Stamp, left []string) (Reading, error) {
+	m.mu.Lock()
+	if len(m.records) > 0 && m.travelledLocked(seen, left) {
+		m.addLocked(Record{Fence: true, Epoch: rand.Text()})
+	}
+	m.mu.Unlock()
+	return m.Append(ctx, ID{}, nil)
+}
+
+// travelledLocked reports whether the log is an earlier one than a node has seen.
+func (m *Memory) travelledLocked(seen Stamp, left []string) bool {
+	epoch := m.records[len(m.records)-1].Epoch
+	if slices.Contains(left, epoch) {
+		return true
+	}
+	if seen == (Stamp{}) || epoch != seen.Epoch || m.records[0].ID.Compare(seen.ID) >= 0 {
+		return false
+	}
+	from := m.fromLocked(seen.ID)
+	return len(from) == 0 || (Stamp{from[0].Epoch, from[0].ID}) != seen
+}
+
 // Read implements [Log]. It never fails.
 func (m *Memory) Read(_ context.Context, head Stamp) (Reading, error) {
 	m.mu.Lock()
@@ -155,6 +178,32 @@ func (m *Memory) Lease(_ context.Context, key, token string, life time.Duration)
 	m.leases[key] = held{[]byte(token), time.Now().Add(life)}
 	return true, m.getLocked(key), nil
 }
+
+// GetMany implements [Shared].
+func (m *Memory) GetMany(_ context.Context, keys []string) ([][]byte, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	out := make([][]byte, len(keys))
+	for i, k := range keys {
+		out[i] = m.getLocked(k)
+	}
+	return out, nil
+}
+
+// LeaseMany implements [Shared].
+func (m *Memory) LeaseMany(ctx context.Context, keys []string, token string, life time.Duration) (out []Lease, err error) {
+	for _, k := range keys {
+		var l Lease
+		if l.Held, l.Value, l.Err = m.Lease(ctx, k, token, life); l.Err != nil {
+			return nil, l.Err
+		}
+		out = append(out, l)
+	}
+	return out, nil
+}
+
+// Visit implements [Shared]: the tier answers at once.
+func (m *Memory) Visit(ctx context.Context) context.Context { return ctx }
 
 // Renew implements [Shared].
 func (m *Memory) Renew(_ context.Context, key, token string, life time.Duration) error {

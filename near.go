@@ -69,9 +69,22 @@ func (n *near) judge(e *entry, now int64) (*entry, state) {
 	return e, e.stateAt(now, v)
 }
 
-func (n *near) put(e *entry) {
-	e.space.class.entries.Add(1)
-	n.tier.Set(e.key, e)
+// put stores an entry, unless it was invalidated since its load began. That is judged and done in one step
+// for the key, so that an older load never takes the place of a newer answer:
+//
+//  1. The old load's entry is judged valid.
+//  2. An invalidation comes, and a new load, or [Func.Put], stores its entry.
+//  3. The old entry would be put over it.
+func (n *near) put(e *entry) (stored bool) {
+	n.tier.Compute(e.key, func(old *entry, found bool) (*entry, otter.ComputeOp) {
+		if v, _ := n.ledger.judge(e.key, e.space.class.Name, e.tags, e.number.Load()); v != valid {
+			return old, otter.CancelOp
+		}
+		stored = true
+		e.space.class.entries.Add(1)
+		return e, otter.WriteOp
+	})
+	return stored
 }
 
 // drop removes the entry, unless another has taken its place.

@@ -40,7 +40,6 @@ const (
 // learned is told each record of another node.
 func (c *Cache) learned(r Record) {
 	switch name, key, isCanary := canaryOf(r); {
-	case c.appending.holds(r):
 	case isCanary:
 		c.neighbours.see(name, key)
 	case r.Fence:
@@ -48,37 +47,6 @@ func (c *Cache) learned(r Record) {
 	default:
 		c.tell(Event{Kind: EventLearn, Targets: []Target{r.Target}, Mode: r.Mode, Receipt: Receipt{ID: r.ID}})
 	}
-}
-
-// appending are this node's records whose places it does not know yet. Its follower may read them before
-// the answer comes that says they are its own.
-type appending struct {
-	mu   sync.Mutex // guards what follows
-	held map[ackKey]int
-}
-
-func (a *appending) begin(records []Record) (end func()) {
-	add := func(n int) {
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		if a.held == nil {
-			a.held = map[ackKey]int{}
-		}
-		for _, r := range records {
-			k := ackKey{r.Target, r.Mode}
-			if a.held[k] += n; a.held[k] == 0 {
-				delete(a.held, k)
-			}
-		}
-	}
-	add(1)
-	return func() { add(-1) }
-}
-
-func (a *appending) holds(r Record) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.held[ackKey{r.Target, r.Mode}] > 0
 }
 
 // canaryOf returns the node that a canary's invalidation comes from.

@@ -1,6 +1,8 @@
 package forebay
 
 import (
+	"log/slog"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -33,8 +35,10 @@ func (c *Cache) Observe(o Observer) (stop func()) {
 
 // observers are read at each event and hardly ever changed.
 type observers struct {
-	all atomic.Pointer[[]*Observer]
-	mu  sync.Mutex // guards the change of all
+	logger   *slog.Logger
+	panicked atomic.Bool // one has, which was said
+	all      atomic.Pointer[[]*Observer]
+	mu       sync.Mutex // guards the change of all
 }
 
 func (o *observers) change(to func([]*Observer) []*Observer) {
@@ -55,8 +59,19 @@ func (o *observers) tell(e Event) {
 	}
 	e.Time = time.Now()
 	for _, one := range *all {
-		(*one).Observe(e)
+		o.observe(*one, e)
 	}
+}
+
+// observe calls one observer. It runs under locks and in goroutines of the cache: a panic in it is said once, and
+// is no harm.
+func (o *observers) observe(one Observer, e Event) {
+	defer func() {
+		if p := recover(); p != nil && o.panicked.CompareAndSwap(false, true) {
+			o.logger.Error("forebay: an observer panicked; it goes on being told", "panic", p, "stack", string(debug.Stack()))
+		}
+	}()
+	one.Observe(e)
 }
 
 // An EventKind says what happened.

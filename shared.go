@@ -14,8 +14,8 @@ var ErrAway = errors.New("forebay: the shared tier is away")
 // redis implements it, and [Memory] does for several caches in one process; package forebaytest
 // holds the contract.
 //
-// Every method returns within the tier's own budget, whatever the server does, and is safe for
-// concurrent use. Keys are logical: the tier adds its namespace.
+// Every method returns within the tier's own budget, and by the deadline of its context, whatever the server
+// does, and is safe for concurrent use. Keys are logical: the tier adds its namespace.
 type Shared interface {
 	Log
 
@@ -23,6 +23,8 @@ type Shared interface {
 	Get(ctx context.Context, key string) ([]byte, error)
 	// GetAndRead is Get and, in the same round trip and not before it, Read.
 	GetAndRead(ctx context.Context, key string, head Stamp) ([]byte, Reading, error)
+	// GetMany is Get for many keys, in one round trip: one value for each, in their order.
+	GetMany(ctx context.Context, keys []string) ([][]byte, error)
 	// Set stores a value for a time.
 	Set(ctx context.Context, key string, value []byte, ttl time.Duration) error
 	// Unlink removes keys.
@@ -31,6 +33,8 @@ type Shared interface {
 	// Lease takes the lease of a key for the token, unless another holds it; in the same round trip
 	// it returns what is stored under the key.
 	Lease(ctx context.Context, key, token string, life time.Duration) (held bool, value []byte, err error)
+	// LeaseMany is Lease for many keys, in one round trip: one lease for each, in their order.
+	LeaseMany(ctx context.Context, keys []string, token string, life time.Duration) ([]Lease, error)
 	// Renew prolongs a lease that the token still holds.
 	Renew(ctx context.Context, key, token string, life time.Duration) error
 	// Release gives a lease back, if the token still holds it.
@@ -46,6 +50,10 @@ type Shared interface {
 	// and where to go on: 0 begins, and is returned at the end.
 	Scan(ctx context.Context, cursor uint64, prefix string) (found []Scanned, next uint64, err error)
 
+	// Visit begins a request's visit to the tier, unless the context is of one: whatever it asks, look-ups, the
+	// log and a lease, it pays the budget once. The context that it returns is done when that is spent, or
+	// when ctx is.
+	Visit(ctx context.Context) context.Context
 	// Clock is the tier's own, which all nodes agree on to within a second, however theirs are set: ages
 	// of values are told by it.
 	Clock() time.Time
@@ -53,6 +61,13 @@ type Shared interface {
 	State() SharedState
 	// Close ends the tier's own work. It is safe to call twice.
 	Close() error
+}
+
+// A Lease is what came of asking for one. Err: nobody will ever give it back, because it is not a node's.
+type Lease struct {
+	Held  bool
+	Value []byte // what is stored under the key; nil: nothing
+	Err   error
 }
 
 // A Scanned key with the beginning of its value, enough for an envelope's header.

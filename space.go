@@ -38,6 +38,9 @@ type space struct {
 //
 // size is what a value takes in memory, in bytes; nil measures it.
 func OpenSpace[V any](c *Cache, name string, size func(V) int) (*Space[V], error) {
+	if c == nil {
+		return nil, fmt.Errorf("forebay: OpenSpace %q: the cache is nil", name)
+	}
 	sp, err := c.open(name)
 	if err != nil {
 		return nil, err
@@ -135,7 +138,8 @@ type Found[V any] struct {
 	Outcome
 
 	entry *entry
-	asked int64 // when an unconfirmed caller of a Strict class came; 0 otherwise
+	asked int64           // when an unconfirmed caller of a Strict class came; 0 otherwise
+	visit context.Context // to the shared tier
 }
 
 // Lookup returns what is stored under a full key, in either tier, and never loads. Where it returns
@@ -144,10 +148,10 @@ type Found[V any] struct {
 func (s *Space[V]) Lookup(ctx context.Context, key string) (Found[V], bool) {
 	l := s.cache.lookup(ctx, s.space, key)
 	found := s.found(l.entry, s.cache.now())
-	found.Tier, found.Unconfirmed, found.asked = l.tier, l.unconfirmed, l.asked
+	found.Tier, found.Unconfirmed, found.asked, found.visit = l.tier, l.unconfirmed, l.asked, l.visit
 	switch l.state {
 	case isDead:
-		return Found[V]{Outcome: Outcome{Status: Miss, Tier: TierOrigin, Reason: found.Reason}, asked: l.asked}, false
+		return Found[V]{Outcome: Outcome{Status: Miss, Tier: TierOrigin, Reason: found.Reason}, asked: l.asked, visit: l.visit}, false
 	case isAhead:
 		if l.entry.refreshAhead(s.cache.now()) {
 			found.Use = ServeAndRefresh
@@ -160,8 +164,20 @@ func (s *Space[V]) Lookup(ctx context.Context, key string) (Found[V], bool) {
 	return found, true
 }
 
+// Drop takes what was found out of the near tier, unless something else has taken its place: of what is
+// [Keep.NearOnly], nothing is left.
+func (f Found[V]) Drop() {
+	if f.entry != nil {
+		f.entry.space.near.drop(f.entry)
+	}
+}
+
 // Need is what this caller needs of a load.
-func (f Found[V]) Need() Need { return Need{since: f.asked} }
+func (f Found[V]) Need() Need { return Need{since: f.asked, visit: f.visit} }
+
+// Within returns a context in which further look-ups spend what this one has left of the tier's budget: what
+// one request may spend in all.
+func (f Found[V]) Within(ctx context.Context) context.Context { return within(ctx, f.visit) }
 
 func (s *Space[V]) found(e *entry, now int64) Found[V] {
 	if e == nil {

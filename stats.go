@@ -212,7 +212,7 @@ func (c *Cache) Stats() Stats {
 
 func (c *Cache) sharedStats() *SharedStats {
 	t := c.shared
-	s := &SharedStats{SharedState: t.State(), Reads: t.reads.Load(), Queued: len(t.jobs), Dropped: t.dropped.Load(), Failed: t.failed.Load(),
+	s := &SharedStats{SharedState: t.State(), Reads: t.reads.Load(), Queued: t.queued(), Dropped: t.dropped.Load(), Failed: t.failed.Load(),
 		Deferred: c.journal.waiting.Load(), Lost: map[string]string{}, Canary: c.canary.state()}
 	t.mu.Lock()
 	s.Unusable = maps.Clone(t.unread)

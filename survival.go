@@ -1,33 +1,58 @@
 package forebay
 
 import (
+	"bytes"
 	"fmt"
 	"reflect"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // A survival says whether the values of a space are the same after they were written and read. It is
-// tried on the first one that goes to the shared tier. If they are not, the space stays near: slower
+// tried on those that go to the shared tier. If they are not, the space stays near: slower
 // is better than wrong, and health says which field is lost.
 type survival struct {
-	once sync.Once
-	mu   sync.Mutex // guards what follows
-	lost string
+	tried atomic.Uint64
+	mu    sync.Mutex // guards what follows
+	lost  string
 }
 
+// Values of one type may differ in what they lose: an interface holds anything, and the first may be empty.
+// So the first ones are all tried, and then some for as long as the function lives.
+const (
+	triedAlways = 16
+	triedOneIn  = 64
+)
+
 func (s *space) survives(id codecID, v any) bool {
-	s.survival.once.Do(func() {
-		lost := s.roundTrip(id, v)
-		s.survival.mu.Lock()
-		s.survival.lost = lost
-		s.survival.mu.Unlock()
-		if lost != "" {
-			s.cache.logger.Error("forebay: values do not survive being written to the shared tier and stay near: change the field's type, or give the type MarshalBinary and UnmarshalBinary",
-				"function", s.name, "difference", lost)
+	if s.lostField() != "" {
+		return false
+	}
+	if deep := tooDeep(v); deep != "" {
+		s.keepNear(deep)
+		return false
+	}
+	if n := s.survival.tried.Add(1); n <= triedAlways || n%triedOneIn == 0 {
+		if lost := s.roundTrip(id, v); lost != "" {
+			s.keepNear(lost)
 		}
-	})
+	}
 	return s.lostField() == ""
+}
+
+// keepNear says once why the values of a space do not go to the shared tier, from now on.
+func (s *space) keepNear(lost string) {
+	s.survival.mu.Lock()
+	before := s.survival.lost
+	if before == "" {
+		s.survival.lost = lost
+	}
+	s.survival.mu.Unlock()
+	if before == "" {
+		s.cache.logger.Error("forebay: values do not survive being written to the shared tier and stay near: change the field's type, or give the type MarshalBinary and UnmarshalBinary",
+			"function", s.name, "difference", lost)
+	}
 }
 
 func (s *space) lostField() string {
@@ -75,7 +100,13 @@ func difference(a, b reflect.Value, path string, depth int) string {
 			}
 			return ""
 		case interface{ MarshalBinary() ([]byte, error) }:
-			return differenceOfForms(x, b.Interface(), path)
+			// A pointer to what writes itself is looked through: a time's form also tells its zone.
+			if a.Kind() == reflect.Pointer && (a.IsNil() || a.Type().Elem().Implements(writers[0])) {
+				break
+			}
+			if !promoted(a.Type(), "MarshalBinary") {
+				return differenceOfForms(x, b.Interface(), path)
+			}
 		}
 	}
 	switch a.Kind() {
@@ -97,6 +128,12 @@ func difference(a, b reflect.Value, path string, depth int) string {
 	case reflect.Slice, reflect.Array:
 		if a.Len() != b.Len() {
 			return fmt.Sprintf("%s: had %d elements, comes back with %d", path, a.Len(), b.Len())
+		}
+		if a.Type().Elem().Kind() == reflect.Uint8 && a.Kind() == reflect.Slice {
+			if !bytes.Equal(a.Bytes(), b.Bytes()) {
+				return path + ": its bytes differ"
+			}
+			return ""
 		}
 		for i := range a.Len() {
 			if d := difference(a.Index(i), b.Index(i), fmt.Sprintf("%s[%d]", path, i), depth+1); d != "" {

@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"log/slog"
+	"net"
 	"sync"
 	"time"
 
@@ -100,6 +101,31 @@ func (y *activity) note(i Item) {
 		y.items = append(y.items[:0], y.items[maxItems/10:]...)
 	}
 	y.items = append(y.items, i)
+}
+
+// refused counts a sign-in that was refused. Those of a minute are one item: who tries passwords must not
+// push out what happened.
+func (y *activity) refused(by string) {
+	const text = "a sign-in was refused"
+	y.mu.Lock()
+	for i := len(y.items) - 1; i >= 0 && time.Since(y.items[i].Time) < time.Minute; i-- {
+		if last := &y.items[i]; last.Text == text {
+			if last.Count++; hostOf(last.By) != hostOf(by) {
+				last.By = "several addresses"
+			}
+			y.mu.Unlock()
+			return
+		}
+	}
+	y.mu.Unlock()
+	y.note(Item{Kind: "audit", Text: text, By: by})
+}
+
+func hostOf(address string) string {
+	if host, _, err := net.SplitHostPort(address); err == nil {
+		return host
+	}
+	return address
 }
 
 func (y *activity) takeInvalidations() int {

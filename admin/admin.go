@@ -31,6 +31,8 @@ type Options struct {
 	OriginCalls func() int64
 	// Advice lists routes that are not cached and could be. May be nil.
 	Advice func() []Advice
+	// Limits are bounds of the process, and how far they are used. May be nil.
+	Limits func() []forebay.Limit
 	// Parts are the names of what the cache stands between.
 	Parts Parts
 	// Drills lets an operator take the shared tier away for a while. Default: refused.
@@ -57,6 +59,7 @@ type Admin struct {
 	series   *series
 	activity *activity
 	feed     *feed
+	attempts attempts
 	visits   *visits
 
 	drilling atomic.Bool

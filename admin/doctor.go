@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/forebay-cache/forebay"
@@ -68,11 +69,26 @@ func ProveShared(ctx context.Context, s forebay.Shared) []Proof {
 	}
 }
 
+// remedyFor is what to do where the server says itself what is wrong.
+func remedyFor(err error, otherwise string) string {
+	switch text := err.Error(); {
+	case strings.Contains(text, "OOM "):
+		return "the server is full: raise its maxmemory, or give it an eviction policy (allkeys-lru)"
+	case strings.Contains(text, "MISCONF"):
+		return "the server cannot write to its disk: free it, or switch its snapshots off"
+	case strings.Contains(text, "NOAUTH"), strings.Contains(text, "WRONGPASS"):
+		return "the server wants a user and password: put them into the URL, redis://user:password@host"
+	case strings.Contains(text, "READONLY"):
+		return "this is a replica: give the address of the master, or of the sentinels"
+	}
+	return otherwise
+}
+
 func prove(what, remedy string, try func() error) Proof {
 	start := time.Now()
 	p := Proof{What: what, Err: try(), Took: time.Since(start)}
 	if p.Err != nil {
-		p.Remedy = remedy
+		p.Remedy = remedyFor(p.Err, remedy)
 	}
 	return p
 }
@@ -220,7 +236,10 @@ func (d *doctor) nodes() error {
 		return err
 	}
 	if v, err := nodes[1].Get(d.ctx, d.key); err != nil || v != version {
-		return fmt.Errorf("the other node reads %d, %w after %d was acknowledged", v, err, version)
+		if err == nil {
+			err = errors.New("an older value")
+		}
+		return fmt.Errorf("the other node reads %d after %d was acknowledged: %w", v, version, err)
 	}
 	return nil
 }

@@ -27,7 +27,7 @@ type Drills struct {
 const (
 	minDrill = time.Second
 	maxDrill = 10 * time.Minute
-	healFor  = 10 * time.Second // how long to wait until the tier is back
+	healFor  = 30 * time.Second // how long to wait until the tier is back
 )
 
 // A Report is what a drill did: the same time before, during, and after it.
@@ -106,12 +106,32 @@ func (a *Admin) runDrill(ctx context.Context, d time.Duration) (Report, error) {
 	out.Invalidated = a.cache.Stats().Shared.Deferred
 	back()
 	begun = time.Now()
-	out.After, err = a.phase(ctx, w, d, func() {
+	healed := func() bool {
 		if out.HealedIn < 0 && a.cache.Stats().Mode == forebay.TwoTier {
 			out.HealedIn = time.Since(begun)
 		}
-	})
-	return out, err
+		return out.HealedIn >= 0
+	}
+	if out.After, err = a.phase(ctx, w, d, func() { healed() }); err != nil {
+		return out, err
+	}
+	return out, a.until(ctx, healed, begun.Add(healFor))
+}
+
+// until waits for something that the phases did not see, as a node under load takes its time.
+func (a *Admin) until(ctx context.Context, seen func() bool, end time.Time) error {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for !seen() && time.Now().Before(end) {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-a.stopped:
+			return http.ErrServerClosed
+		}
+	}
+	return nil
 }
 
 // lookEvery is how often a drill looks at the state.

@@ -26,7 +26,8 @@ type Live struct {
 
 // A feed is the latest events, written once for all readers.
 type feed struct {
-	readers atomic.Int64
+	readers atomic.Int64 // on all listeners
+	seats   [2]seats     // of the public listener, and of the operators'
 
 	mu      sync.Mutex // guards what follows
 	changed chan struct{}
@@ -35,8 +36,27 @@ type feed struct {
 	whole   []byte // … and for operators
 }
 
-// maxReaders bounds the streams of events.
-const maxReaders = 256
+// seats bound the streams of events on one listener, so that readers of the one never take those of the
+// other.
+type seats struct{ taken atomic.Int64 }
+
+const (
+	maxReaders = 256
+	// reserved seats are for operators: readers whom nobody knows cannot take the last ones.
+	reserved = maxReaders / 4
+)
+
+func (s *seats) take(operator bool) bool {
+	limit := int64(maxReaders)
+	if !operator {
+		limit -= reserved
+	}
+	if s.taken.Add(1) > limit {
+		s.taken.Add(-1)
+		return false
+	}
+	return true
+}
 
 // readerTimeout is how long a reader may not read: it must not hold the connection for ever.
 const readerTimeout = 10 * time.Second
@@ -96,13 +116,18 @@ func (a *Admin) registerEvents(api huma.API, all bool) {
 			Content:     map[string]*huma.MediaType{"text/event-stream": {Schema: live}},
 		}},
 	}
+	here := &a.feed.seats[0]
+	if all {
+		here = &a.feed.seats[1]
+	}
 	huma.Register(api, op, func(_ context.Context, in *overviewRequest) (*huma.StreamResponse, error) {
-		if a.feed.readers.Add(1) > maxReaders {
-			a.feed.readers.Add(-1)
-			return nil, huma.Error503ServiceUnavailable(fmt.Sprintf("%d pages are watching already: close one", maxReaders))
-		}
 		operator := all && a.may(in.r) == nil
+		if !here.take(operator) {
+			return nil, huma.Error503ServiceUnavailable("as many pages as there may be are watching already: close one")
+		}
+		a.feed.readers.Add(1)
 		return &huma.StreamResponse{Body: func(ctx huma.Context) {
+			defer here.taken.Add(-1)
 			defer a.feed.readers.Add(-1)
 			r, w := humago.Unwrap(ctx)
 			a.stream(w, r, operator)

@@ -7,12 +7,14 @@ import (
 	"crypto/subtle"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
+	"golang.org/x/time/rate"
 )
 
 // A refusal says why a caller may not do something, and what would help.
@@ -154,6 +156,37 @@ func (v *visits) known(r *http.Request) bool {
 	return time.Now().Before(v.until[sha256.Sum256([]byte(c.Value))])
 }
 
+// attempts bound how often an address may try to sign in.
+type attempts struct {
+	mu sync.Mutex // guards what follows
+	by map[string]*rate.Limiter
+}
+
+const (
+	attemptEach  = 2 * time.Second
+	attemptBurst = 10
+	maxAddresses = 10_000
+)
+
+// wait is how long an address must wait before it may try; 0: it may.
+func (t *attempts) wait(address string, now time.Time) time.Duration {
+	address = hostOf(address)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	l := t.by[address]
+	if l == nil {
+		if t.by == nil || len(t.by) >= maxAddresses {
+			t.by = make(map[string]*rate.Limiter)
+		}
+		l = rate.NewLimiter(rate.Every(attemptEach), attemptBurst)
+		t.by[address] = l
+	}
+	if l.AllowN(now, 1) {
+		return 0
+	}
+	return attemptEach
+}
+
 type signInRequest struct {
 	Body struct {
 		Token string `json:"token" doc:"FOREBAY_ADMIN_TOKEN"`
@@ -166,8 +199,13 @@ type signedIn struct {
 
 // signIn gives a browser a cookie for the token.
 func (a *Admin) signIn(ctx context.Context, in *signInRequest) (*signedIn, error) {
+	if wait := a.attempts.wait(callerOf(ctx).address, time.Now()); wait > 0 {
+		a.activity.refused(callerOf(ctx).address)
+		return nil, huma.ErrorWithHeaders(huma.Error429TooManyRequests("too many attempts to sign in from this address: wait a moment"),
+			http.Header{"Retry-After": {strconv.Itoa(int(wait/time.Second) + 1)}})
+	}
 	if !a.isToken(in.Body.Token) {
-		a.activity.note(Item{Kind: "audit", Text: "a sign-in was refused", By: callerOf(ctx).address})
+		a.activity.refused(callerOf(ctx).address)
 		return nil, huma.Error401Unauthorized("this is not the token that the process was started with (FOREBAY_ADMIN_TOKEN)")
 	}
 	a.audit(ctx, Item{Text: "signed in"})

@@ -1,7 +1,9 @@
 package admin
 
 import (
+	"bufio"
 	"context"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -262,6 +264,12 @@ func (m *measured) FlushError() error {
 
 // Flush implements [http.Flusher]: what compresses in between looks for nothing else.
 func (m *measured) Flush() { m.FlushError() }
+
+// Hijack implements [http.Hijacker]: libraries look for it without unwrapping.
+func (m *measured) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	m.begins()
+	return http.NewResponseController(m.ResponseWriter).Hijack()
+}
 
 // Unwrap lets [http.ResponseController] reach the writer below.
 func (m *measured) Unwrap() http.ResponseWriter { return m.ResponseWriter }

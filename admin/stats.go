@@ -25,6 +25,7 @@ type Stats struct {
 	Log           LogStats              `json:"log"`
 	Origin        *OriginStats          `json:"origin,omitempty"`
 	Advice        []Advice              `json:"advice,omitempty"`
+	Limits        []forebay.Limit       `json:"limits,omitempty" doc:"Bounds of the process, and how far they are used"`
 	Nodes         []NodeStats           `json:"nodes" doc:"This one first"`
 	UptimeSeconds float64               `json:"uptime_seconds"`
 	Version       string                `json:"version"`
@@ -170,6 +171,9 @@ func (a *Admin) Stats() Stats {
 	}
 	if calls := a.originCalls(); calls != nil {
 		out.Origin = &OriginStats{*calls}
+	}
+	if a.o.Limits != nil {
+		out.Limits = a.o.Limits()
 	}
 	if a.o.Advice != nil {
 		out.Advice = a.o.Advice()

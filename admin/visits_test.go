@@ -3,6 +3,7 @@ package admin_test
 import (
 	"encoding/json"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -90,6 +91,76 @@ func TestWhatACallerMay(t *testing.T) {
 		}
 		if o.May.Operate != test.operate || o.May.SignIn != test.signIn || !strings.Contains(o.May.Why, test.why) {
 			t.Errorf("%s: %+v", test.name, o.May)
+		}
+	}
+}
+
+// Attempts to sign in are bounded for each address, and do not push out what happened.
+func TestManySignIns(t *testing.T) {
+	c, _ := open(t)
+	a := admin.New(c, quiet(admin.Options{Token: "secret"}))
+	defer a.Close()
+	h := a.Handler()
+	request(h, "POST", "/api/invalidate", `{"all":true}`, "Authorization", "Bearer secret")
+	limited := 0
+	for range 2000 {
+		switch w := request(h, "POST", "/api/sign-in", `{"token":"wrong"}`); w.Code {
+		case 401:
+		case 429:
+			if limited++; w.Header().Get("Retry-After") == "" {
+				t.Fatal("no Retry-After")
+			}
+		default:
+			t.Fatalf("%d", w.Code)
+		}
+	}
+	if limited < 1900 {
+		t.Errorf("%d of 2000 attempts were refused for their number", limited)
+	}
+	items := request(h, "GET", "/api/activity", "", "Authorization", "Bearer secret").Body.String()
+	if strings.Count(items, "a sign-in was refused") != 1 || !strings.Contains(items, `"count":2000`) || !strings.Contains(items, "invalidated") {
+		t.Errorf("%.2000s", items)
+	}
+}
+
+// Readers of the public listener do not take the seats of operators, nor do unknown ones the last on theirs.
+func TestSeats(t *testing.T) {
+	c, _ := open(t)
+	a := admin.New(c, quiet(admin.Options{Token: "secret"}))
+	mux := http.NewServeMux()
+	a.Register(mux)
+	public, operators := httptest.NewServer(mux), httptest.NewServer(a.Handler())
+	defer public.Close()
+	defer operators.Close()
+	defer a.Close()
+	client := &http.Client{Transport: &http.Transport{}}
+	watch := func(s *httptest.Server, token string) int {
+		req, err := http.NewRequestWithContext(t.Context(), "GET", s.URL+"/api/events", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if token != "" {
+			req.Header.Set("Authorization", "Bearer "+token)
+		}
+		res, err := client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { res.Body.Close() })
+		return res.StatusCode
+	}
+	for _, s := range []*httptest.Server{public, operators} {
+		last := 200
+		for range 257 {
+			if last = watch(s, ""); last != 200 {
+				break
+			}
+		}
+		if last != 503 {
+			t.Errorf("the last of many readers: %d", last)
+		}
+		if code := watch(operators, "secret"); code != 200 {
+			t.Errorf("an operator: %d", code)
 		}
 	}
 }

@@ -80,6 +80,9 @@ func testValues(t *testing.T, s forebay.Shared) {
 	if v := get(s.Get(ctx, "a")); string(v) != "two" {
 		t.Errorf("got %q after the second set", v)
 	}
+	if all := must[[][]byte](t)(s.GetMany(ctx, []string{"b", "nobody", "a"})); len(all) != 3 || all[0] == nil || all[1] != nil || string(all[2]) != "two" {
+		t.Errorf("got %q for three keys", all)
+	}
 }
 
 // eventually waits, for as long as a clock that is not ours may need.
@@ -130,6 +133,10 @@ func testLeases(t *testing.T, s forebay.Shared) {
 	ok(t, s.Release(ctx, "a", "two"))
 	if held, _ := lease("two"); held {
 		t.Error("a lease was released by another's token")
+	}
+	leases := must[[]forebay.Lease](t)(s.LeaseMany(ctx, []string{"a", "b"}, "two", time.Minute))
+	if len(leases) != 2 || leases[0].Held || string(leases[0].Value) != "value" || !leases[1].Held || leases[1].Value != nil {
+		t.Errorf("two at once: %+v", leases)
 	}
 	ok(t, s.Release(ctx, "a", "one"))
 	if held, v := lease("two"); !held || v != "value" {

@@ -1,9 +1,11 @@
 package gateway
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"os"
 	"strings"
 	"time"
@@ -15,12 +17,17 @@ import (
 
 // A Config is what the gateway's file says.
 type Config struct {
-	Origin  string
-	Profile httpcache.Profile
-	MaxBody int
-	Ignore  []string // fields of requests: see httpcache.Options.IgnoreHeaders
-	Classes []forebay.Class
-	Rules   []httpcache.Rule
+	Origin      string
+	Limits      Limits
+	Profile     httpcache.Profile
+	MaxBody     int
+	Ignore      []string       // fields of requests: see httpcache.Options.IgnoreHeaders
+	Trusted     []netip.Prefix // of the proxies in front that may say who the client is
+	KeepHost    []string       // patterns of the routes that hand the client's Host on
+	KeepControl bool           // see httpcache.Options.KeepControl
+	Warnings    []string       // of what is no mistake, but very likely not meant
+	Classes     []forebay.Class
+	Rules       []httpcache.Rule
 }
 
 // ReadConfig reads a file. Its error names every mistake, each with its line and column.
@@ -49,33 +56,65 @@ func inFile(path string, err error) error {
 func ParseConfig(text []byte) (Config, error) {
 	d := &decoder{}
 	var c Config
+	var classes, routes []ast.Node
+	var origin ast.Node
 	used := map[string]ast.Node{} // classes that routes name
 	defined := map[string]bool{}
-	d.document(text, fields{
-		"origin":         d.text(&c.Origin),
+	d.document(withoutMark(text), fields{
+		"origin": func(n ast.Node) {
+			origin = n
+			d.text(&c.Origin)(n)
+		},
 		"profile":        func(n ast.Node) { d.oneOf(n, (*string)(&c.Profile), "safe", "rfc") },
 		"max_body":       func(n ast.Node) { c.MaxBody = int(d.size(n)) },
 		"ignore_headers": d.texts(&c.Ignore),
+		"keep_control":   d.boolean(&c.KeepControl),
+		"limits": func(n ast.Node) {
+			number := func(to *int) func(ast.Node) {
+				return func(n ast.Node) {
+					if *to = d.integer(n); *to <= 0 {
+						d.wrong(n, "a limit is a number above 0, not %s", n)
+					}
+				}
+			}
+			d.mapping(n, fields{"connections": number(&c.Limits.Connections), "requests": number(&c.Limits.Requests), "streams": number(&c.Limits.Streams), "changes": number(&c.Limits.Changes)})
+		},
+		"listen": func(n ast.Node) {
+			d.mapping(n, fields{"trusted_proxies": func(n ast.Node) {
+				d.list(n, func(n ast.Node) { c.Trusted = append(c.Trusted, d.prefix(n)) })
+			}})
+		},
 		"classes": func(n ast.Node) {
 			d.each(n, func(name string, n ast.Node) {
 				defined[name] = true
+				classes = append(classes, n)
 				c.Classes = append(c.Classes, d.class(name, n))
 			})
 		},
 		"routes": func(n ast.Node) {
-			d.list(n, func(n ast.Node) { c.Rules = append(c.Rules, d.route(n, used)) })
+			d.list(n, func(n ast.Node) {
+				rule, keepHost := d.route(n, used)
+				routes = append(routes, n)
+				c.Rules = append(c.Rules, rule)
+				if keepHost {
+					c.KeepHost = append(c.KeepHost, rule.Match)
+				}
+			})
 		},
 	})
+	for i, rule := range c.Rules {
+		for _, class := range c.Classes {
+			if class.Name == cmp.Or(rule.Class, otherClass) {
+				c.Rules[i].NotFound = max(class.NotFound, 0)
+			}
+		}
+	}
 	for name, at := range used {
 		if !defined[name] {
 			d.wrong(at, "there is no class %q: add it under classes", name)
 		}
 	}
-	if c.Origin != "" {
-		if _, err := parseOrigin(c.Origin); err != nil {
-			d.mistakes = append(d.mistakes, mistake{line: 1, column: 1, text: err.Error()})
-		}
-	}
+	d.validate(&c, classes, routes, origin)
 	return c, d.err()
 }
 
@@ -97,8 +136,7 @@ func (d *decoder) class(name string, n ast.Node) forebay.Class {
 	return c
 }
 
-func (d *decoder) route(n ast.Node, used map[string]ast.Node) httpcache.Rule {
-	var r httpcache.Rule
+func (d *decoder) route(n ast.Node, used map[string]ast.Node) (r httpcache.Rule, keepHost bool) {
 	d.mapping(n, fields{
 		"match": func(n ast.Node) {
 			d.text(&r.Match)(n)
@@ -110,13 +148,15 @@ func (d *decoder) route(n ast.Node, used map[string]ast.Node) httpcache.Rule {
 			d.text(&r.Class)(n)
 			used[r.Class] = n
 		},
-		"ttl":      d.duration(&r.TTL),
-		"override": d.boolean(&r.Override),
-		"bypass":   d.boolean(&r.Bypass),
-		"shared":   d.boolean(&r.Shared),
-		"headers":  d.texts(&r.Headers),
-		"events":   func(n ast.Node) { d.oneOf(n, (*string)(&r.Events), "openai", "done", "close") },
-		"pace":     d.duration(&r.Pace),
+		"ttl":       d.duration(&r.TTL),
+		"override":  d.boolean(&r.Override),
+		"bypass":    d.boolean(&r.Bypass),
+		"shared":    d.boolean(&r.Shared),
+		"headers":   d.texts(&r.Headers),
+		"events":    func(n ast.Node) { d.oneOf(n, (*string)(&r.Events), "openai", "done", "close") },
+		"pace":      d.duration(&r.Pace),
+		"upgrade":   func(n ast.Node) { r.Upgrade = []string{}; d.texts(&r.Upgrade)(n) },
+		"keep_host": d.boolean(&keepHost),
 		"body_key": func(n ast.Node) {
 			r.BodyKey = &httpcache.BodyKey{}
 			d.mapping(n, fields{
@@ -128,20 +168,41 @@ func (d *decoder) route(n ast.Node, used map[string]ast.Node) httpcache.Rule {
 	if r.Match == "" {
 		d.wrong(n, "the route has no match, such as GET /api/partners")
 	}
-	return r
+	return r, keepHost
 }
 
-// checkPattern asks the mux, which panics on a bad pattern.
-func checkPattern(pattern string) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("%v", p)
-		}
-	}()
-	if pattern != "" {
-		http.NewServeMux().Handle(pattern, http.NotFoundHandler())
+// ParsePrefix reads an address, or a range of them (CIDR).
+func ParsePrefix(s string) (netip.Prefix, error) {
+	if addr, err := netip.ParseAddr(s); err == nil && addr.Zone() == "" {
+		return netip.PrefixFrom(addr.Unmap(), addr.Unmap().BitLen()), nil
 	}
-	return nil
+	p, err := netip.ParsePrefix(s)
+	if err != nil {
+		return p, fmt.Errorf("%q is no range of addresses: write 10.0.0.0/8 or 192.0.2.1", s)
+	}
+	return p.Masked(), nil
+}
+
+func (d *decoder) prefix(n ast.Node) netip.Prefix {
+	var s string
+	d.text(&s)(n)
+	p, err := ParsePrefix(s)
+	if err != nil {
+		d.wrong(n, "%v", err)
+	}
+	return p
+}
+
+// ownHost finds the routes that hand the client's Host on.
+func (c Config) ownHost() *http.ServeMux {
+	if len(c.KeepHost) == 0 {
+		return nil
+	}
+	mux, keep := http.NewServeMux(), http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
+	for _, pattern := range c.KeepHost {
+		mux.Handle(pattern, keep)
+	}
+	return mux
 }
 
 // ParseRule reads a rule as a flag has it: 'GET /api/partners=15m'.

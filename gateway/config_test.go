@@ -71,7 +71,7 @@ max_body: much
 		t.Fatal("no mistake was found")
 	}
 	for _, want := range []string{
-		"1:1: origin \"ftp://x\"", "2:9: unknown field \"profil\"", "3:10: \"lax\" is none of safe, rfc", "5:12: 15 has no unit",
+		"1:9: origin \"ftp://x\"", "2:9: unknown field \"profil\"", "3:10: \"lax\" is none of safe, rfc", "5:12: 15 has no unit",
 		"5:23: \"soon\" is no duration", "5:37: true or false is wanted", "6:6: a mapping is wanted", "8:12: ", "9:12: there is no class \"nobody\"",
 		": the route has no match", "11:13: unknown field \"colour\"", "12:11: much is no size",
 	} {
@@ -109,6 +109,59 @@ func TestParseRule(t *testing.T) {
 	for _, text := range []string{"", "GET /a", "GET /a=", "GET /a=15", "GET /a=-5m", "=5m", "GET a=5m", "GET /{=5m"} {
 		if r, err := gateway.ParseRule(text); err == nil {
 			t.Errorf("%q: %+v", text, r)
+		}
+	}
+}
+
+// What is refused when the gateway starts is told of the file before, each mistake with its place.
+func TestOneValidation(t *testing.T) {
+	tests := []struct{ name, text, want string }{
+		{"a class's name", "classes:\n  Bad_Name: {ttl: 1m}\n", "2:13: name: \"Bad_Name\": use lower-case letters"},
+		{"a class twice", "classes:\n  a: {ttl: 1m}\n  a: {ttl: 2m}\n", "3:3: mapping key \"a\" already defined"},
+		{"routes in each other's way", "routes:\n  - match: GET /a/{x}\n  - match: GET /{y}/b\n", "3:5: \"GET /{y}/b\" and \"GET /a/{x}\" both match some requests, and neither is the more specific: it conflicts with the route of line 2"},
+		{"a route twice", "routes:\n  - match: GET /a\n  - match: GET /a\n", "3:5: it has its pattern in common with the route of line 2"},
+		{"override without a time", "routes:\n  - {match: GET /a, override: true}\n", "2:5: override: needs a TTL or a Class"},
+		{"a body of a GET", "routes:\n  - {match: GET /a, body_key: {}}\n", "2:5: body_key: only a POST"},
+		{"a field that is none", "routes:\n  - {match: GET /a, headers: [\"X\u00e9\", \"a b\"]}\n", "is no name of a field"},
+		{"an origin", "profile: rfc\norigin: 'http://u:p@h'\n", "2:9: origin"},
+		{"a proxy that is none", "listen: {trusted_proxies: [10.0.0.0/99]}\n", "is no range of addresses"},
+		{"a limit of nothing", "limits: {requests: 0}\n", "a limit is a number above 0"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := gateway.ParseConfig([]byte(test.text))
+			if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), ".go:") {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}
+
+// Rules that match nothing are no mistake, but worth a word.
+func TestWarnings(t *testing.T) {
+	for pattern, want := range map[string]string{"/y/:id": "{id}", "/api/*": "{rest...}", "get /b": "GET", "GET API.test/x": "lower case", "GET /a/{id}": "", "GET api.test/": ""} {
+		c, err := gateway.ParseConfig([]byte("routes:\n  - match: '" + pattern + "'\n"))
+		if err != nil {
+			t.Errorf("%s: %v", pattern, err)
+			continue
+		}
+		if said := strings.Join(c.Warnings, "\n"); want == "" && said != "" || !strings.Contains(said, want) || want != "" && !strings.HasPrefix(said, "2:5: ") {
+			t.Errorf("%s: %q", pattern, said)
+		}
+	}
+}
+
+// A file may be JSON, quote its names, and begin with a byte-order mark.
+func TestForms(t *testing.T) {
+	for _, text := range []string{
+		"\xef\xbb\xbforigin: http://127.0.0.1:1\nroutes: [{match: GET /x, ttl: 1m}]\n",
+		"{\"origin\": \"http://127.0.0.1:1\",\n\t\"routes\": [\n\t\t{\"match\": \"GET /x\", \"ttl\": \"1m\"}\n\t]}",
+		"\"origin\": 'http://127.0.0.1:1'\n'routes':\n  - \"match\": GET /x\n    'ttl': 1m\n",
+		"origin: http://127.0.0.1:1\r\nroutes:\r\n  - match: GET /x\r\n    ttl: 1m\r\n",
+	} {
+		c, err := gateway.ParseConfig([]byte(text))
+		if err != nil || c.Origin != "http://127.0.0.1:1" || len(c.Rules) != 1 || c.Rules[0].TTL != time.Minute {
+			t.Errorf("%q: %+v, %v", text, c, err)
 		}
 	}
 }

@@ -27,7 +27,7 @@ type mistake struct {
 type fields map[string]func(ast.Node)
 
 func (d *decoder) wrong(n ast.Node, format string, args ...any) {
-	at := n.GetToken().Position
+	at := start(n).GetToken().Position
 	d.mistakes = append(d.mistakes, mistake{at.Line, at.Column, fmt.Sprintf(format, args...)})
 }
 
@@ -83,10 +83,10 @@ func (d *decoder) each(n ast.Node, yield func(string, ast.Node)) {
 	switch n := n.(type) {
 	case *ast.MappingNode:
 		for _, v := range n.Values {
-			yield(v.Key.String(), v.Value)
+			yield(v.Key.GetToken().Value, v.Value)
 		}
 	case *ast.MappingValueNode:
-		yield(n.Key.String(), n.Value)
+		yield(n.Key.GetToken().Value, n.Value)
 	case *ast.NullNode:
 	default:
 		d.wrong(n, "a mapping is wanted, not %s", n)

@@ -5,10 +5,8 @@ package gateway
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
-	"time"
 
 	"github.com/forebay-cache/forebay"
 	"github.com/forebay-cache/forebay/httpcache"
@@ -26,10 +24,12 @@ type Options struct {
 
 // A Gateway answers for its origin. Its methods are safe for concurrent use.
 type Gateway struct {
-	cache   *forebay.Cache
-	handler http.Handler
-	origin  *origin
-	advice  *advice
+	http        *httpcache.Cache
+	connections int
+	cache       *forebay.Cache
+	handler     http.Handler
+	origin      *origin
+	advice      *advice
 }
 
 // Open opens the cache and the way to the origin. It asks the origin nothing yet.
@@ -37,7 +37,8 @@ func Open(ctx context.Context, o Options) (*Gateway, error) {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	to, err := newOrigin(o.Origin, o.Logger)
+	pseudonym := newPseudonym()
+	to, err := newOrigin(o.Config, pseudonym, o.Logger)
 	if err != nil {
 		return nil, err
 	}
@@ -51,11 +52,14 @@ func Open(ctx context.Context, o Options) (*Gateway, error) {
 	g := &Gateway{cache: cache, origin: to, advice: newAdvice(o.Logger)}
 	h, err := httpcache.New(cache, httpcache.Options{
 		Profile: o.Profile, Rules: o.Rules, Class: otherClass, IgnoreHeaders: o.Ignore, MaxBody: o.MaxBody, Uncached: g.advice.uncached, Logger: o.Logger,
+		Relayed: []string{"X-Forwarded-Proto", "X-Forwarded-Host"}, KeepControl: o.KeepControl,
+		BodyBytes: int64(cache.Stats().Near.MaxBytes / bodiesOfNear),
 	})
 	if err != nil {
 		return nil, errors.Join(err, cache.Close())
 	}
-	g.handler = withoutForwarded(h.Handler(to))
+	g.http, g.connections = h, o.Limits.withDefaults().Connections
+	g.handler = &door{trusted: o.Trusted, pseudonym: pseudonym, changes: changes{each: o.Limits.withDefaults().Changes}, next: h.Handler(to), refuse: h.Refuse}
 	return g, nil
 }
 
@@ -82,49 +86,28 @@ func (g *Gateway) Cache() *forebay.Cache { return g.cache }
 // flag that would cache it.
 func (g *Gateway) Advice() []Advice { return g.advice.list() }
 
+// bodiesOfNear is the part of the near tier's bound that bodies under way may take beside it.
+const bodiesOfNear = 4
+
+// Refused counts a request that the listener refused before it was one.
+func (g *Gateway) Refused(reason string) { g.http.Refused(reason) }
+
+// RefuseFraming answers a request of HTTP/1 that says twice how long it is (RFC 9112, section 6.3).
+func (g *Gateway) RefuseFraming(w http.ResponseWriter, r *http.Request) {
+	g.http.Refuse(w, r, http.StatusBadRequest, "framing", "the request has both Content-Length and Transfer-Encoding, or a coding that its version does not have")
+}
+
+// MaxConnections is how many connections of clients the listener in front should let be open.
+func (g *Gateway) MaxConnections() int { return g.connections }
+
+// Limits are the gateway's bounds, and how far they are used.
+func (g *Gateway) Limits() []forebay.Limit {
+	return append(g.http.Limits(), g.origin.requests.limit(), g.origin.streams.limit())
+}
+
 // Close ends the cache, then the connections to the origin. It is safe to call twice.
 func (g *Gateway) Close() error {
 	err := g.cache.Close()
 	g.origin.close()
 	return err
 }
-
-// forwarded are the fields by which proxies tell origins about clients, and by which clients lie to
-// them: the gateway sets its own, and passes nobody else's on.
-var forwarded = []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port", "X-Forwarded-Scheme",
-	"X-Forwarded-Server", "X-Forwarded-Prefix", "X-Forwarded-Path", "X-Host", "X-Original-Url", "X-Original-Host", "X-Rewrite-Url",
-	"X-Http-Method", "X-Http-Method-Override", "X-Method-Override"}
-
-func withoutForwarded(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		for _, name := range forwarded {
-			delete(r.Header, name)
-		}
-		if r.ContentLength != 0 {
-			r = r.WithContext(r.Context()) // the server looks at the body of its own request
-			r.Body = &patientBody{r.Body, http.NewResponseController(w)}
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
-// bodyIdle is how long an upload may stand still. The whole of it may take as long as it likes.
-const bodyIdle = time.Minute
-
-// A patientBody gives each read of a request's body a deadline of its own.
-type patientBody struct {
-	body interface {
-		Read([]byte) (int, error)
-		Close() error
-	}
-	control *http.ResponseController
-}
-
-func (b *patientBody) Read(p []byte) (int, error) {
-	if err := b.control.SetReadDeadline(time.Now().Add(bodyIdle)); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return 0, fmt.Errorf("gateway: deadline of an upload: %w", err)
-	}
-	return b.body.Read(p)
-}
-
-func (b *patientBody) Close() error { return b.body.Close() }

@@ -86,8 +86,12 @@ func TestRulesAndForwarding(t *testing.T) {
 	if res, _ := get(t, url+"/api/partners?a=1;b=2&c=%zz"); !strings.Contains(res.Header.Get("Cache-Status"), "hit; ttl=89") {
 		t.Errorf("again: %q", res.Header.Get("Cache-Status"))
 	}
-	if _, body := get(t, url+"/other"); !strings.Contains(body, "for=127.0.0.1") {
-		t.Errorf("elsewhere the origin learns of the client: %q", body)
+	if _, body := get(t, url+"/other"); !strings.Contains(body, "for= ") {
+		t.Errorf("a load that others may share names the first client: %q", body)
+	}
+	req, err = http.NewRequestWithContext(t.Context(), "POST", url+"/other", nil)
+	if _, body := fetch(t, req, err); !strings.Contains(body, "for=127.0.0.1") {
+		t.Errorf("what passes does not name the client: %q", body)
 	}
 }
 
@@ -158,14 +162,14 @@ func TestUpgrade(t *testing.T) {
 			return
 		}
 		defer conn.Close()
-		io.WriteString(both, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+		io.WriteString(both, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
 		both.Flush()
 		line, _ := both.ReadString('\n')
 		io.WriteString(both, "heard "+line)
 		both.Flush()
 	}))
 	conn, r := dial(t, url)
-	io.WriteString(conn, "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+	io.WriteString(conn, "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
 	res, err := http.ReadResponse(r, nil)
 	if err != nil || res.StatusCode != 101 {
 		t.Fatalf("%v, %v", res, err)

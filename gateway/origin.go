@@ -1,15 +1,20 @@
 package gateway
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
+	"github.com/forebay-cache/forebay"
 	"github.com/forebay-cache/forebay/httpcache"
 )
 
@@ -26,14 +31,21 @@ const (
 
 // An origin is the API behind the gateway.
 type origin struct {
-	proxy     *httputil.ReverseProxy
-	streaming *httputil.ReverseProxy // flushes each write
+	to        *url.URL
+	held      *httputil.ReverseProxy // for loads, whose answers others may share
+	passing   *httputil.ReverseProxy // for one client: flushes each write
 	transport *http.Transport
+	condition condition
+	pseudonym string         // in Via
+	ownHost   *http.ServeMux // the routes whose requests keep the client's Host; nil: none
+	public    bool           // loads too say on whose behalf they are
+
+	requests, streams *places
 }
 
 // newOrigin prepares the way to an origin: http, https, or h2c for HTTP/2 without TLS.
-func newOrigin(text string, logger *slog.Logger) (*origin, error) {
-	to, err := parseOrigin(text)
+func newOrigin(c Config, pseudonym string, logger *slog.Logger) (*origin, error) {
+	to, err := parseOrigin(c.Origin)
 	if err != nil {
 		return nil, err
 	}
@@ -48,27 +60,150 @@ func newOrigin(text string, logger *slog.Logger) (*origin, error) {
 		t.Protocols = new(http.Protocols)
 		t.Protocols.SetUnencryptedHTTP2(true)
 	}
-	proxy := &httputil.ReverseProxy{
-		Transport: t, BufferPool: &buffers,
-		Rewrite: func(p *httputil.ProxyRequest) {
-			p.SetURL(to)
-			p.SetXForwarded()
-			p.Out.URL.RawQuery = p.In.URL.RawQuery // the key has every byte of it
-			p.Out.Trailer = p.In.Trailer           // filled when the body has been read
-		},
-		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
-			if r.Context().Err() == nil {
-				logger.Warn("gateway: the origin did not answer", "method", r.Method, "path", r.URL.Path, "error", err)
-			}
-			if !httpcache.Fail(w, err) {
-				httpcache.WriteError(w, r, err)
-			}
-		},
+	limits := c.Limits.withDefaults()
+	o := &origin{
+		requests: newPlaces("origin_requests", limits.Requests), streams: newPlaces("origin_streams", limits.Streams),
+		to: to, transport: t, condition: condition{logger: logger}, pseudonym: pseudonym, ownHost: c.ownHost(), public: c.Profile == httpcache.RFC,
+	}
+	o.held = &httputil.ReverseProxy{
+		Transport: t, BufferPool: &buffers, Rewrite: o.rewriteHeld, ModifyResponse: o.received, ErrorHandler: o.failed,
 		ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 	}
-	streaming := *proxy
-	streaming.FlushInterval = -1
-	return &origin{proxy, &streaming, t}, nil
+	passing := *o.held
+	passing.FlushInterval, passing.Rewrite = -1, o.rewritePassing
+	o.passing = &passing
+	return o, nil
+}
+
+func (o *origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if h := w.Header(); h["Content-Type"] == nil {
+		h["Content-Type"] = nil // then net/http invents none for an answer that has none
+	}
+	proxy := o.passing
+	if httpcache.Held(w) {
+		proxy = o.held
+	}
+	o.withPlace(w, r, proxy)
+}
+
+// rewriteHeld makes the origin's request out of one that several clients may share: it says nothing of
+// the first of them.
+func (o *origin) rewriteHeld(p *httputil.ProxyRequest) {
+	o.rewrite(p)
+	if o.public {
+		addRelay(p)
+	}
+}
+
+func (o *origin) rewritePassing(p *httputil.ProxyRequest) {
+	o.rewrite(p)
+	addRelay(p)
+}
+
+func (o *origin) rewrite(p *httputil.ProxyRequest) {
+	p.SetURL(o.to)
+	if o.keepsHost(p.In) {
+		p.Out.Host = p.In.Host
+	}
+	p.SetXForwarded()
+	for _, name := range []string{"X-Forwarded-Proto", "X-Forwarded-Host"} {
+		if lines := p.In.Header[name]; lines != nil { // the door's
+			p.Out.Header[name] = lines
+		}
+	}
+	p.Out.URL.RawQuery = p.In.URL.RawQuery // the key has every byte of it
+	p.Out.Trailer = p.In.Trailer           // filled when the body has been read
+	p.Out.Header["Via"] = append(slices.Clone(p.In.Header["Via"]), via(p.In.ProtoMajor, p.In.ProtoMinor, o.pseudonym))
+}
+
+// addRelay hands on what a trusted proxy said of the client, and adds that proxy.
+func addRelay(p *httputil.ProxyRequest) {
+	r, ok := p.In.Context().Value(relayKey{}).(*relay)
+	if !ok {
+		return
+	}
+	proto, host := p.Out.Header["X-Forwarded-Proto"], p.Out.Header["X-Forwarded-Host"]
+	for name, lines := range r.claims {
+		p.Out.Header[name] = lines
+	}
+	p.Out.Header["X-Forwarded-Proto"], p.Out.Header["X-Forwarded-Host"] = proto, host
+	if r.peer == "" {
+		return
+	}
+	chain := append(slices.Clone(r.claims["X-Forwarded-For"]), r.peer)
+	p.Out.Header["X-Forwarded-For"] = []string{strings.Join(chain, ", ")}
+	if lines := r.claims["Forwarded"]; lines != nil { // RFC 7239
+		node := r.peer
+		if strings.Contains(node, ":") {
+			node = `"[` + node + `]"`
+		}
+		p.Out.Header["Forwarded"] = []string{strings.Join(append(slices.Clone(lines), "for="+node), ", ")}
+	}
+}
+
+// via is a member of Via: the version of the message as it came, and by whom it is passed on.
+func via(major, minor int, pseudonym string) string {
+	version := strconv.Itoa(major)
+	if major < 2 {
+		version += "." + strconv.Itoa(minor)
+	}
+	return version + " " + pseudonym
+}
+
+// keepsHost reports whether the route of a request hands the client's Host on.
+func (o *origin) keepsHost(r *http.Request) bool {
+	if o.ownHost == nil {
+		return false
+	}
+	_, pattern := o.ownHost.Handler(r)
+	return pattern != ""
+}
+
+// received looks at an answer's head before anything else does.
+func (o *origin) received(res *http.Response) error {
+	if res.StatusCode != http.StatusSwitchingProtocols && (res.StatusCode < 200 || res.StatusCode > 999) {
+		return fmt.Errorf("the origin answered with the status %03d, which is none", res.StatusCode)
+	}
+	o.condition.answered()
+	if p, ok := res.Request.Context().Value(placeKey{}).(*place); ok && isStream(res) {
+		if err := p.toStreams(); err != nil {
+			return err
+		}
+	}
+	res.Header["Via"] = append(res.Header["Via"], via(res.ProtoMajor, res.ProtoMinor, "forebay"))
+	for name := range res.Trailer {
+		if httpcache.HeaderOnly(name) {
+			delete(res.Trailer, name)
+		}
+	}
+	return nil
+}
+
+// isStream reports whether an answer has no end of its own.
+func isStream(res *http.Response) bool {
+	kind, _, _ := strings.Cut(res.Header.Get("Content-Type"), ";")
+	return res.StatusCode == http.StatusSwitchingProtocols || strings.EqualFold(strings.TrimSpace(kind), "text/event-stream")
+}
+
+// failed answers for an origin that did not.
+func (o *origin) failed(w http.ResponseWriter, r *http.Request, err error) {
+	var upload *uploadError
+	var slow net.Error
+	var busy *forebay.BusyError
+	switch {
+	case errors.As(err, &busy): // the gateway's own bound
+	case errors.As(err, &upload) && errors.As(err, &slow) && slow.Timeout():
+		httpcache.WriteProblem(w, http.StatusRequestTimeout, "the request's body stood still for too long", 0)
+		return
+	case errors.As(err, &upload):
+		httpcache.WriteProblem(w, http.StatusBadRequest, "the request's body broke off, or is not framed as it says", 0)
+		return
+	case r.Context().Err() == nil:
+		o.condition.noAnswer(r.Method, r.URL.Path, err)
+	}
+	if !httpcache.Fail(w, err) {
+		httpcache.WriteError(w, r, err)
+	}
 }
 
 func parseOrigin(text string) (*url.URL, error) {
@@ -85,14 +220,6 @@ func parseOrigin(text string) (*url.URL, error) {
 		return nil, fmt.Errorf("origin %q: a query, a fragment or a password cannot be part of it", text)
 	}
 	return to, nil
-}
-
-func (o *origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if httpcache.Held(w) {
-		o.proxy.ServeHTTP(w, r)
-		return
-	}
-	o.streaming.ServeHTTP(w, r)
 }
 
 func (o *origin) close() { o.transport.CloseIdleConnections() }

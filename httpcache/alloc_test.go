@@ -27,7 +27,7 @@ func TestHitAllocations(t *testing.T) {
 		w.Header().Set("Content-Type", "application/json")
 		io.WriteString(w, strings.Repeat("x", 1024))
 	}))
-	ask := httptest.NewRequest("GET", "http://site.example/item?n=1", nil)
+	ask := httptest.NewRequest("GET", "/item?n=1", nil)
 	cached.ServeHTTP(httptest.NewRecorder(), ask)
 	hit := httptest.NewRecorder()
 	cached.ServeHTTP(hit, ask)

@@ -18,6 +18,7 @@ type ask struct {
 	key        string
 	body       []byte // of a query
 	bypass     string // why the cache has no part in it
+	alone      bool   // what others wait for is not for this caller
 
 	own [2]string // the fields that the cache adds to the answer: see ownFields
 }
@@ -25,8 +26,10 @@ type ask struct {
 // maxURI bounds the URIs that are cached.
 const maxURI = 8 << 10
 
+// ask reads a canonical request.
 func (h *Cache) ask(r *http.Request) *ask {
 	a := &ask{r: r, route: h.route(r), method: r.Method}
+	a.checkUpgrade()
 	if a.bypass = a.unfit(); a.bypass != "" {
 		return a
 	}
@@ -54,6 +57,23 @@ func (h *Cache) ask(r *http.Request) *ask {
 	return a
 }
 
+// checkUpgrade takes an upgrade off that the route does not pass on: then the request is answered
+// without it, as HTTP allows (RFC 9110, section 7.8). What the origin would speak after it is unknown.
+func (a *ask) checkUpgrade() {
+	if a.r.Header["Upgrade"] == nil {
+		return
+	}
+	if p := upgradeOf(a.r); p != "" && a.r.Method == http.MethodGet && a.route.upgrades(p) {
+		return
+	}
+	r := a.r.WithContext(a.r.Context())
+	r.Header = cloneFields(r.Header)
+	for _, name := range []string{"Upgrade", "Http2-Settings", "Connection"} {
+		delete(r.Header, name)
+	}
+	a.r = r
+}
+
 // unfit says why a request cannot be answered from a cache.
 func (a *ask) unfit() string {
 	r := a.r
@@ -72,8 +92,10 @@ func (a *ask) unfit() string {
 	switch {
 	case a.route.Bypass:
 		return "rule"
-	case r.Header["Upgrade"] != nil:
+	case r.Header["Upgrade"] != nil: // one that the route allows: see checkUpgrade
 		return "upgrade"
+	case repeated(r.Header):
+		return "repeated-field"
 	case a.method == http.MethodGet && r.ContentLength != 0:
 		return "body" // it may change the answer, and is in no key
 	case r.Header["If-Match"] != nil, r.Header["If-Unmodified-Since"] != nil:
@@ -111,9 +133,9 @@ func (a *ask) readQuery() (canonical []byte, why string) {
 	if a.method == http.MethodGet {
 		return nil, ""
 	}
-	limit, ignore := defaultMaxQuery, []string(nil)
+	limit, ignore := defaultMaxQuery, []path(nil)
 	if k := a.route.BodyKey; k != nil {
-		limit, ignore = k.MaxBytes, k.Ignore
+		limit, ignore = k.MaxBytes, a.route.ignore
 	}
 	r := a.r
 	if r.Header.Get("Incremental") == "?1" {

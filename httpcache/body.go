@@ -15,34 +15,82 @@ import (
 // Up to its limit everything stays, and nobody waits for anybody. A body that outgrows it will not be
 // stored and becomes a window: the writer waits for the fastest reader, and for the others as long as
 // patience; whoever is then still half a window behind is cut off.
+//
+// What it takes in memory beyond a window is reserved in a budget: from when it comes until it is whole and
+// nobody reads it.
 type body struct {
-	limit int
+	budget *bodies // nil: none
 
 	mu      sync.Mutex // guards what follows
-	data    []byte     // what was written since base; never overwritten, so readers may keep slices
-	base    int64      // what the window has dropped
+	limit   int
+	held    int64  // of the budget
+	pins    int    // who sends the body, whole, to a client
+	data    []byte // what was written since base; never overwritten, so readers may keep slices
+	base    int64  // what the window has dropped
 	whole   bool
 	err     error
 	trailer http.Header
 	readers map[*reader]struct{}
 	served  bool          // somebody has begun to read, or nobody will
 	grew    chan struct{} // closed and renewed when somebody who waits can go on; nil: nobody waits
-	unread  func()        // called when the last reader leaves a body that will not be stored
+	unread  func()        // called when the last reader leaves a body that will not be stored, …
+	linger  time.Duration // … or has left one that may be for so long
+	first   *time.Timer   // gives up waiting for the first reader; nil: nobody waits for it
 }
 
 var (
 	errTooSlow   = errors.New("httpcache: the reader fell too far behind a body that is too large to keep")
 	errTooLarge  = errors.New("httpcache: the body is too large to be joined")
 	errTruncated = errors.New("httpcache: the body broke off")
+
+	// errNotTheRest: see [exchange.wholeAgain].
+	errNotTheRest = errors.New("httpcache: the answer is not the rest of what is stored")
 )
 
-// newBody returns an empty body. length is what the origin announced, or -1.
-func newBody(limit int, length int64) *body {
-	b := &body{limit: limit}
-	if length > 0 && length <= int64(limit) {
+// newBody returns an empty body.
+func newBody(limit int) *body { return &body{limit: limit} }
+
+// grow makes room for what the origin announced, or -1.
+func (b *body) grow(length int64) {
+	if length > 0 && length <= int64(b.limit) {
 		b.data = make([]byte, 0, length)
 	}
-	return b
+}
+
+// narrow makes a window of a body that will not be stored after all.
+func (b *body) narrow(limit int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.limit = limit
+	b.wake()
+}
+
+// firstReadWithin leaves a body that nobody begins to read, as its last reader would.
+func (b *body) firstReadWithin(d time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.served || b.whole || b.err != nil {
+		return
+	}
+	b.first = time.AfterFunc(d, func() {
+		b.mu.Lock()
+		left := b.unread
+		if b.served || b.whole || b.err != nil {
+			left = nil
+		}
+		b.mu.Unlock()
+		if left != nil {
+			left()
+		}
+	})
+}
+
+// begun stops waiting for the first reader: the timer would keep the body. The lock is held.
+func (b *body) begun() {
+	if b.first != nil {
+		b.first.Stop()
+		b.first = nil
+	}
 }
 
 // wholeBody returns a body that is there.
@@ -154,7 +202,9 @@ func (b *body) end(err error, trailer http.Header) {
 		return
 	}
 	b.whole, b.err, b.trailer = err == nil, err, trailer
+	b.begun()
 	b.wake()
+	b.settleBudget()
 }
 
 // settle waits until the body is whole or has broken off, and says why; or until it has turned out too large
@@ -176,7 +226,7 @@ func (b *body) settle(ctx context.Context) error {
 func (b *body) settled() (ok bool, more <-chan struct{}, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.whole || b.err != nil || b.unread != nil {
+	if b.whole || b.err != nil || b.unread != nil && b.linger == 0 {
 		return true, nil, b.err
 	}
 	return false, b.changed(), nil
@@ -206,13 +256,40 @@ func (b *body) length() int64 {
 // whenUnread has do called when nobody reads any more, because the body will not be stored.
 func (b *body) whenUnread(do func()) {
 	b.mu.Lock()
-	b.unread = do
+	b.unread, b.linger = do, 0
 	b.wake()
 	nobody := b.served && len(b.readers) == 0
 	b.mu.Unlock()
 	if nobody {
 		do()
 	}
+}
+
+// whenUnreadFor has do called when nobody has read for a while, though the body may be stored.
+func (b *body) whenUnreadFor(d time.Duration, do func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.unread, b.linger = do, d
+}
+
+// left is what to call when the last reader has left; nil while there is one. The lock is held.
+func (b *body) left() func() {
+	if len(b.readers) > 0 || b.whole || b.err != nil {
+		return nil
+	}
+	do := b.unread
+	if do == nil || b.linger == 0 {
+		return do
+	}
+	time.AfterFunc(b.linger, func() {
+		b.mu.Lock()
+		still := len(b.readers) == 0 && !b.whole && b.err == nil
+		b.mu.Unlock()
+		if still {
+			do()
+		}
+	})
+	return nil
 }
 
 // A reader reads a body from its beginning. It must be closed.
@@ -236,6 +313,7 @@ func (b *body) read() (*reader, error) {
 		}
 		b.readers[r] = struct{}{}
 		b.served = true
+		b.begun()
 	}
 	return r, nil
 }
@@ -266,11 +344,9 @@ func (r *reader) close() {
 	b := r.body
 	b.mu.Lock()
 	delete(b.readers, r)
-	left := b.unread
-	if len(b.readers) > 0 || b.whole || b.err != nil {
-		left = nil
-	}
+	left := b.left()
 	b.wake()
+	b.settleBudget()
 	b.mu.Unlock()
 	if left != nil {
 		left()

@@ -17,8 +17,8 @@ const maxDepth = 64
 // canonicalJSON returns a JSON text with its keys sorted and without insignificant space. Numbers stay
 // as they are written. It refuses what parsers are known to read differently, because such a body
 // could be one thing to the key and another to the origin: a name twice, broken UTF-8, lone
-// surrogates. ignore: paths of fields to leave out, joined by dots, "*" for each element of a list.
-func canonicalJSON(body []byte, ignore []string) ([]byte, error) {
+// surrogates. ignore: fields to leave out.
+func canonicalJSON(body []byte, ignore []path) ([]byte, error) {
 	if !utf8.Valid(body) || !json.Valid(body) {
 		return nil, errNotCanonical
 	}
@@ -31,14 +31,51 @@ func canonicalJSON(body []byte, ignore []string) ([]byte, error) {
 	return c.out, nil
 }
 
+// A path leads to a member of a JSON text: names, and everyElement for each element of a list.
+type path []string
+
+// everyElement is no name: names are valid UTF-8.
+const everyElement = "\xff"
+
+// parsePath reads names joined by dots, "*" for every element of a list. A dot or an asterisk in a name
+// is written behind a backslash.
+func parsePath(s string) path {
+	var out path
+	var name strings.Builder
+	escaped := false
+	end := func() {
+		if one := name.String(); one == "*" && !escaped {
+			out = append(out, everyElement)
+		} else {
+			out = append(out, one)
+		}
+		name.Reset()
+		escaped = false
+	}
+	for i := 0; i < len(s); i++ {
+		switch {
+		case s[i] == '\\' && i+1 < len(s):
+			i++
+			escaped = true
+			name.WriteByte(s[i])
+		case s[i] == '.':
+			end()
+		default:
+			name.WriteByte(s[i])
+		}
+	}
+	end()
+	return out
+}
+
 type canonicaliser struct {
 	decoder *json.Decoder
-	ignore  []string
+	ignore  []path
 	out     []byte
 }
 
-func (c *canonicaliser) value(path []string) error {
-	if len(path) > maxDepth {
+func (c *canonicaliser) value(at path) error {
+	if len(at) > maxDepth {
 		return errNotCanonical
 	}
 	token, err := c.decoder.Token()
@@ -48,9 +85,9 @@ func (c *canonicaliser) value(path []string) error {
 	switch v := token.(type) {
 	case json.Delim:
 		if v == '{' {
-			return c.object(path)
+			return c.object(at)
 		}
-		return c.list(path)
+		return c.list(at)
 	case string:
 		return c.text(v)
 	case json.Number:
@@ -72,9 +109,9 @@ func (c *canonicaliser) text(s string) error {
 	return err
 }
 
-func (c *canonicaliser) list(path []string) error {
+func (c *canonicaliser) list(at path) error {
 	c.out = append(c.out, '[')
-	inside := append(slices.Clip(path), "*")
+	inside := append(slices.Clip(at), everyElement)
 	for first := true; c.decoder.More(); first = false {
 		if !first {
 			c.out = append(c.out, ',')
@@ -89,7 +126,7 @@ func (c *canonicaliser) list(path []string) error {
 }
 
 // object writes the members one by one behind what is there, then sorts and joins them.
-func (c *canonicaliser) object(path []string) error {
+func (c *canonicaliser) object(at path) error {
 	type member struct{ name, text string }
 	var members []member
 	start := len(c.out)
@@ -103,7 +140,7 @@ func (c *canonicaliser) object(path []string) error {
 			return err
 		}
 		c.out = append(c.out, ':')
-		inside := append(slices.Clip(path), name)
+		inside := append(slices.Clip(at), name)
 		if err := c.value(inside); err != nil {
 			return err
 		}
@@ -120,7 +157,8 @@ func (c *canonicaliser) object(path []string) error {
 		if i > 0 && members[i-1].name == m.name {
 			return errNotCanonical
 		}
-		if slices.Contains(c.ignore, strings.Join(append(slices.Clip(path), m.name), ".")) {
+		inside := append(slices.Clip(at), m.name)
+		if slices.ContainsFunc(c.ignore, func(p path) bool { return slices.Equal(p, inside) }) {
 			continue
 		}
 		if !first {

@@ -3,8 +3,9 @@ package httpcache
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/forebay-cache/forebay"
 )
@@ -16,7 +17,8 @@ type Cache struct {
 	mux     *http.ServeMux
 	other   *route // of the requests that no rule matches
 	targets []string
-	ignored map[string]bool // fields that are no part of the key
+	bodies  bodies
+	ignored map[string]bool // fields that count by Vary alone
 }
 
 // targetName is the field that is targeted at this cache alone (RFC 9213).
@@ -30,7 +32,8 @@ func New(c *forebay.Cache, o Options) (*Cache, error) {
 		return nil, fmt.Errorf("httpcache: %w", err)
 	}
 	h := &Cache{cache: c, options: o, mux: http.NewServeMux(), targets: []string{targetName, "Cdn-Cache-Control"}}
-	h.ignored = maps.Clone(harmless)
+	h.bodies.max = o.BodyBytes
+	h.ignored = map[string]bool{}
 	for _, name := range o.IgnoreHeaders {
 		h.ignored[http.CanonicalHeaderKey(name)] = true
 	}
@@ -50,7 +53,8 @@ func New(c *forebay.Cache, o Options) (*Cache, error) {
 	if err != nil {
 		return nil, fmt.Errorf("httpcache: %w", err)
 	}
-	h.other = &route{Rule: Rule{Events: EndOpenAI}, space: other, class: other.Class(), prefix: other.Key("")}
+	h.other = &route{Rule: Rule{Events: EndOpenAI}, space: other, class: other.Class(), prefix: other.Key(""), keyed: keyedFields(nil, o.Relayed...)}
+	h.decidePassages(h.other)
 	for i, rule := range o.Rules {
 		rt := &route{Rule: rule, ruled: true, ttl: rule.TTL}
 		class := rule.Class
@@ -65,7 +69,13 @@ func New(c *forebay.Cache, o Options) (*Cache, error) {
 		if rt.ttl == 0 && rule.Class != "" {
 			rt.ttl = rt.class.TTL
 		}
-		rt.keyed = keyedFields(rule.Headers)
+		rt.keyed = keyedFields(o.Profile.keyed(), slices.Concat(rule.Headers, o.Relayed)...)
+		h.decidePassages(rt)
+		if rule.BodyKey != nil {
+			for _, one := range rule.BodyKey.Ignore {
+				rt.ignore = append(rt.ignore, parsePath(one))
+			}
+		}
 		if err := register(h.mux, rt); err != nil {
 			mistakes = append(mistakes, fmt.Errorf("%s[%d]: %w", "Rules", i, err))
 		}
@@ -80,7 +90,8 @@ func New(c *forebay.Cache, o Options) (*Cache, error) {
 func register(mux *http.ServeMux, rt *route) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("%s: %v", "Match", p)
+			text, _, _ := strings.Cut(fmt.Sprint(p), " (registered at ") // places in this program's source
+			err = fmt.Errorf("%s: %s: another rule's pattern is the same, or matches some of the same requests and neither is more specific", "Match", text)
 		}
 	}()
 	mux.Handle(rt.Match, rt)
@@ -99,6 +110,9 @@ func (h *Cache) route(r *http.Request) *route {
 	return h.other
 }
 
+// Limits are the bounds of the cache itself, and how far they are used.
+func (h *Cache) Limits() []forebay.Limit { return []forebay.Limit{h.bodies.limit()} }
+
 // Handler returns a handler that answers from the cache, and calls next for what it does not have.
 // next is called with a context of its own: several callers may wait for one answer.
 func (h *Cache) Handler(next http.Handler) http.Handler {
@@ -110,7 +124,12 @@ type handler struct {
 	next http.Handler
 }
 
-func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (h *handler) ServeHTTP(w http.ResponseWriter, asked *http.Request) {
+	r, refused := canonical(asked)
+	if refused != nil {
+		h.refuse(w, asked, refused)
+		return
+	}
 	if a := h.ask(r); a.bypass != "" {
 		h.pass(w, a)
 	} else {

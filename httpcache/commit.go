@@ -1,6 +1,7 @@
 package httpcache
 
 import (
+	"cmp"
 	"maps"
 	"net/http"
 	"slices"
@@ -43,7 +44,7 @@ const indexLife = 48 * time.Hour
 // withoutFields leaves out the fields that must not be stored: those that the response names as
 // private or as not to be used without validation.
 func (x *exchange) withoutFields(r *response) *response {
-	d := responseDirectives(r.header, x.h.targets)
+	d := responseDirectives(r.said(), x.h.targets)
 	if len(d.noCacheFields)+len(d.privateFields) == 0 {
 		return r
 	}
@@ -57,18 +58,21 @@ func (x *exchange) withoutFields(r *response) *response {
 // clone copies a response and its map of fields.
 func (r *response) clone() *response {
 	return &response{
-		kind: r.kind, status: r.status, header: maps.Clone(r.header), body: r.body, vary: r.vary, selected: r.selected, tags: r.tags,
-		terms: r.terms, first: r.first, of: r.of, shareable: r.shareable, storing: r.storing, events: r.events,
+		kind: r.kind, status: r.status, header: maps.Clone(r.header), control: r.control, body: r.body, vary: r.vary, selected: r.selected,
+		tags: r.tags, terms: r.terms, first: r.first, of: r.of, shareable: r.shareable, storing: r.storing, events: r.events, reloads: r.reloads,
 	}
 }
 
 // freshen is called when the origin says that what is stored is still the one: it gets the new fields
-// and a new life (RFC 9111, section 4.3.4).
+// and a new life (RFC 9111, section 4.3.4). What it brings is judged as a 200 with these fields would
+// be; if that may not be stored, what is stored stays as it was.
 func (x *exchange) freshen(now time.Time) {
-	r := x.updated(now)
+	r, v := x.updated(now)
 	x.response, x.keep = r, r.storing
 	if r.storing {
 		x.store(r)
+	} else {
+		x.ask.route.space.NotStored(string(cmp.Or(v.why, notWorthKeeping)))
 	}
 	x.fill.Publish(r, r.tags...)
 	if !r.storing {
@@ -77,21 +81,39 @@ func (x *exchange) freshen(now time.Time) {
 }
 
 // updated is what is stored with the fields that the origin has just sent.
-func (x *exchange) updated(now time.Time) *response {
+func (x *exchange) updated(now time.Time) (*response, verdict) {
 	r := x.found.response.clone()
-	for name, lines := range endToEnd(x.header) {
-		if !ofTheBody[name] {
+	on, control := x.h.split(x.header)
+	for name, lines := range on {
+		if !ofTheBody[name] && len(lines) > 0 {
 			r.header[name] = lines
 		}
 	}
-	d := responseDirectives(r.header, x.h.targets)
-	v := storable(x.h.options.Profile, x.ask, r.status, r.header, d, now)
-	if x.header["Age"] == nil {
+	if control != nil {
+		r.control = maps.Clone(r.control)
+		if r.control == nil {
+			r.control = make(http.Header)
+		}
+		maps.Copy(r.control, control)
+	}
+	if on["Age"] == nil {
 		delete(r.header, "Age")
 	}
+	if on["Date"] == nil {
+		r.header["Date"] = []string{now.UTC().Format(http.TimeFormat)} // RFC 9110, section 6.6.1
+	}
+	said := r.said()
+	d := responseDirectives(said, x.h.targets)
+	v := judge(x.h.options.Profile, x.ask, r.status, said, d, now)
+	var few bool
+	r.tags, few = tagsOf(x.ask.r, said)
 	r.terms = termsOf(x.h.options.Profile, x.ask, r.header, d, v.lifetime, x.asked, now)
-	r.storing, r.validated, r.shareable = v.keep && x.worth(r, now), true, true
-	return r
+	r.storing = v.keep && few && x.worth(r, now)
+	r.validated, r.shareable = true, v.share
+	if x.why.forced {
+		r.reloads = x.found.response.reloads.more(now)
+	}
+	return r, v
 }
 
 // ofTheBody are the fields that describe the body that is stored, not the one that was not sent (RFC
@@ -116,7 +138,7 @@ func (x *exchange) updateByHead() {
 		x.fill.CommitAs(key, gone, gone.keepOf(time.Now()))
 		return
 	}
-	if r := x.updated(time.Now()); r.storing {
+	if r, _ := x.updated(time.Now()); r.storing {
 		x.fill.CommitAs(key, r, r.keepOf(time.Now()))
 	}
 }

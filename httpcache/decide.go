@@ -38,6 +38,7 @@ type decision struct {
 	action action
 	why    reason
 	stale  bool          // what is served is
+	forced bool          // it is fresh, and the client alone wants another
 	age    time.Duration // of what is stored
 	left   time.Duration // until it is stale; negative since it is
 
@@ -81,6 +82,7 @@ func decide(req directives, stored *terms, invalidated bool, now time.Time) deci
 		d.why = isStale
 	case wantsFresh, d.left > 0 && req.minFresh.set && d.left < req.minFresh.d:
 		d.why = byRequest
+		d.forced = d.left > 0 && (req.noCache || req.maxAge.set && req.maxAge.d == 0)
 	case d.left > 0:
 		return d
 	case mayBeStale && !invalidated && req.maxStale.set && staleFor <= req.maxStale.d:

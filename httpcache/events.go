@@ -72,10 +72,10 @@ func (c *eventCheck) chunk(data string) {
 		Choices []struct {
 			Index        int     `json:"index"`
 			FinishReason *string `json:"finish_reason"`
-		} `json:"choices"`
+		} `json:"choices"` // there in each chunk, if only as an empty list
 		Error json.RawMessage `json:"error"`
 	}
-	if json.Unmarshal([]byte(data), &chunk) != nil || len(chunk.Error) > 0 && string(chunk.Error) != "null" {
+	if json.Unmarshal([]byte(data), &chunk) != nil || chunk.Choices == nil || len(chunk.Error) > 0 && string(chunk.Error) != "null" {
 		c.failed = true
 		return
 	}
@@ -91,6 +91,9 @@ func (c *eventCheck) chunk(data string) {
 		c.failed = c.failed || *choice.FinishReason == "length"
 	}
 }
+
+// hopeless reports whether the stream cannot end by its rule any more.
+func (c *eventCheck) hopeless() bool { return c != nil && c.failed }
 
 func (c *eventCheck) whole() bool {
 	if c == nil {

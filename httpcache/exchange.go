@@ -1,15 +1,14 @@
 package httpcache
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
-	"io"
-	"maps"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/forebay-cache/forebay"
@@ -32,6 +31,8 @@ type exchange struct {
 	keep        bool
 	events      *eventCheck
 	conditional bool // what is stored is being validated
+	continued   bool // what is stored is a part, and the rest was asked for
+	again       bool // what was stored is of no use: the whole is asked for
 	length      int64
 	before      []byte    // the part of the body that was stored
 	touched     time.Time // when the fill was last told of progress
@@ -58,7 +59,11 @@ func (x *exchange) lead() {
 		return
 	}
 	x.asked = time.Now()
-	x.finish(x.call())
+	err = x.call()
+	if x.failed == errNotTheRest {
+		err = x.wholeAgain()
+	}
+	x.finish(err)
 }
 
 // call runs the next handler. Its panic is an answer that broke off.
@@ -74,81 +79,6 @@ func (x *exchange) call() (err error) {
 	}()
 	x.h.next.ServeHTTP(x, x.request())
 	return x.failed
-}
-
-// request is what the origin is asked: for the whole, or whether what is stored is still the one.
-func (x *exchange) request() *http.Request {
-	a := x.ask
-	r := a.r.WithContext(x.fill.Context())
-	r.Header = maps.Clone(a.r.Header) // the lines are never changed
-	r.Body, r.ContentLength, r.TransferEncoding = http.NoBody, 0, nil
-	if a.method != http.MethodGet {
-		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(a.body)), int64(len(a.body))
-	}
-	if x.h.options.Profile == Safe && a.route.ruled {
-		forwardKeyed(r, a.route)
-	}
-	for _, name := range []string{"If-None-Match", "If-Modified-Since", "If-Range", "Range"} {
-		delete(r.Header, name) // the answer is for all who wait
-	}
-	if a.r.Method != http.MethodHead && (x.found.response == nil || x.found.response.kind == part) {
-		for _, name := range []string{"Range", "If-Range"} { // those who wait have both in common
-			if lines := a.r.Header[name]; lines != nil && a.r.Header["Range"] != nil {
-				r.Header[name] = lines
-			}
-		}
-	}
-	x.addConditions(r)
-	r.Header["Surrogate-Capability"] = capability
-	return r
-}
-
-// addConditions asks for less than the whole, where what is stored allows it (RFC 9111, sections 4.3.1
-// and 3.4).
-func (x *exchange) addConditions(r *http.Request) {
-	old := x.found.response
-	if old == nil {
-		return
-	}
-	if old.kind == part {
-		if _, whole := r.Header["Range"]; !whole && old.first == 0 && old.strongTag() != "" && r.Method == http.MethodGet {
-			r.Header.Set("Range", "bytes="+strconv.FormatInt(old.body.length(), 10)+"-")
-			r.Header.Set("If-Range", old.strongTag())
-		}
-		return
-	}
-	if tag := old.header.Get("Etag"); tag != "" {
-		r.Header.Set("If-None-Match", tag)
-		x.conditional = true
-	}
-	if modified := old.header.Get("Last-Modified"); modified != "" {
-		r.Header.Set("If-Modified-Since", modified)
-		x.conditional = true
-	}
-}
-
-// forwardKeyed leaves of a request's fields only those that are part of the key, so that no other can
-// shape what is stored. The address of the first caller says nothing of the others.
-func forwardKeyed(r *http.Request, rt *route) {
-	all := r.Header
-	r.Header = make(http.Header, len(rt.keyed)+4)
-	for _, name := range rt.keyed {
-		if lines := all[name]; lines != nil {
-			r.Header[name] = []string{normalised(name, lines)}
-		}
-	}
-	for _, name := range credentialFields {
-		if lines := all[name]; lines != nil {
-			r.Header[name] = lines
-		}
-	}
-	for _, name := range []string{"Content-Type", "Content-Encoding"} {
-		if lines := all[name]; lines != nil && r.ContentLength > 0 {
-			r.Header[name] = lines
-		}
-	}
-	r.Header["User-Agent"] = []string{""} // none, rather than the HTTP client's own
-	r.RemoteAddr = ""
 }
 
 // Header implements [http.ResponseWriter].
@@ -182,9 +112,15 @@ func (x *exchange) Write(p []byte) (int, error) {
 		x.touched = now
 		x.fill.Publish(x.response)
 	}
-	x.events.write(p)
-	if x.keep && x.response.body.length()+int64(len(p)) > int64(x.h.options.MaxBody) {
-		x.unkeep()
+	if x.events.write(p); x.keep && x.events.hopeless() {
+		x.unkeep(brokenEvents) // a live stream, not something that ends by the rule
+	}
+	if x.keep {
+		if n := x.response.body.length() + int64(len(p)); n > int64(x.h.options.MaxBody) {
+			x.unkeep(tooLarge)
+		} else if !x.response.body.reserve(n) {
+			x.unkeep(noRoom)
+		}
 	}
 	if err := x.response.body.write(x.fill.Context(), p); err != nil {
 		x.failed = err
@@ -197,10 +133,14 @@ func (x *exchange) Write(p []byte) (int, error) {
 const progressEach = time.Second
 
 // Flush implements [http.Flusher]. Nothing is held back here.
-func (x *exchange) Flush() {
+func (x *exchange) Flush() { x.FlushError() }
+
+// FlushError is what [http.ResponseController] looks for.
+func (x *exchange) FlushError() error {
 	if x.response == nil && x.failed == nil {
 		x.head(http.StatusOK)
 	}
+	return x.failed
 }
 
 // fail says that there is no answer: see [Fail].
@@ -232,53 +172,107 @@ func Fail(w http.ResponseWriter, err error) bool {
 func (x *exchange) head(status int) {
 	now := time.Now()
 	switch {
+	case status < 200 || status > 999:
+		x.failed = &statusError{status}
+		return
 	case status == http.StatusNotModified && x.conditional:
 		x.freshen(now)
 		return
 	case status >= 500 && x.why.onStatus:
 		x.failed = &statusError{status}
 		return
+	case x.continued && !x.continues(status):
+		x.failed = errNotTheRest
+		return
 	}
 	x.length = announced(x.header)
 	d := responseDirectives(x.header, x.h.targets)
-	v := storable(x.h.options.Profile, x.ask, status, x.header, d, now)
-	h := endToEnd(x.header)
-	if h["Date"] == nil {
-		h["Date"] = []string{now.UTC().Format(http.TimeFormat)}
+	v := judge(x.h.options.Profile, x.ask, status, x.header, d, now)
+	r := x.received(status, d, v, now)
+	if x.why.forced {
+		r.reloads = x.found.response.reloads.more(now)
 	}
-	r := &response{status: status, header: h, terms: termsOf(x.h.options.Profile, x.ask, h, d, v.lifetime, x.asked, now)}
-	r.vary, _ = varyNames(h["Vary"])
-	r.selected = selectedBy(r.vary, x.ask.r.Header)
-	r.events = isEvents(h)
 	x.response, x.keep = r, v.keep && x.worth(r, now)
 	if !x.place(r) || x.ask.r.Method == http.MethodHead {
 		x.keep = false
 	}
-	if x.keep {
-		var few bool
-		if r.tags, few = tagsOf(x.ask.r, h); !few || x.length > int64(x.h.options.MaxBody) {
-			x.keep, v.mark = false, true
-		}
+	why := v.why
+	if tags, few := tagsOf(x.ask.r, x.header); !few {
+		x.keep, v.lasting, why = false, true, tooManyTags
+		r.tags = tags[:maxTags]
+	} else {
+		r.tags = tags
+	}
+	if x.keep && x.length > int64(x.h.options.MaxBody) {
+		x.keep, v.lasting, why = false, true, tooLarge
 	}
 	if x.keep && r.events {
 		x.events = newEventCheck(x.ask.route.Events)
 	}
-	r.shareable = v.keep && (x.keep || x.ask.r.Method == http.MethodHead) || x.h.options.Profile == Safe && status >= 400 && h["Set-Cookie"] == nil
-	x.fillBody(r)
-	if !x.keep {
-		x.ask.route.space.NotStored(cmp.Or(v.why, "too-large-or-partial"))
+	kept := x.keep
+	if !x.fillBody(r) && kept {
+		why = noRoom
+		x.h.bodies.refused.Add(1)
 	}
+	r.shareable = v.share && (!v.keep || x.keep || x.ask.r.Method == http.MethodHead)
+	if !x.keep {
+		x.ask.route.space.NotStored(string(cmp.Or(why, tooLarge)))
+	}
+	x.tell(r, v, now)
+}
+
+// received is a response with the fields that go on.
+func (x *exchange) received(status int, d directives, v verdict, now time.Time) *response {
+	on, control := x.h.split(x.header)
+	if on["Date"] == nil {
+		on["Date"] = []string{now.UTC().Format(http.TimeFormat)}
+	}
+	r := &response{status: status, header: on, control: control, events: isEvents(on)}
+	r.terms = termsOf(x.h.options.Profile, x.ask, on, d, v.lifetime, x.asked, now)
+	r.vary = x.selecting(on)
+	r.selected = x.h.selectedBy(r.vary, x.ask)
+	return r
+}
+
+// selecting are the names of the fields that choose a response: what it varies on, what others of its
+// URI are known to vary on, so that one that says nothing does not take their place (RFC 9111, section
+// 4.1), and Accept-Encoding where it is encoded: else a client gets a coding that it refuses.
+func (x *exchange) selecting(h http.Header) []string {
+	names, _ := varyNames(h["Vary"])
+	if h["Content-Encoding"] != nil && !slices.Contains(names, "Accept-Encoding") {
+		names = append(names, "Accept-Encoding")
+	}
+	if x.found.index != nil && len(x.found.index.vary) <= maxSelecting {
+		names = append(names, x.found.index.vary...)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// maxSelecting bounds the names that one URI's responses are chosen by together.
+const maxSelecting = 16
+
+// tell lets everybody know that there is a head.
+func (x *exchange) tell(r *response, v verdict, now time.Time) {
 	if v.unsaid && x.h.options.Uncached != nil {
 		x.h.options.Uncached(x.ask.r)
 	}
-	if v.mark && !x.keep && x.ask.r.Method != http.MethodHead {
-		x.mark()
+	if v.lasting && !x.keep && x.ask.r.Method != http.MethodHead && (x.found.response == nil || !x.worth(x.found.response, now)) {
+		x.mark() // a refusal is no news of what is stored for others
 	}
 	if x.ask.r.Method == http.MethodHead {
 		x.updateByHead() // all there is has come
 	}
 	x.touched = now
 	x.fill.Publish(r, r.tags...)
+	switch {
+	case x.ask.r.Method == http.MethodHead || !bodyAllowed(r.status):
+	case !x.keep:
+		x.fill.Detach() // a newcomer gets an answer of its own, from its first byte
+	case r.events && x.early != nil:
+		x.fill.Release()                                  // it may go on for ever, …
+		r.body.whenUnreadFor(abandonedFor, x.fill.Cancel) // … if anybody reads it
+	}
 	if x.delivery == nil {
 		return
 	}
@@ -296,15 +290,27 @@ func (x *exchange) head(status int) {
 // short is a body that very likely comes with its head: then the client has both at once.
 const short = 16 << 10
 
-// fillBody gives the response the body that Write writes to.
-func (x *exchange) fillBody(r *response) {
+// fillBody gives the response the body that Write writes to. Without room for it the answer passes: that
+// is no news of the next one.
+func (x *exchange) fillBody(r *response) (room bool) {
+	r.body = newBody(x.window())
+	r.body.budget = &x.h.bodies
+	if x.keep && !r.body.reserve(max(x.length, 0)) {
+		x.keep = false
+		r.body.limit = x.window()
+	}
+	room = x.keep
+	if x.keep {
+		r.body.grow(x.length)
+	}
 	r.storing = x.keep
-	r.body = newBody(x.window(), x.length)
 	r.body.data = append(r.body.data, x.before...)
 	r.body.served = x.early == nil
 	if !x.keep {
 		r.body.whenUnread(x.fill.Cancel)
+		r.body.firstReadWithin(patience)
 	}
+	return room
 }
 
 // worth reports whether storing a response could serve anybody.
@@ -324,7 +330,7 @@ func (x *exchange) window() int {
 }
 
 // passWindow is how much of a body that will not be stored is held for its reader.
-const passWindow = 256 << 10
+const passWindow = 32 << 10
 
 // announced is the length that the response announces, or -1.
 func announced(h http.Header) int64 {
@@ -339,11 +345,20 @@ func (x *exchange) mark() {
 	x.fill.CommitAs(x.found.key, &response{kind: passing}, forebay.Keep{TTL: markLife, Stale: -1, StaleIfError: -1, NearOnly: true})
 }
 
-// unkeep gives up storing a body that outgrew what is kept: it goes on as a window.
-func (x *exchange) unkeep() {
+// unkeep gives up storing a body that outgrew what is kept: it goes on as a window, and as a stream of
+// those who read it.
+func (x *exchange) unkeep(why why) {
 	x.keep = false
-	x.mark()
+	x.ask.route.space.NotStored(string(why))
+	if why == noRoom {
+		x.h.bodies.refused.Add(1)
+	} else {
+		x.mark()
+	}
+	x.response.body.narrow(x.window())
 	x.response.body.whenUnread(x.fill.Cancel)
+	x.response.body.firstReadWithin(patience)
+	x.fill.Detach()
 }
 
 // finish ends the load. What is whole is stored before its readers learn that it is: whoever has read
@@ -372,7 +387,7 @@ func (x *exchange) finish(err error) {
 		x.fill.Abandon(err)
 		return
 	}
-	trailer := trailers(x.header)
+	trailer := x.h.trailers(x.header)
 	if x.keep && x.events.whole() {
 		body.prepare(trailer)
 		x.store(x.merged())
@@ -399,24 +414,27 @@ func bodyAllowed(status int) bool {
 	return status != http.StatusNoContent && status != http.StatusNotModified
 }
 
-// trailers collects what a handler said behind its body.
-func trailers(h http.Header) (out http.Header) {
+// trailers collects what a handler said behind its body, but for what has no place there.
+func (h *Cache) trailers(fields http.Header) (out http.Header) {
 	add := func(name string, lines []string) {
+		if HeaderOnly(name) || !h.options.KeepControl && slices.Contains(controlFields, name) {
+			return
+		}
 		if out == nil {
 			out = make(http.Header)
 		}
 		out[name] = lines
 	}
-	for _, name := range h["Trailer"] {
-		for name := range splitList(name) {
-			if lines := h[http.CanonicalHeaderKey(name)]; lines != nil {
+	for _, line := range fields["Trailer"] {
+		for name := range splitList(line) {
+			if lines := fields[http.CanonicalHeaderKey(name)]; lines != nil {
 				add(http.CanonicalHeaderKey(name), lines)
 			}
 		}
 	}
-	for name, lines := range h {
-		if len(name) > len(http.TrailerPrefix) && name[:len(http.TrailerPrefix)] == http.TrailerPrefix {
-			add(name[len(http.TrailerPrefix):], lines)
+	for name, lines := range fields {
+		if bare, ok := strings.CutPrefix(name, http.TrailerPrefix); ok {
+			add(http.CanonicalHeaderKey(bare), lines)
 		}
 	}
 	return out

@@ -32,8 +32,7 @@ func initialAge(h http.Header, asked, arrived time.Time) time.Duration {
 	return max(apparent, ageField(h["Age"])+arrived.Sub(asked))
 }
 
-// ageField reads Age: the first of several, and what cannot be read makes the response stale (section
-// 5.1).
+// ageField reads Age: the first of several. What is no number of seconds is not there (section 5.1).
 func ageField(lines []string) time.Duration {
 	if len(lines) == 0 {
 		return 0
@@ -41,7 +40,7 @@ func ageField(lines []string) time.Duration {
 	first, _, _ := strings.Cut(lines[0], ",")
 	first = strings.Trim(first, " \t")
 	if first == "" || strings.Trim(first, "0123456789") != "" {
-		return maxDelta * time.Second
+		return 0
 	}
 	return deltaSeconds(first).d
 }
@@ -105,7 +104,7 @@ func understood(status int) bool {
 	return http.StatusText(status) != ""
 }
 
-// httpTime reads the three forms of a date (RFC 9110, section 5.6.7).
+// httpTime reads the three forms of a date, each as its grammar has it (RFC 9110, section 5.6.7).
 func httpTime(s string) (time.Time, bool) {
 	if s == "" {
 		return time.Time{}, false
@@ -113,12 +112,17 @@ func httpTime(s string) (time.Time, bool) {
 	if last := lastTime.Load(); last != nil && last.text == s {
 		return last.time, true
 	}
-	t, err := http.ParseTime(s)
-	if err == nil {
-		lastTime.Store(&parsedTime{s, t})
+	for _, form := range dateForms {
+		// time.Parse takes more than the grammar has: further spaces, an hour of one digit.
+		if t, err := time.Parse(form, s); err == nil && t.Format(form) == s {
+			lastTime.Store(&parsedTime{s, t})
+			return t, true
+		}
 	}
-	return t, err == nil
+	return time.Time{}, false
 }
+
+var dateForms = [...]string{http.TimeFormat, time.RFC850, time.ANSIC}
 
 // lastTime is the date read last: within a second, responses carry the same.
 var lastTime atomic.Pointer[parsedTime]

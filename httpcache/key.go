@@ -29,14 +29,14 @@ func (h *Cache) key(a *ask, canonical []byte) string {
 	r := a.r
 	b := appendPart(scratch[:0], a.method)
 	b = appendPart(b, scheme(r))
-	b = appendPart(b, strings.ToLower(r.Host))
+	b = appendPart(b, r.Host) // in its normal form
 	b = appendPart(b, r.URL.EscapedPath())
 	b = appendPart(b, r.URL.RawQuery)
 	if r.URL.ForceQuery {
 		b = append(b, '?') // "/a?" is not "/a"
 	}
 	if a.method != http.MethodGet {
-		b = appendPart(b, strings.ToLower(r.Header.Get("Content-Type")))
+		b = appendPart(b, r.Header.Get("Content-Type"))
 		b = appendPart(b, r.Header.Get("Content-Encoding"))
 		b = binary.AppendUvarint(b, uint64(len(canonical)))
 		b = append(b, canonical...)
@@ -66,9 +66,17 @@ func scheme(r *http.Request) string {
 // negotiated are the fields by which a client says what form it wants.
 var negotiated = []string{"Accept", "Accept-Encoding", "Accept-Language"}
 
-// keyedFields are the fields of a ruled route that are forwarded and part of the key.
-func keyedFields(extra []string) []string {
-	out := slices.Clone(negotiated)
+// keyed are the fields that every rule names without saying so.
+func (p Profile) keyed() []string {
+	if p == Safe {
+		return append(slices.Clone(negotiated), "Via") // else a loop through several gateways is not seen
+	}
+	return nil
+}
+
+// keyedFields are the canonical names of a rule's fields, and of others, once each.
+func keyedFields(first []string, extra ...string) []string {
+	out := slices.Clone(first)
 	for _, name := range extra {
 		if name = http.CanonicalHeaderKey(name); !slices.Contains(out, name) && !slices.Contains(credentialFields, name) {
 			out = append(out, name)
@@ -76,41 +84,6 @@ func keyedFields(extra []string) []string {
 	}
 	return out
 }
-
-// appendKeyed appends what profile Safe adds to the key. On a ruled route those are the fields that are
-// forwarded, and nothing else is. Elsewhere everything is forwarded, so every field counts that is not
-// known to be harmless: else one client's field could shape what others get.
-func (h *Cache) appendKeyed(b []byte, a *ask) []byte {
-	if h.options.Profile != Safe {
-		return b
-	}
-	if a.route.ruled {
-		for _, name := range a.route.keyed {
-			b = appendPart(b, normalised(name, a.r.Header[name]))
-		}
-		return b
-	}
-	var unknown []string
-	for name := range a.r.Header {
-		if !h.ignored[name] && !slices.Contains(credentialFields, name) {
-			unknown = append(unknown, name)
-		}
-	}
-	slices.Sort(unknown)
-	for _, name := range unknown {
-		b = appendPart(appendPart(b, name), strings.Join(a.r.Header[name], ","))
-	}
-	return b
-}
-
-// harmless are the fields of a request that do not shape its response but by Vary, which then names
-// them: those that HTTP defines, and those that only trace.
-var harmless = set("Accept", "Accept-Charset", "Accept-Encoding", "Accept-Language", "Cache-Control", "Connection",
-	"Content-Length", "Content-Type", "Content-Encoding", "Date", "Dnt", "Expect", "Host", "If-Modified-Since",
-	"If-None-Match", "If-Range", "Incremental", "Keep-Alive", "Max-Forwards", "Origin", "Pragma", "Priority", "Proxy-Connection",
-	"Range", "Referer", "Save-Data", "Sec-Fetch-Dest", "Sec-Fetch-Mode", "Sec-Fetch-Site", "Sec-Fetch-User", "Sec-Gpc", "Te",
-	"Trailer", "Transfer-Encoding", "Upgrade-Insecure-Requests", "User-Agent", "Via",
-	"Traceparent", "Tracestate", "Baggage", "X-Request-Id", "X-Correlation-Id", "X-Amzn-Trace-Id", "X-Cloud-Trace-Context", "Cf-Ray")
 
 func set(names ...string) map[string]bool {
 	out := make(map[string]bool, len(names))
@@ -128,14 +101,20 @@ func variantKey(primary, selected string) string {
 
 // URITag is the tag of every response to a URL, whatever its method, its variant and its caller: what
 // [forebay.Tag] targets to remove it.
-func URITag(u *url.URL) string { return uriTag(u.Host, u.RequestURI()) }
+func URITag(u *url.URL) string {
+	host := u.Host
+	if normal, ok := normalHost(host, strings.EqualFold(u.Scheme, "https")); ok {
+		host = normal
+	}
+	return uriTag(host, u.RequestURI())
+}
 
 // uriTag is the tag of every response to a URI, whatever its method and its variant. Two URIs may have
-// one tag: then the one is invalidated with the other.
+// one tag: then the one is invalidated with the other. The host is in its normal form.
 func uriTag(host, uri string) string {
 	path, _, has := strings.Cut(uri, "?")
 	var scratch [256]byte
-	tag := append(append(append(scratch[:0], "uri:"...), readable(strings.ToLower(host))...), readable(path)...)
+	tag := append(append(append(scratch[:0], "uri:"...), readable(host)...), readable(path)...)
 	if has || len(path) > maxReadable {
 		hash := fnv.New64a()
 		hash.Write([]byte(uri))

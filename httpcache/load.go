@@ -27,14 +27,14 @@ func (h *Cache) find(ctx context.Context, a *ask) found {
 	var ok bool
 	if f.Found, ok = s.Lookup(ctx, f.key); ok && f.Value.kind == index {
 		f.index, f.why = f.Value, varyMiss
-		f.key = variantKey(a.key, selectedBy(f.index.vary, a.r.Header))
-		f.Found, ok = s.Lookup(ctx, f.key)
+		f.key = variantKey(a.key, h.selectedBy(f.index.vary, a))
+		f.Found, ok = s.Lookup(f.Within(ctx), f.key)
 	}
 	switch {
 	case !ok:
 		f.Value = nil
 	case f.Value.kind == passing:
-		f.passing = !f.Value.lifted.Load()
+		f.passing = true
 	default:
 		f.response = f.Value
 	}
@@ -63,11 +63,14 @@ func (h *handler) answer(w http.ResponseWriter, a *ask) {
 		case unsatisfiable:
 			h.count(a, forebay.Outcome{Status: forebay.Miss, Reason: f.Reason})
 			w.Header().Add("Cache-Status", "forebay; detail=only-if-cached")
-			problem(w, http.StatusGatewayTimeout, "only-if-cached: nothing is stored that may be served", 0)
+			WriteProblem(w, http.StatusGatewayTimeout, "only-if-cached: nothing is stored that may be served", 0)
 			return
 		}
 		if h.load(w, a, f, d) {
 			return
+		}
+		if a.alone {
+			break // what came is for the caller that led: the others need not wait for one another
 		}
 	}
 	a.bypass = "not-stored"
@@ -82,6 +85,10 @@ func (h *handler) decide(a *ask, f *found) decision {
 	}
 	now := time.Now()
 	d := decide(a.directives, &f.response.terms, f.Use >= forebay.ServeStale && f.Reason == forebay.Invalidated, now)
+	if d.forced && f.response.reloads.tooMany(now) {
+		a.directives.noCache, a.directives.maxAge = false, delta{}
+		return h.decide(a, f)
+	}
 	if f.response.kind == part && d.action <= serveAndLoad {
 		if _, _, ok := f.response.slice(a.r.Header); !ok {
 			d.action, d.why = load, isPartial
@@ -96,24 +103,56 @@ func (h *handler) decide(a *ask, f *found) decision {
 	return d
 }
 
+// reloads are how often clients have had a response loaded anew that was still fresh. One client cannot
+// make a cached URI as dear as one that is not cached: RFC 9111, section 5.2.1.4, lets a cache disregard the
+// wish.
+type reloads struct {
+	since time.Time
+	n     int
+}
+
+const (
+	maxReloads   = 5
+	reloadWindow = 5 * time.Second
+)
+
+func (r reloads) tooMany(now time.Time) bool {
+	return r.n >= maxReloads && now.Sub(r.since) < reloadWindow
+}
+
+// more is that of the response which takes the place.
+func (r reloads) more(now time.Time) reloads {
+	if r.n == 0 || now.Sub(r.since) >= reloadWindow {
+		return reloads{now, 1}
+	}
+	return reloads{r.since, r.n + 1}
+}
+
 // load joins or leads the load of a request and serves what comes. It returns false if that was not
 // for this caller, who then begins again.
 func (h *handler) load(w http.ResponseWriter, a *ask, f found, d decision) bool {
 	need := f.Need()
+	need.Grace = abandonedFor
 	need.Anew = f.response != nil && f.Use <= forebay.ServeAndRefresh // fresh, but not what is wanted
 	fill := a.route.space.Begin(a.r.Context(), loadKey(a, &f), need)
 	if !fill.Leads() {
 		return h.await(w, a, f, d, fill, nil)
 	}
-	x := newExchange(h, fill, a, f, d, &hints{to: w})
+	x := newExchange(h, fill, a, f, d, &hints{to: w, r: a.r})
 	if h.mayServe(&f, d, nil) { // then this caller need not wait to the end
 		go x.lead()
 		return h.await(w, a, f, d, fill, x.early)
 	}
 	x.delivery = newDelivery(func() bool { return h.await(w, a, f, d, fill, x.early) })
+	gone := context.AfterFunc(a.r.Context(), x.delivery.beside) // a client that leaves waits no more
+	defer gone()
 	x.lead()
 	return x.delivery.finish()
 }
+
+// abandonedFor is how long a load goes on whose callers have all left before its head came: somebody may
+// ask again, but nobody need wait for an origin on their behalf.
+const abandonedFor = time.Second
 
 // await serves what a load brings.
 func (h *handler) await(w http.ResponseWriter, a *ask, f found, d decision, fill *forebay.Fill[*response], early *hints) bool {
@@ -126,8 +165,8 @@ func (h *handler) await(w http.ResponseWriter, a *ask, f found, d decision, fill
 	}
 	led := fill.Leads()
 	switch {
-	case errors.Is(err, forebay.ErrObsolete):
-		return false
+	case errors.Is(err, forebay.ErrObsolete), forebay.GivenUp(err) && !h.mayServe(&f, d, err):
+		return false // begin again
 	case err != nil && a.r.Context().Err() != nil:
 		return true // the client has gone
 	case err != nil && h.mayServe(&f, d, err):
@@ -139,7 +178,10 @@ func (h *handler) await(w http.ResponseWriter, a *ask, f found, d decision, fill
 		return true
 	case response == nil || response.kind == index || response.kind == passing:
 		return false
-	case !led && !(response.shareable && response.selected == selectedBy(response.vary, a.r.Header)):
+	case !led && !response.shareable:
+		a.alone = true
+		return false
+	case !led && response.selected != h.selectedBy(response.vary, a):
 		return false
 	}
 	if outcome.Status == forebay.Hit { // stored meanwhile, by this node or another
@@ -174,7 +216,7 @@ func loadKey(a *ask, f *found) string {
 	switch {
 	case a.r.Method == http.MethodHead:
 		return f.key + "#head"
-	case a.r.Header["Range"] != nil && (f.response == nil || f.response.kind == part):
+	case isRange(a.r.Header) && (f.response == nil || f.response.kind == part):
 		return variantKey(f.key, a.r.Header.Get("Range")+" "+a.r.Header.Get("If-Range")) + "#range"
 	case a.credential == "" && a.r.Header["Authorization"] != nil:
 		return variantKey(f.key, a.r.Header.Get("Authorization")) + "#auth" // very likely not for others

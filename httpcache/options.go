@@ -36,12 +36,27 @@ type Options struct {
 	Class string
 
 	// IgnoreHeaders are fields of the request that do not shape its response but by Vary, such as
-	// those of a tracing system. In profile Safe, where no rule says what the response depends on,
-	// every field counts that HTTP does not define.
+	// User-Agent at an origin that only logs it. In profile Safe, where no rule says what the response
+	// depends on, every other field that is forwarded is part of the key.
 	IgnoreHeaders []string
+
+	// Relayed are fields that an intermediary before the cache has set itself, such as
+	// X-Forwarded-Proto: forwarded on every route, and part of the key.
+	Relayed []string
 
 	// MaxBody bounds the bodies that are stored, in bytes. Larger ones pass. Default 8 MiB.
 	MaxBody int
+
+	// BodyBytes bounds the memory of bodies under way, in bytes: those that grow, and those that clients
+	// are slow to read, which the near tier's bound does not hold. Without room an answer passes
+	// unstored, and one that is stored is answered 503 after a while. At least twice MaxBody. Default 64
+	// MiB, or that.
+	BodyBytes int64
+
+	// KeepControl passes on the fields by which the origin speaks to caches alone (Cache-Tag,
+	// Surrogate-Key, Surrogate-Control, Forebay-Cache-Control): where a CDN stands above that obeys
+	// them. Default off: they end here.
+	KeepControl bool
 
 	// Error answers where the origin did not and nothing stale may be served: a [forebay.BusyError],
 	// [forebay.ErrLoadTimeout], or what the next handler gave to [Fail]. Default: problem details
@@ -65,6 +80,8 @@ type Rule struct {
 	Class string
 	// TTL overrides the class's. Default: that of Class; without a Class, what the origin says.
 	TTL time.Duration
+	// NotFound keeps a 404 for so long, unless the origin says less. Default: as the profile says.
+	NotFound time.Duration
 	// Override: TTL counts whatever the origin says, no-store and private included.
 	Override bool
 	// Bypass: the route is not cached.
@@ -75,6 +92,10 @@ type Rule struct {
 	// Headers are fields of the request that the response depends on, besides Accept,
 	// Accept-Encoding, Accept-Language and credentials: forwarded, and part of the key.
 	Headers []string
+	// Upgrade are the protocols that a request of the route may upgrade its connection to. Such a
+	// request bypasses the cache. Default "websocket"; empty but not nil: none. A request for another
+	// one is passed on without its Upgrade.
+	Upgrade []string
 	// BodyKey makes a POST a query: its JSON body is part of the key.
 	BodyKey *BodyKey
 	// Events says when server-sent events count as whole. Default EndOpenAI.
@@ -86,7 +107,8 @@ type Rule struct {
 // A BodyKey says how a request's JSON body becomes part of the key: keys sorted, insignificant space
 // left out, numbers as they are written.
 type BodyKey struct {
-	// Ignore are fields that do not count: names joined by dots, "*" for every element of a list.
+	// Ignore are fields that do not count: names joined by dots, "*" for every element of a list. A dot
+	// in a name is written "\.".
 	Ignore []string
 	// MaxBytes: a larger body bypasses. Default 64 KiB.
 	MaxBytes int
@@ -108,6 +130,8 @@ const (
 	defaultClass    = "http"
 	defaultMaxBody  = 8 << 20
 	defaultMaxQuery = 64 << 10
+
+	defaultBodyBytes = 64 << 20
 )
 
 // A route is a rule in use.
@@ -117,8 +141,12 @@ type route struct {
 	class  forebay.Class
 	prefix string        // of the space's keys
 	ttl    time.Duration // where the origin says nothing; 0: what it says counts
-	keyed  []string      // canonical names
-	ruled  bool
+	keyed  []string      // canonical names of the fields that are part of the key
+	ignore []path        // of BodyKey
+
+	passages map[string]passage // of the fields that have a name here …
+	unknown  passage            // … and of all others
+	ruled    bool
 }
 
 // ServeHTTP is never called: a route is what the mux finds.
@@ -143,6 +171,13 @@ func (o Options) withDefaults() (Options, error) {
 	if o.MaxBody < 0 {
 		mistakes = append(mistakes, fmt.Errorf("%s: %d is negative", "MaxBody", o.MaxBody))
 	}
+	if o.BodyBytes < 0 {
+		mistakes = append(mistakes, fmt.Errorf("%s: %d is negative", "BodyBytes", o.BodyBytes))
+	}
+	if o.BodyBytes == 0 {
+		o.BodyBytes = defaultBodyBytes
+	}
+	o.BodyBytes = max(o.BodyBytes, 2*int64(o.MaxBody))
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
@@ -158,8 +193,14 @@ func (o Options) withDefaults() (Options, error) {
 	return o, errors.Join(mistakes...)
 }
 
+// Check returns every mistake in the rule but for its pattern, joined; [New] does the same.
+func (r Rule) Check() error { return r.setDefaults() }
+
 func (r *Rule) setDefaults() error {
 	var mistakes []error
+	if r.NotFound < 0 {
+		mistakes = append(mistakes, fmt.Errorf("%s: %s is negative", "NotFound", r.NotFound))
+	}
 	if r.TTL < 0 {
 		mistakes = append(mistakes, fmt.Errorf("%s: %s is negative: use Bypass to keep nothing", "TTL", r.TTL))
 	}
@@ -171,7 +212,7 @@ func (r *Rule) setDefaults() error {
 		mistakes = append(mistakes, fmt.Errorf("%s: %q is none: openai, done or close", "Events", r.Events))
 	}
 	for _, name := range r.Headers {
-		if name == "" || strings.ContainsAny(name, " \t:,") {
+		if !isToken(name) {
 			mistakes = append(mistakes, fmt.Errorf("%s: %q is no name of a field", "Headers", name))
 		}
 	}

@@ -7,8 +7,8 @@ import (
 )
 
 // place finds out what part of the whole a response is. It returns false for a part that cannot be
-// stored: several ranges at once, or one that is not as long as it says. A part that goes on where the
-// stored one ends makes it whole (RFC 9111, section 3.4).
+// stored: several ranges at once, one that is not as long as it says, or one that nobody asked for. A
+// part that goes on where the stored one ends makes it whole (RFC 9111, section 3.4).
 func (x *exchange) place(r *response) bool {
 	if r.status != http.StatusPartialContent {
 		return true
@@ -17,21 +17,41 @@ func (x *exchange) place(r *response) bool {
 	if !ok || x.length >= 0 && x.length != last-first+1 {
 		return false
 	}
-	r.kind, r.first, r.of = part, first, of
-	if _, asked := x.ask.r.Header["Range"]; asked {
-		return true
+	if !x.continued {
+		r.kind, r.first, r.of = part, first, of
+		return isRange(x.ask.r.Header)
 	}
-	old := x.found.response
-	if old == nil || old.kind != part || old.strongTag() == "" || old.strongTag() != r.strongTag() || first != old.body.length() || last != of-1 {
-		x.failed = errTruncated // a part that nobody asked for
-		return false
-	}
-	x.before, _, _ = old.body.complete()
-	r.kind, r.status, r.first, r.of = whole, http.StatusOK, 0, 0
+	x.before, _, _ = x.found.response.body.complete()
+	r.status, r.first, r.of = http.StatusOK, 0, 0
 	delete(r.header, "Content-Range")
 	r.header["Content-Length"] = []string{strconv.FormatInt(of, 10)}
 	x.length = of
 	return true
+}
+
+// continues reports whether an answer is the rest of the part that is stored, or something that stands
+// for itself. Parts are combined by the same strong validator alone (RFC 9110, section 15.3.7.3); what an
+// origin says of a range that the client did not ask for is not for the client.
+func (x *exchange) continues(status int) bool {
+	switch {
+	case status == http.StatusPartialContent:
+		old := x.found.response
+		first, last, of, ok := contentRange(x.header.Get("Content-Range"))
+		length := announced(x.header)
+		return ok && first == old.body.length() && last == of-1 && of == old.of && (length < 0 || length == last-first+1) &&
+			old.strongTag() == (&response{header: x.header}).strongTag()
+	case status >= 400 && status < 500:
+		return false
+	}
+	return true
+}
+
+// wholeAgain asks once more, for the whole: the part that is stored cannot be completed.
+func (x *exchange) wholeAgain() error {
+	x.found.Drop()
+	x.found.response, x.found.Value = nil, nil
+	x.again, x.continued, x.failed, x.header = true, false, nil, make(http.Header)
+	return x.call()
 }
 
 // merged is what will be stored: the response, or the part that it makes with the stored one, if both

@@ -1,6 +1,9 @@
 package httpcache
 
 import (
+	"bufio"
+	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -33,7 +36,11 @@ type passWriter struct {
 
 // WriteHeader implements [http.ResponseWriter].
 func (w *passWriter) WriteHeader(status int) {
-	if !w.wrote && (status >= 200 || status == http.StatusSwitchingProtocols) {
+	if isInterim(status) {
+		sendInterim(w.ResponseWriter, w.ask.r, status, nil)
+		return
+	}
+	if !w.wrote {
 		w.wrote = true
 		w.head(status)
 	}
@@ -48,30 +55,64 @@ func (w *passWriter) Write(p []byte) (int, error) {
 	return w.ResponseWriter.Write(p)
 }
 
+// FlushError is what [http.ResponseController] looks for.
+func (w *passWriter) FlushError() error {
+	if !w.wrote {
+		w.WriteHeader(http.StatusOK)
+	}
+	return http.NewResponseController(w.ResponseWriter).Flush()
+}
+
+// Flush implements [http.Flusher]: libraries look for it without unwrapping.
+func (w *passWriter) Flush() { w.FlushError() }
+
+// Hijack implements [http.Hijacker], for an upgrade: what the handler then writes is its own.
+func (w *passWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	w.wrote = true
+	return http.NewResponseController(w.ResponseWriter).Hijack()
+}
+
+// ReadFrom implements [io.ReaderFrom]: files go the short way.
+func (w *passWriter) ReadFrom(r io.Reader) (int64, error) {
+	if !w.wrote {
+		w.WriteHeader(http.StatusOK)
+	}
+	return io.Copy(w.ResponseWriter, r)
+}
+
 // Unwrap lets [http.ResponseController] reach the writer below.
 func (w *passWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 func (w *passWriter) head(status int) {
 	h := w.Header()
-	if w.ask.unsafe() && status < 400 {
-		w.h.invalidate(w.ask.r, h)
+	late := ""
+	if w.ask.unsafe() && status < 400 && w.h.invalidate(w.ask.r, h) {
+		late = "; detail=invalidation-deferred"
 	}
 	switch w.ask.bypass {
 	case "not-stored":
 		w.lift(status)
 		h.Add("Cache-Status", "forebay; fwd=uri-miss; detail=not-stored")
 	case string(byMethod):
-		h.Add("Cache-Status", "forebay; fwd=method")
+		h.Add("Cache-Status", "forebay; fwd=method"+late)
 	default:
-		h.Add("Cache-Status", "forebay; fwd=bypass; detail="+w.ask.bypass)
+		if late == "" {
+			late = "; detail=" + w.ask.bypass
+		}
+		h.Add("Cache-Status", "forebay; fwd=bypass"+late)
+	}
+	if !w.h.options.KeepControl {
+		for _, name := range controlFields {
+			delete(h, name)
+		}
 	}
 }
 
-// lift takes back the mark that a URI's responses are not kept, when one comes that could be.
+// lift takes the mark away that a URI's responses are not kept, when one comes that could be: the next
+// request loads for all who wait.
 func (w *passWriter) lift(status int) {
 	h := w.Header()
-	d := responseDirectives(h, w.h.targets)
-	v := storable(w.h.options.Profile, w.ask, status, h, d, time.Now())
+	v := judge(w.h.options.Profile, w.ask, status, h, responseDirectives(h, w.h.targets), time.Now())
 	if v.unsaid && w.h.options.Uncached != nil {
 		w.h.options.Uncached(w.ask.r)
 	}
@@ -79,7 +120,7 @@ func (w *passWriter) lift(status int) {
 		return
 	}
 	if f := w.h.find(w.ask.r.Context(), w.ask); f.passing {
-		f.Value.lifted.Store(true)
+		f.Drop()
 	}
 }
 
@@ -97,19 +138,38 @@ func (a *ask) unsafe() bool {
 
 // invalidate removes what a successful unsafe request has made wrong, before its response goes on: its
 // URI, those that Location and Content-Location name on the same host (RFC 9111, section 4.4), and the
-// groups that the origin names (RFC 9875, section 3).
-func (h *handler) invalidate(r *http.Request, fields http.Header) {
+// groups that the origin names (RFC 9875, section 3). It reports whether that was deferred: then other nodes
+// may go on with what they have for a while, and the client is told.
+func (h *handler) invalidate(r *http.Request, fields http.Header) (deferred bool) {
 	targets := []forebay.Target{forebay.Tag(uriTag(r.Host, r.URL.RequestURI()))}
 	for _, name := range []string{"Location", "Content-Location"} {
 		if at := fields.Get(name); at != "" {
-			if u, err := r.URL.Parse(at); err == nil && (u.Host == "" || strings.EqualFold(u.Host, r.Host)) {
-				targets = append(targets, forebay.Tag(uriTag(r.Host, (&url.URL{Path: u.Path, RawPath: u.RawPath, RawQuery: u.RawQuery}).RequestURI())))
+			if uri, ok := sameHost(r, at); ok {
+				targets = append(targets, forebay.Tag(uriTag(r.Host, uri)))
 			}
 		}
 	}
 	for _, group := range groups(fields["Cache-Group-Invalidation"]) {
 		targets = append(targets, forebay.Tag(groupTag(r, group)))
 	}
-	// A target is only refused for its form, and the log being away defers it.
-	h.cache.Invalidate(r.Context(), targets...)
+	receipt, err := h.cache.Invalidate(r.Context(), targets...)
+	return receipt.Deferred || err != nil // a target is only refused for its form, which these have
+}
+
+// sameHost resolves a reference, and returns its path and query if it is on the host of the request.
+func sameHost(r *http.Request, reference string) (uri string, ok bool) {
+	u, err := r.URL.Parse(reference)
+	if err != nil || u.Opaque != "" {
+		return "", false
+	}
+	if u.Host != "" {
+		secure := r.TLS != nil
+		if u.Scheme != "" {
+			secure = strings.EqualFold(u.Scheme, "https")
+		}
+		if host, valid := normalHost(u.Host, secure); !valid || host != r.Host {
+			return "", false
+		}
+	}
+	return (&url.URL{Path: u.Path, RawPath: u.RawPath, RawQuery: u.RawQuery, ForceQuery: u.ForceQuery}).RequestURI(), true
 }

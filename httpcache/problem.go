@@ -16,18 +16,18 @@ func WriteError(w http.ResponseWriter, _ *http.Request, err error) {
 	var slow interface{ Timeout() bool }
 	switch {
 	case errors.As(err, &busy):
-		problem(w, http.StatusServiceUnavailable, "the origin has as many requests as it may have at once", busy.RetryAfter)
+		WriteProblem(w, http.StatusServiceUnavailable, "the origin has as many requests as it may have at once", busy.RetryAfter)
 	case errors.Is(err, forebay.ErrLoadTimeout):
-		problem(w, http.StatusGatewayTimeout, "the origin did not answer in time", 0)
+		WriteProblem(w, http.StatusGatewayTimeout, "the origin did not answer in time", 0)
 	case errors.As(err, &slow) && slow.Timeout():
-		problem(w, http.StatusGatewayTimeout, "the origin did not answer in time", 0)
+		WriteProblem(w, http.StatusGatewayTimeout, "the origin did not answer in time", 0)
 	default:
-		problem(w, http.StatusBadGateway, "the origin did not answer", 0)
+		WriteProblem(w, http.StatusBadGateway, "the origin did not answer", 0)
 	}
 }
 
-// problem writes problem details (RFC 9457).
-func problem(w http.ResponseWriter, status int, text string, retry time.Duration) {
+// WriteProblem writes problem details (RFC 9457); retry is for Retry-After, 0 for none.
+func WriteProblem(w http.ResponseWriter, status int, text string, retry time.Duration) {
 	h := w.Header()
 	h.Set("Content-Type", "application/problem+json")
 	h.Set("Cache-Control", "no-store")

@@ -2,8 +2,10 @@ package httpcache
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"net/http"
-	"sync/atomic"
+	"strings"
 	"time"
 
 	"github.com/fxamacker/cbor/v2"
@@ -24,7 +26,9 @@ type response struct {
 	kind   kind
 	status int
 	header http.Header
-	body   *body
+	// control are fields of the origin that speak to this cache alone, and do not go on.
+	control http.Header
+	body    *body
 
 	vary     []string // the names of the request's fields that chose it, …
 	selected string   // … and their values, normalised
@@ -33,11 +37,11 @@ type response struct {
 
 	first, of int64 // of a part: its place, and the length of the whole
 
-	shareable bool        // those who waited for it may have it
-	storing   bool        // it will be stored when it is whole
-	validated bool        // the origin said that it is still the one
-	events    bool        // server-sent events: replayed one by one
-	lifted    atomic.Bool // of a mark: a response came that could have been kept
+	shareable bool // those who waited for it may have it
+	storing   bool // it will be stored when it is whole
+	validated bool // the origin said that it is still the one
+	reloads   reloads
+	events    bool // server-sent events: replayed one by one
 }
 
 // stored is a response as the shared tier holds it.
@@ -59,6 +63,7 @@ type stored struct {
 	Flags    int         `json:"flags,omitempty" cbor:"15,keyasint,omitempty"`
 	First    int64       `json:"first,omitempty" cbor:"16,keyasint,omitempty"`
 	Of       int64       `json:"of,omitempty" cbor:"17,keyasint,omitempty"`
+	Control  http.Header `json:"control,omitempty" cbor:"18,keyasint,omitempty"`
 }
 
 const (
@@ -70,7 +75,7 @@ const (
 
 func (r *response) form() stored {
 	s := stored{
-		Kind: r.kind, Status: r.status, Header: r.header, Vary: r.vary, Selected: r.selected, Tags: r.tags,
+		Kind: r.kind, Status: r.status, Header: r.header, Control: r.control, Vary: r.vary, Selected: r.selected, Tags: r.tags,
 		Age: int64(r.initialAge), Lifetime: int64(r.lifetime), First: r.first, Of: r.of,
 		While: int64(r.staleWhileRevalidate), IfError: int64(r.staleIfError), IfAway: int64(r.staleIfAway),
 	}
@@ -88,8 +93,32 @@ func (r *response) form() stored {
 	return s
 }
 
+// check refuses what no origin's answer leaves behind: the shared tier is written by others too.
+func (s *stored) check() error {
+	switch {
+	case s.Kind > index:
+		return fmt.Errorf("httpcache: kind %d is not stored", s.Kind)
+	case s.Kind == index:
+		return nil
+	case s.Status < 200 || s.Status > 599:
+		return fmt.Errorf("httpcache: stored status %d", s.Status)
+	case s.Kind == part && (s.First < 0 || s.Of < s.First+int64(len(s.Body))):
+		return errors.New("httpcache: a stored part is outside of its whole")
+	case s.Lifetime < 0 || s.Age < 0 || s.While < 0 || s.IfError < 0 || s.IfAway < 0:
+		return errors.New("httpcache: a stored duration is negative")
+	}
+	for _, h := range []http.Header{s.Header, s.Trailer} {
+		for name, lines := range h {
+			if !isToken(name) || hopByHop[name] || strings.ContainsAny(strings.Join(lines, ""), "\r\n\x00") {
+				return fmt.Errorf("httpcache: stored field %.40q", name)
+			}
+		}
+	}
+	return nil
+}
+
 func (r *response) fromForm(s stored) {
-	r.kind, r.status, r.header, r.vary, r.selected, r.tags = s.Kind, s.Status, s.Header, s.Vary, s.Selected, s.Tags
+	r.kind, r.status, r.header, r.control, r.vary, r.selected, r.tags = s.Kind, s.Status, s.Header, s.Control, s.Vary, s.Selected, s.Tags
 	r.body = wholeBody(s.Body, s.Trailer)
 	r.terms = terms{
 		times:   times{timeOf(s.Arrived), time.Duration(s.Age), time.Duration(s.Lifetime)},
@@ -120,6 +149,9 @@ func (r *response) UnmarshalBinary(b []byte) error {
 	if err := decoding.Unmarshal(b, &s); err != nil {
 		return err
 	}
+	if err := s.check(); err != nil {
+		return err
+	}
 	r.fromForm(s)
 	return nil
 }
@@ -131,6 +163,9 @@ func (r *response) MarshalJSON() ([]byte, error) { return json.Marshal(r.form())
 func (r *response) UnmarshalJSON(b []byte) error {
 	var s stored
 	if err := json.Unmarshal(b, &s); err != nil {
+		return err
+	}
+	if err := s.check(); err != nil {
 		return err
 	}
 	r.fromForm(s)

@@ -3,6 +3,7 @@ package httpcache
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"strconv"
 	"sync"
@@ -104,6 +105,17 @@ func (h *handler) write(w http.ResponseWriter, a *ask, r *response, status []byt
 		return
 	}
 	data, trailer, isWhole := r.body.complete()
+	if isWhole && len(data) > smallBody && a.r.Method != http.MethodHead {
+		if !r.body.pin(a.r.Context(), &h.bodies) {
+			clear(header)
+			WriteError(w, a.r, &forebay.BusyError{Class: a.route.class.Name, RetryAfter: time.Second})
+			return
+		}
+		defer r.body.unpin()
+		to := h.bodies.send(w)
+		defer to.close()
+		w = sending{w, to}
+	}
 	if first, end, ok := r.slice(a.r.Header); ok && (r.status == http.StatusOK || r.kind == part) && a.r.Method == http.MethodGet {
 		h.writeRange(w, r, data, first, end)
 		return
@@ -123,9 +135,23 @@ func (h *handler) write(w http.ResponseWriter, a *ask, r *response, status []byt
 		w.Write(data)
 		writeTrailer(w, trailer)
 	default:
-		stream(a.r.Context(), w, r, from)
+		to := h.bodies.send(w)
+		defer to.close()
+		stream(a.r.Context(), sending{w, to}, r, from)
 	}
 }
+
+// sending writes to a client piece by piece.
+type sending struct {
+	http.ResponseWriter
+	to *client
+}
+
+// Write implements [http.ResponseWriter].
+func (s sending) Write(p []byte) (int, error) { return s.to.Write(p) }
+
+// Unwrap lets [http.ResponseController] reach the writer below.
+func (s sending) Unwrap() http.ResponseWriter { return s.ResponseWriter }
 
 func (h *handler) writeRange(w http.ResponseWriter, r *response, data []byte, first, end int64) {
 	header := w.Header()
@@ -236,30 +262,43 @@ func replay(ctx context.Context, w http.ResponseWriter, data []byte, pace time.D
 type hints struct {
 	mu    sync.Mutex // guards what follows
 	to    http.ResponseWriter
+	r     *http.Request // of the client
 	ended bool
 }
 
 func (e *hints) send(status int, fields http.Header) {
-	if e == nil || status == http.StatusContinue || status == http.StatusSwitchingProtocols {
+	if e == nil || !isInterim(status) || status == http.StatusContinue {
 		return
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.ended {
+	if !e.ended {
+		sendInterim(e.to, e.r, status, fields)
+	}
+}
+
+func isInterim(status int) bool {
+	return status >= 100 && status < 200 && status != http.StatusSwitchingProtocols
+}
+
+// sendInterim sends a 1xx with the fields that are there and others. It is not sent to a client of HTTP/1.0,
+// which would take it for the answer (RFC 9110, section 15.2); fields of the hop end here.
+func sendInterim(w http.ResponseWriter, r *http.Request, status int, fields http.Header) {
+	if !r.ProtoAtLeast(1, 1) {
 		return
 	}
-	h := e.to.Header()
-	var added []string
+	h := w.Header()
+	before := cloneFields(h)
 	for name, lines := range fields {
 		if _, there := h[name]; !there {
 			h[name] = lines
-			added = append(added, name)
 		}
 	}
-	e.to.WriteHeader(status)
-	for _, name := range added {
-		delete(h, name)
-	}
+	on := endToEnd(h)
+	maps.DeleteFunc(h, func(name string, _ []string) bool { return on[name] == nil })
+	w.WriteHeader(status)
+	clear(h)
+	maps.Copy(h, before)
 }
 
 func (e *hints) end() {

@@ -10,75 +10,6 @@ import (
 	"github.com/forebay-cache/forebay"
 )
 
-// A verdict says whether a response may be stored, and if not, why.
-type verdict struct {
-	keep     bool
-	why      string
-	lifetime time.Duration
-	mark     bool // later requests will meet the same refusal, so they need not wait for one another
-	unsaid   bool // nobody said for how long
-}
-
-func refuse(why string) verdict { return verdict{why: why} }
-
-// lasting is a refusal that the next response will very likely meet too.
-func lasting(why string) verdict { return verdict{why: why, mark: true} }
-
-// storable says whether the response to a request may be stored (RFC 9111, section 3). It is pure.
-func storable(p Profile, a *ask, status int, h http.Header, d directives, arrived time.Time) verdict {
-	override := a.route.Override && a.route.ttl > 0
-	switch {
-	case a.directives.noStore:
-		return refuse("request-no-store")
-	case status == http.StatusNotModified:
-		return refuse("status")
-	case p == Safe && status >= 400:
-		return refuse("error")
-	case p == Safe && h["Set-Cookie"] != nil:
-		return lasting("set-cookie")
-	case override && status == http.StatusOK:
-		return verdict{keep: true, lifetime: a.route.ttl}
-	case d.mustUnderstand && !understood(status):
-		return lasting("must-understand")
-	case d.noStore && !d.mustUnderstand:
-		return lasting("no-store")
-	case d.private:
-		return lasting("private")
-	case a.credential == "" && a.r.Header["Authorization"] != nil && !(d.public || d.mustRevalidate || d.sMaxAge.set):
-		return refuse("authorization") // section 3.5
-	}
-	if _, any := varyNames(h["Vary"]); any {
-		return lasting("vary")
-	}
-	return storableFor(a, status, h, d, arrived)
-}
-
-// storableFor says for how long: as the response says, else as the rule says, else by heuristics.
-func storableFor(a *ask, status int, h http.Header, d directives, arrived time.Time) verdict {
-	lifetime, explicit := freshFor(h, d, arrived)
-	validator := h["Etag"] != nil || h["Last-Modified"] != nil
-	switch {
-	case explicit:
-	case d.noCache && len(d.noCacheFields) == 0:
-	case a.route.ttl > 0 && status == http.StatusOK:
-		lifetime = a.route.ttl
-	case heuristicallyCacheable(status) || d.public:
-		lifetime = heuristicallyFreshFor(h, arrived)
-	default:
-		return lasting("status")
-	}
-	if d.noCache {
-		lifetime = 0
-	}
-	useful := lifetime > 0 || validator || d.staleWhileRevalidate.d > 0 || d.staleIfError.d > 0
-	if !useful {
-		v := lasting("no-freshness")
-		v.unsaid = !explicit && !d.anything && status == http.StatusOK
-		return v
-	}
-	return verdict{keep: true, lifetime: lifetime}
-}
-
 // termsOf collects what decides about the reuse of a response.
 func termsOf(p Profile, a *ask, h http.Header, d directives, lifetime time.Duration, asked, arrived time.Time) terms {
 	class := a.route.class
@@ -185,7 +116,7 @@ func groups(lines []string) (out []string) {
 }
 
 func groupTag(r *http.Request, group string) string {
-	return "group:" + scheme(r) + "://" + strings.ToLower(r.Host) + " " + group
+	return "group:" + scheme(r) + "://" + r.Host + " " + group
 }
 
 // hopByHop are the fields that end at the next hop (RFC 9110, section 7.6.1, and RFC 9111, section 3.1).

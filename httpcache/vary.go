@@ -1,10 +1,12 @@
 package httpcache
 
 import (
+	"cmp"
+	"fmt"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
+	"sync/atomic"
 )
 
 // varyNames returns the names of a Vary field, sorted and once each. any: "*", which nothing matches.
@@ -24,82 +26,89 @@ func varyNames(lines []string) (names []string, any bool) {
 	return slices.Compact(names), false
 }
 
-// selectedBy is what a request says in the fields that a response varies on, normalised: two requests
-// select the same response if and only if it is equal (RFC 9111, section 4.1).
-func selectedBy(names []string, h http.Header) string {
-	var b []byte
-	for _, name := range names {
-		lines, there := h[name]
-		b = appendPart(b, name)
-		if !there {
-			b = append(b, 0)
-			continue
-		}
-		b = appendPart(append(b, 1), normalised(name, lines))
-	}
-	return string(b)
-}
-
-// normalised joins the lines of a field and takes out what has no meaning.
-func normalised(name string, lines []string) string {
-	if len(lines) == 0 {
-		return ""
-	}
-	if len(lines) == 1 && !strings.ContainsAny(lines[0], ", \t;") && !slices.Contains(negotiated, name) {
-		return lines[0]
-	}
-	var members []string
-	for _, line := range lines {
-		for member := range strings.SplitSeq(line, ",") {
-			if member = strings.TrimSpace(member); member != "" {
-				members = append(members, member)
-			}
+// preferred is what a client accepts, in one order: by weight, then by name. The order of equal weights
+// has no meaning (RFC 9110, section 12.4.2). What is refused stays, because it says something.
+func preferred(name string, lines []string) string {
+	if len(lines) == 1 {
+		if p := memo[memoSlot(lines[0])].Load(); p != nil && p.line == lines[0] {
+			return p.out
 		}
 	}
-	if slices.Contains(negotiated, name) {
-		members = preferences(members)
+	line := oneLine(name, lines)
+	out := line
+	if !strings.ContainsAny(line, "\"\\") {
+		out = strings.Join(preferences(line), ", ")
 	}
-	return strings.Join(members, ",")
+	if len(lines) == 1 && len(line) <= maxMemo {
+		memo[memoSlot(lines[0])].Store(&preference{line: lines[0], out: out})
+	}
+	return out
 }
 
-// preferences brings what a client accepts into one order: by weight, then by name. What is refused
-// stays, because it says something.
-func preferences(members []string) []string {
-	type preference struct {
+// memo remembers the preferences read last: browsers send few different ones.
+var memo [256]atomic.Pointer[preference]
+
+type preference struct{ line, out string }
+
+const maxMemo = 1 << 10 // bytes of a line that is remembered
+
+func memoSlot(line string) uint8 {
+	h := uint32(2166136261) // FNV-1a
+	for i := range len(line) {
+		h = (h ^ uint32(line[i])) * 16777619
+	}
+	return uint8(h ^ h>>8 ^ h>>16 ^ h>>24)
+}
+
+func preferences(line string) []string {
+	type member struct {
 		text   string
-		weight float64
+		weight int // in thousandths
 	}
-	all := make([]preference, len(members))
-	for i, member := range members {
-		all[i] = preference{weight: 1}
+	var all []member
+	for one := range splitList(line) {
+		m := member{weight: 1000}
 		var kept []string
-		for piece := range strings.SplitSeq(strings.ToLower(member), ";") {
-			piece = strings.TrimSpace(piece)
+		for piece := range strings.SplitSeq(strings.ToLower(one), ";") {
+			piece = strings.Trim(piece, " \t")
 			if q, ok := strings.CutPrefix(piece, "q="); ok {
-				if w, err := strconv.ParseFloat(q, 64); err == nil {
-					all[i].weight = w
+				if w, valid := weight(q); valid {
+					m.weight = w
 					continue
 				}
 			}
 			kept = append(kept, piece)
 		}
-		all[i].text = strings.Join(kept, ";")
+		m.text = strings.Join(kept, ";")
+		all = append(all, m)
 	}
-	slices.SortStableFunc(all, func(a, b preference) int {
-		switch {
-		case a.weight > b.weight:
-			return -1
-		case a.weight < b.weight:
-			return 1
-		}
-		return strings.Compare(a.text, b.text)
+	slices.SortStableFunc(all, func(a, b member) int {
+		return cmp.Or(cmp.Compare(b.weight, a.weight), strings.Compare(a.text, b.text))
 	})
 	out := make([]string, 0, len(all))
-	for _, p := range all {
-		if p.weight != 1 {
-			p.text += ";q=" + strconv.FormatFloat(p.weight, 'g', -1, 64)
+	for _, m := range all {
+		if m.weight != 1000 {
+			m.text += ";q=" + strings.TrimRight(fmt.Sprintf("%d.%03d", m.weight/1000, m.weight%1000), "0.")
+			if m.weight == 0 {
+				m.text += "0"
+			}
 		}
-		out = append(out, p.text)
+		out = append(out, m.text)
 	}
 	return slices.Compact(out)
+}
+
+// weight reads a qvalue: 0 or 1 with at most three decimals (RFC 9110, section 12.4.2).
+func weight(q string) (thousandths int, ok bool) {
+	if q == "" || len(q) > 5 || q[0] != '0' && q[0] != '1' || len(q) > 1 && q[1] != '.' {
+		return 0, false
+	}
+	thousandths = int(q[0]-'0') * 1000
+	for i, unit := 2, 100; i < len(q); i, unit = i+1, unit/10 {
+		if q[i] < '0' || q[i] > '9' {
+			return 0, false
+		}
+		thousandths += int(q[i]-'0') * unit
+	}
+	return thousandths, thousandths <= 1000
 }

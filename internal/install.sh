@@ -7,6 +7,7 @@ command -v redis-server >/dev/null || packages="$packages redis-server"
 ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1 || packages="$packages libfaketime"
 command -v chromium >/dev/null || packages="$packages chromium"
 command -v node >/dev/null || packages="$packages nodejs npm"
+command -v slowhttptest >/dev/null || packages="$packages slowhttptest"
 python3 -c 'import flask' 2>/dev/null || /usr/bin/python3 -c 'import flask' 2>/dev/null || packages="$packages python3-flask"
 if [ -n "$packages" ]; then
 	if ! command -v apt-get >/dev/null || { [ "$(id -u)" != 0 ] && [ "${CI:-}" != true ]; }; then

@@ -18,26 +18,24 @@ const (
 
 // Advise looks at the server's settings.
 func (t *Tier) Advise(ctx context.Context) ([]Advice, error) {
-	var out []Advice
-	err := t.guard(ctx, scanBudget, func(ctx context.Context, all clients) error {
+	return guard(ctx, t, scanBudget, func(ctx context.Context, all clients) ([]Advice, error) {
 		c := all.log
 		text, err := c.Do(ctx, c.B().Info().Build()).ToString()
 		if err != nil {
-			return err
+			return nil, err
 		}
 		before := time.Now()
 		clock, err := c.Do(ctx, c.B().Time().Build()).AsStrSlice()
 		if err != nil {
-			return err
+			return nil, err
 		}
 		info := parseInfo(text)
-		out = append(memoryAdvice(info), clockAdvice(clock, before, time.Now())...)
+		out := append(memoryAdvice(info), clockAdvice(clock, before, time.Now())...)
 		if info["cluster_enabled"] == "1" && info["connected_slaves"] == "0" {
 			out = append(out, Advice{"the server of the log has no replica: when it is lost, so is the log, and every node begins anew", "give each master of the cluster a replica"})
 		}
-		return nil
+		return out, nil
 	})
-	return out, err
 }
 
 func memoryAdvice(info map[string]string) (out []Advice) {

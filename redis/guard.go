@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"strings"
 	"sync"
@@ -64,23 +65,115 @@ func (t *Tier) Away(d time.Duration) (back func()) {
 	}
 }
 
+// A visit is a request's time with the tier: one budget for whatever it asks.
+type visit struct {
+	context.Context // the request's
+	*budget
+	asked atomic.Bool
+}
+
+type visitKey struct{}
+
+// Visit implements [forebay.Shared].
+func (t *Tier) Visit(ctx context.Context) context.Context {
+	if ctx.Value(visitKey{}) != nil {
+		return ctx
+	}
+	b, _ := t.limit(t.o.Budget)
+	return &visit{Context: ctx, budget: b}
+}
+
+func (v *visit) Deadline() (time.Time, bool) { return v.Context.Deadline() }
+func (v *visit) Done() <-chan struct{}       { return v.budget.Done() }
+func (v *visit) Err() error                  { return v.budget.Err() }
+
+func (v *visit) Value(key any) any {
+	if key == (visitKey{}) {
+		return v
+	}
+	return v.Context.Value(key)
+}
+
 // guard runs an operation within its budget and lets the breaker know. While the breaker is not
-// closed, or the connection is lost, it returns [forebay.ErrAway] at once.
-func (t *Tier) guard(ctx context.Context, budget time.Duration, op func(context.Context, clients) error) error {
+// closed, or the connection is lost, it returns [forebay.ErrAway] at once. A caller whose own deadline is sooner
+// waits until then; the operation goes on, because what becomes of it says how the server is.
+func guard[T any](ctx context.Context, t *Tier, whole time.Duration, op func(context.Context, clients) (T, error)) (T, error) {
+	var none T
 	client := t.client.Load()
 	if client == nil || !t.usable() {
-		return forebay.ErrAway
+		return none, forebay.ErrAway
 	}
-	_, err := t.breaker.Execute(func() (struct{}, error) {
-		limited, cancel := t.deadline(ctx, budget)
-		defer cancel()
-		err := op(limited, *client)
+	request := ctx
+	v, visiting := ctx.Value(visitKey{}).(*visit)
+	if visiting {
+		whole = t.o.Budget
+	}
+	if ctx == context.Context(v) {
+		request = v.Context
+	}
+	try := func() (T, error) {
+		if visiting {
+			return execute(t, client, v.budget, v.asked.Swap(true), op)
+		}
+		limit, stop := t.limit(whole)
+		defer stop()
+		return execute(t, client, limit, false, op)
+	}
+	until, ok := request.Deadline()
+	hurried := ok && time.Until(until) < whole
+	if !hurried && (whole <= t.o.Budget || request.Done() == nil) {
+		return try()
+	}
+	type answer struct {
+		value T
+		err   error
+	}
+	answered := make(chan answer, 1)
+	if !t.own(func() {
+		v, err := try()
+		answered <- answer{v, err}
+	}) {
+		return none, forebay.ErrAway
+	}
+	select {
+	case a := <-answered:
+		return a.value, a.err
+	case <-request.Done():
+		return none, request.Err()
+	}
+}
+
+// own runs a function in a goroutine that [Tier.Close] waits for. It returns false once the tier is closed.
+func (t *Tier) own(run func()) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.closed {
+		t.probing.Go(run)
+	}
+	return !t.closed
+}
+
+// errHurried says that the request had spent most of its budget before.
+var errHurried = fmt.Errorf("%w: the request's time for it is up", forebay.ErrAway)
+
+// errLate says that the budget was spent while this process did not run: see [budget].
+var errLate = fmt.Errorf("%w: this process was late itself", forebay.ErrAway)
+
+// execute runs an operation within a budget. begun: the request has spent some of it before.
+func execute[T any](t *Tier, client *clients, limit *budget, begun bool, op func(context.Context, clients) (T, error)) (value T, err error) {
+	_, err = t.breaker.Execute(func() (struct{}, error) {
+		var err error
+		value, err = op(limit, *client)
 		switch {
 		case err == nil:
-		case ctx.Err() != nil:
-			err = context.Canceled // the caller's own time was up, not the server's
+			t.late.Store(false)
 		case errors.Is(err, context.Canceled):
 			err = forebay.ErrAway // the tier was lost meanwhile
+		case !errors.Is(err, context.DeadlineExceeded):
+		case begun:
+			err = errHurried
+		case limit.late() && !t.late.Swap(true):
+			err = errLate // once: a server that hangs is not excused by a process that is late again and again
 		}
 		return struct{}{}, err
 	})
@@ -95,7 +188,7 @@ func (t *Tier) guard(ctx context.Context, budget time.Duration, op func(context.
 		// tier, also who waits for it now, until it has answered the prober in time.
 		t.lost()
 	}
-	return err
+	return value, err
 }
 
 // A presence is a time in which the tier is not lost. What requests wait for ends with it.
@@ -105,14 +198,14 @@ type presence struct {
 	span atomic.Pointer[span] // the latest
 }
 
-// A span is a deadline that operations share.
+// A span is a budget that operations share.
 type span struct {
-	ctx   context.Context
+	*budget
 	until time.Time // takes in new ones
 }
 
-// spanPart is for how much of the budget a shared deadline takes in new operations: what the last of them
-// may lack of theirs.
+// spanPart is for how much of the budget a span takes in new operations: what the last of them may lack
+// of theirs.
 const spanPart = 10
 
 func newPresence() *presence {
@@ -120,22 +213,22 @@ func newPresence() *presence {
 	return &presence{ctx: ctx, end: end}
 }
 
-// deadline limits an operation. What requests wait for shares a context with whatever began within
-// the same few milliseconds: a timer for each would cost as much as the rest of the operation. Such an
-// operation does not end with its caller, but a little later.
-func (t *Tier) deadline(ctx context.Context, budget time.Duration) (context.Context, context.CancelFunc) {
-	if budget != t.o.Budget {
-		return context.WithTimeout(ctx, budget)
+// limit bounds an operation. What requests wait for shares a budget with whatever began within the same few
+// milliseconds: timers for each would cost as much as the rest of the operation. Such an operation does
+// not end with its caller, but a little later.
+func (t *Tier) limit(whole time.Duration) (b *budget, stop func()) {
+	here := t.present.Load()
+	if whole != t.o.Budget {
+		b = newBudget(here.ctx, whole)
+		return b, b.stop
 	}
-	now, here := time.Now(), t.present.Load()
+	now := time.Now()
 	if s := here.span.Load(); s != nil && now.Before(s.until) {
-		return s.ctx, func() {}
+		return s.budget, func() {}
 	}
-	limited, cancel := context.WithTimeout(here.ctx, budget)
-	here.span.Store(&span{ctx: limited, until: now.Add(budget / spanPart)})
-	// Its own timer ends it; nobody who shares it may.
-	context.AfterFunc(limited, cancel)
-	return limited, func() {}
+	b = newBudget(here.ctx, whole)
+	here.span.Store(&span{budget: b, until: now.Add(whole / spanPart)})
+	return b, func() {}
 }
 
 // Who may dial: a request that finds no connection must fail, not wait for one.

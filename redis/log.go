@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/forebay-cache/forebay"
@@ -18,10 +19,14 @@ const pageRecords = 1000
 // logScript appends in one step and answers with the log from the caller's head on. It looks at the
 // newest record and at the server's run: if there is no record, or it was written under another run,
 // it first appends a fence with a fresh epoch. (A plain XADD after a flush would make a log that looks
-// whole.) Without "append" it only reads, and says under which run.
+// whole.) It does so too where the caller has seen a record that the log does not have, though it goes back
+// to before it and is still in that epoch, or is in an epoch that the caller has left: the server's data has
+// gone back in time, whatever its run says.
+// Without "append" it only reads, and says under which run. A log whose last ID is the last possible one takes
+// no more: it begins anew.
 //
-// KEYS[1] the log. ARGV: "append" or "read", a name for an epoch that may begin, head, page, then
-// target and mode of each record.
+// KEYS[1] the log. ARGV: "append" or "read", a name for an epoch that may begin, head, page, place and
+// epoch that were seen or two empty strings, the epochs that were left, then target, mode and By of each record.
 var logScript = rueidis.NewLuaScript(`
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
 local ids, epoch = {}, ''
@@ -33,12 +38,22 @@ if ARGV[1] == 'append' then
 			if last[1][2][i] == 'e' then epoch = last[1][2][i + 1] elseif last[1][2][i] == 'r' then wrote = last[1][2][i + 1] end
 		end
 	end
-	if wrote ~= run then
+	local fence = wrote ~= run
+	if not fence and ARGV[5] ~= '' and epoch == ARGV[6] then
+		local first = redis.call('XRANGE', KEYS[1], '-', ARGV[5], 'COUNT', 1)
+		if first[1] and not redis.call('XRANGE', KEYS[1], ARGV[5], ARGV[5], 'COUNT', 1)[1] then fence = true end
+	end
+	if not fence and string.find(',' .. ARGV[7] .. ',', ',' .. epoch .. ',', 1, true) then fence = true end
+	if last[1] and string.find(last[1][1], '^18446744073709551615') then
+		redis.call('DEL', KEYS[1])
+		fence = true
+	end
+	if fence then
 		epoch = ARGV[2]
 		redis.call('XADD', KEYS[1], '*', 'f', '1', 'e', epoch, 'r', run)
 	end
-	for i = 5, #ARGV, 2 do
-		ids[#ids + 1] = redis.call('XADD', KEYS[1], '*', 't', ARGV[i], 'm', ARGV[i + 1], 'e', epoch, 'r', run)
+	for i = 8, #ARGV, 3 do
+		ids[#ids + 1] = redis.call('XADD', KEYS[1], '*', 't', ARGV[i], 'm', ARGV[i + 1], 'w', ARGV[i + 2], 'e', epoch, 'r', run)
 	end
 end
 return {run, epoch, ids, redis.call('XRANGE', KEYS[1], ARGV[3], '+', 'COUNT', ARGV[4])}
@@ -80,31 +95,34 @@ func (t *Tier) knownRun() *serverRun {
 }
 
 // Append implements [forebay.Log].
-func (t *Tier) Append(ctx context.Context, head forebay.ID, records []forebay.Record) (r forebay.Reading, err error) {
+func (t *Tier) Append(ctx context.Context, head forebay.ID, records []forebay.Record) (forebay.Reading, error) {
 	budget := t.o.Budget
 	if head == (forebay.ID{}) || len(records) > fewRecords {
 		budget = max(budget, appendBudget) // nobody's request: a node that begins, or its journal
 	}
-	err = t.guard(ctx, budget, func(ctx context.Context, c clients) error {
-		r, err = t.script(ctx, c.log, true, head, records)
-		return err
+	return guard(ctx, t, budget, func(ctx context.Context, c clients) (forebay.Reading, error) {
+		return t.script(ctx, c.log, true, head, travel{}, records)
 	})
-	return r, err
+}
+
+// Rejoin implements [forebay.Log].
+func (t *Tier) Rejoin(ctx context.Context, seen forebay.Stamp, left []string) (forebay.Reading, error) {
+	return guard(ctx, t, max(t.o.Budget, appendBudget), func(ctx context.Context, c clients) (forebay.Reading, error) {
+		return t.script(ctx, c.log, true, forebay.ID{}, travel{seen, left}, nil)
+	})
 }
 
 // Read implements [forebay.Log].
-func (t *Tier) Read(ctx context.Context, head forebay.Stamp) (r forebay.Reading, err error) {
-	err = t.guard(ctx, t.o.Budget, func(ctx context.Context, c clients) error {
-		r, err = t.readLog(ctx, c.log, head)
-		return err
+func (t *Tier) Read(ctx context.Context, head forebay.Stamp) (forebay.Reading, error) {
+	return guard(ctx, t, t.o.Budget, func(ctx context.Context, c clients) (forebay.Reading, error) {
+		return t.readLog(ctx, c.log, head)
 	})
-	return r, err
 }
 
 func (t *Tier) readLog(ctx context.Context, c rueidis.Client, head forebay.Stamp) (forebay.Reading, error) {
 	run := t.knownRun()
 	if run == nil {
-		return t.script(ctx, c, false, head.ID, nil)
+		return t.script(ctx, c, false, head.ID, travel{}, nil)
 	}
 	return t.reading(c.Do(ctx, t.xrange(c, head.ID)), run)
 }
@@ -133,14 +151,23 @@ func (t *Tier) reading(r rueidis.RedisResult, run *serverRun) (forebay.Reading, 
 // goes on as if the tier had not answered, which is rare.
 var errDialled = errors.New("redis: reconnected meanwhile")
 
-func (t *Tier) script(ctx context.Context, c rueidis.Client, add bool, head forebay.ID, records []forebay.Record) (forebay.Reading, error) {
+// travel is what a node knows that shows whether the server's data has gone back in time.
+type travel struct {
+	seen forebay.Stamp
+	left []string // epochs
+}
+
+func (t *Tier) script(ctx context.Context, c rueidis.Client, add bool, head forebay.ID, known travel, records []forebay.Record) (forebay.Reading, error) {
 	dials := t.dials.Load()
-	args := []string{"read", rand.Text(), head.String(), strconv.Itoa(pageRecords)}
+	args := []string{"read", rand.Text(), head.String(), strconv.Itoa(pageRecords), "", "", strings.Join(known.left, ",")}
+	if known.seen != (forebay.Stamp{}) {
+		args[4], args[5] = known.seen.ID.String(), known.seen.Epoch
+	}
 	if add {
 		args[0] = "append"
 	}
 	for _, r := range records {
-		args = append(args, strconv.Itoa(int(r.Target.Kind))+":"+r.Target.Name, strconv.Itoa(int(r.Mode)))
+		args = append(args, strconv.Itoa(int(r.Target.Kind))+":"+r.Target.Name, strconv.Itoa(int(r.Mode)), r.By)
 	}
 	reply, err := logScript.Exec(ctx, c, []string{t.logKey()}, args).ToArray()
 	if err != nil {
@@ -188,10 +215,10 @@ func recordsOf(entries []rueidis.XRangeEntry) ([]forebay.Record, error) {
 		if err != nil {
 			return nil, err
 		}
-		r := forebay.Record{ID: id, Epoch: e.FieldValues["e"], Run: e.FieldValues["r"], Fence: e.FieldValues["f"] != ""}
+		r := forebay.Record{ID: id, Epoch: e.FieldValues["e"], Run: e.FieldValues["r"], By: e.FieldValues["w"], Fence: e.FieldValues["f"] != ""}
 		if !r.Fence {
 			if r.Target, r.Mode, err = targetOf(e.FieldValues["t"], e.FieldValues["m"]); err != nil {
-				return nil, fmt.Errorf("redis: record %s of the log: %w", e.ID, err)
+				r.Target, r.Mode = forebay.Everything(), forebay.Remove // nobody knows what it was about: coarser, never less
 			}
 		}
 		out = append(out, r)
@@ -228,11 +255,9 @@ func (t *Tier) Follow(ctx context.Context, head forebay.ID) error {
 	}
 	// The client does not give a blocking command up before its answer. Close does, by closing the client.
 	rung := make(chan error, 1)
-	t.mu.Lock()
-	if !t.closed {
-		t.probing.Go(func() { rung <- t.ring(client.log, head) })
+	if !t.own(func() { rung <- t.ring(client.log, head) }) {
+		return forebay.ErrAway
 	}
-	t.mu.Unlock()
 	select {
 	case err := <-rung:
 		return err
@@ -253,7 +278,8 @@ func (t *Tier) ring(c rueidis.Client, head forebay.ID) error {
 
 // Trim implements [forebay.Shared].
 func (t *Tier) Trim(ctx context.Context, retention time.Duration) error {
-	return t.guard(ctx, scanBudget, func(ctx context.Context, c clients) error {
-		return trimScript.Exec(ctx, c.log, []string{t.logKey()}, []string{strconv.FormatInt(retention.Milliseconds(), 10), strconv.Itoa(maxRecords)}).Error()
+	_, err := guard(ctx, t, scanBudget, func(ctx context.Context, c clients) (nothing, error) {
+		return nothing{}, trimScript.Exec(ctx, c.log, []string{t.logKey()}, []string{strconv.FormatInt(retention.Milliseconds(), 10), strconv.Itoa(maxRecords)}).Error()
 	})
+	return err
 }

@@ -141,8 +141,8 @@ func (t *Tier) connect(ctx context.Context) {
 	}
 }
 
-// burden is what the prober has a server send back that was away: about as much as a value, because a
-// way that carries a bare PING in time may still be too narrow for what requests ask for.
+// burden is what the prober writes to a server that was away, and has it send back: about as much as a value,
+// because a way that carries a bare PING in time may still be too narrow for what requests ask for.
 var burden = strings.Repeat("x", 8<<10)
 
 // ping asks a server that was away; the breaker lets it through when it is time.
@@ -153,10 +153,14 @@ func (t *Tier) ping(ctx context.Context, client rueidis.Client) bool {
 		if err := client.Do(ctx, client.B().Ping().Build()).Error(); err != nil { // this one may have to dial
 			return struct{}{}, err
 		}
-		begun := time.Now()
-		err := client.Do(ctx, client.B().Ping().Message(burden).Build()).Error()
-		if took := time.Since(begun); err == nil && took > t.o.Budget {
-			err = fmt.Errorf("the server takes %s to answer: requests wait %s at most", took.Round(time.Millisecond), t.o.Budget)
+		// What requests need: a server may answer, and let writes wait (CLIENT PAUSE WRITE).
+		key, begun, limit := t.probeKey(), time.Now(), newBudget(ctx, t.o.Budget)
+		defer limit.stop()
+		err := errors.Join(refused(client.DoMulti(ctx,
+			client.B().Set().Key(key).Value(burden).PxMilliseconds(probeLife.Milliseconds()).Build(),
+			client.B().Get().Key(key).Build()))...)
+		if err == nil && limit.spent() {
+			err = fmt.Errorf("the server takes %s to answer: requests wait %s at most", time.Since(begun).Round(time.Millisecond), t.o.Budget)
 		}
 		return struct{}{}, err
 	}
@@ -169,6 +173,23 @@ func (t *Tier) ping(ctx context.Context, client rueidis.Client) bool {
 	}
 	t.problem(remedy(err))
 	return false
+}
+
+// probeLife is how long what the prober has written is kept.
+const probeLife = 10 * time.Second
+
+// probeKey is in the log's slot of a cluster.
+func (t *Tier) probeKey() string { return t.o.Namespace + ":probe:{" + t.logKey() + "}" }
+
+// refused are the errors of a probe, but for those that concern writes alone: what is stored can be read.
+func refused(replies []rueidis.RedisResult) []error {
+	var out []error
+	for _, r := range replies {
+		if err := r.Error(); err != nil && !rueidis.IsRedisNil(err) && !writesOnly(err) {
+			out = append(out, err)
+		}
+	}
+	return out
 }
 
 // inspect looks at the server again; one that became a replica is no server for us.

@@ -48,10 +48,14 @@ type Tier struct {
 	run     atomic.Pointer[serverRun]
 	clock   atomic.Pointer[sight]
 
+	late    atomic.Bool // the latest operation ended late, for this process's own sake
 	trouble atomic.Pointer[trouble]
 	counts  counts
-	drills  atomic.Int64  // that keep requests away
-	wake    chan struct{} // rings the prober
+	drills  atomic.Int64 // that keep requests away
+
+	foreignSaid atomic.Int64 // when it was said last, see foreign
+
+	wake chan struct{} // rings the prober
 
 	mu       sync.Mutex // guards what follows
 	state    forebay.SharedState
@@ -154,9 +158,8 @@ func (t *Tier) leaseKey(key string) string { return t.o.Namespace + ":l:" + key 
 // Get implements [forebay.Shared].
 func (t *Tier) Get(ctx context.Context, key string) (value []byte, err error) {
 	start := time.Now()
-	err = t.guard(ctx, t.o.Budget, func(ctx context.Context, c clients) error {
-		value, err = bytesOf(c.values.Do(ctx, c.values.B().Get().Key(t.valueKey(key)).Build()))
-		return err
+	value, err = guard(ctx, t, t.o.Budget, func(ctx context.Context, c clients) ([]byte, error) {
+		return bytesOf(c.values.Do(ctx, c.values.B().Get().Key(t.valueKey(key)).Build()))
 	})
 	t.counts.lookup(time.Since(start), err)
 	return value, err
@@ -165,12 +168,17 @@ func (t *Tier) Get(ctx context.Context, key string) (value []byte, err error) {
 // GetAndRead implements [forebay.Shared].
 func (t *Tier) GetAndRead(ctx context.Context, key string, head forebay.Stamp) (value []byte, r forebay.Reading, err error) {
 	start := time.Now()
-	err = t.guard(ctx, t.o.Budget, func(ctx context.Context, c clients) error {
-		value, r, err = t.getAndRead(ctx, c, key, head)
-		return err
+	both, err := guard(ctx, t, t.o.Budget, func(ctx context.Context, c clients) (valueAndLog, error) {
+		value, r, err := t.getAndRead(ctx, c, key, head)
+		return valueAndLog{value, r}, err
 	})
 	t.counts.lookup(time.Since(start), err)
-	return value, r, err
+	return both.value, both.log, err
+}
+
+type valueAndLog struct {
+	value []byte
+	log   forebay.Reading
 }
 
 func (t *Tier) getAndRead(ctx context.Context, c clients, key string, head forebay.Stamp) ([]byte, forebay.Reading, error) {
@@ -207,16 +215,38 @@ func bytesOf(r rueidis.RedisResult) ([]byte, error) {
 	return b, err
 }
 
+// GetMany implements [forebay.Shared].
+func (t *Tier) GetMany(ctx context.Context, keys []string) ([][]byte, error) {
+	return guard(ctx, t, t.o.Budget, func(ctx context.Context, c clients) ([][]byte, error) {
+		gets := make(rueidis.Commands, len(keys)) // one each: they may be on different servers
+		for i, k := range keys {
+			gets[i] = c.values.B().Get().Key(t.valueKey(k)).Build()
+		}
+		out := make([][]byte, len(keys))
+		for i, reply := range c.values.DoMulti(ctx, gets...) {
+			var err error
+			if out[i], err = bytesOf(reply); err != nil {
+				return nil, err
+			}
+		}
+		return out, nil
+	})
+}
+
+// nothing is the result of an operation that has none.
+type nothing = struct{}
+
 // Set implements [forebay.Shared].
 func (t *Tier) Set(ctx context.Context, key string, value []byte, ttl time.Duration) error {
-	return t.guard(ctx, t.o.Budget, func(ctx context.Context, c clients) error {
-		return c.values.Do(ctx, c.values.B().Set().Key(t.valueKey(key)).Value(rueidis.BinaryString(value)).PxMilliseconds(max(1, ttl.Milliseconds())).Build()).Error()
+	_, err := guard(ctx, t, t.o.Budget, func(ctx context.Context, c clients) (nothing, error) {
+		return nothing{}, c.values.Do(ctx, c.values.B().Set().Key(t.valueKey(key)).Value(rueidis.BinaryString(value)).PxMilliseconds(max(1, ttl.Milliseconds())).Build()).Error()
 	})
+	return err
 }
 
 // Unlink implements [forebay.Shared].
 func (t *Tier) Unlink(ctx context.Context, keys ...string) error {
-	return t.guard(ctx, t.o.Budget, func(ctx context.Context, c clients) error {
+	_, err := guard(ctx, t, t.o.Budget, func(ctx context.Context, c clients) (nothing, error) {
 		all := make(rueidis.Commands, len(keys)) // one each: they may be on different servers
 		for i, k := range keys {
 			all[i] = c.values.B().Unlink().Key(t.valueKey(k)).Build()
@@ -225,43 +255,9 @@ func (t *Tier) Unlink(ctx context.Context, keys ...string) error {
 		for _, reply := range c.values.DoMulti(ctx, all...) {
 			failed = append(failed, reply.Error())
 		}
-		return errors.Join(failed...)
+		return nothing{}, errors.Join(failed...)
 	})
-}
-
-// Lease implements [forebay.Shared].
-func (t *Tier) Lease(ctx context.Context, key, token string, life time.Duration) (held bool, value []byte, err error) {
-	err = t.guard(ctx, t.o.Budget, func(ctx context.Context, c clients) error {
-		replies := c.values.DoMulti(ctx,
-			c.values.B().Set().Key(t.leaseKey(key)).Value(token).Nx().PxMilliseconds(life.Milliseconds()).Build(),
-			c.values.B().Get().Key(t.valueKey(key)).Build())
-		err := replies[0].Error()
-		if held = err == nil; err != nil && !rueidis.IsRedisNil(err) {
-			return err
-		}
-		value, err = bytesOf(replies[1])
-		return err
-	})
-	return held, value, err
-}
-
-var (
-	renewScript   = rueidis.NewLuaScript(`if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end return 0`)
-	releaseScript = rueidis.NewLuaScript(`if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0`)
-)
-
-// Renew implements [forebay.Shared].
-func (t *Tier) Renew(ctx context.Context, key, token string, life time.Duration) error {
-	return t.guard(ctx, t.o.Budget, func(ctx context.Context, c clients) error {
-		return renewScript.Exec(ctx, c.values, []string{t.leaseKey(key)}, []string{token, fmt.Sprint(life.Milliseconds())}).Error()
-	})
-}
-
-// Release implements [forebay.Shared].
-func (t *Tier) Release(ctx context.Context, key, token string) error {
-	return t.guard(ctx, t.o.Budget, func(ctx context.Context, c clients) error {
-		return releaseScript.Exec(ctx, c.values, []string{t.leaseKey(key)}, []string{token}).Error()
-	})
+	return err
 }
 
 // Close implements [forebay.Shared].

@@ -20,25 +20,29 @@ const (
 
 // Scan implements [forebay.Shared], with SCAN: never KEYS.
 func (t *Tier) Scan(ctx context.Context, cursor uint64, prefix string) (found []forebay.Scanned, next uint64, err error) {
-	err = t.guard(ctx, scanBudget, func(ctx context.Context, c clients) error {
+	type part struct {
+		found []forebay.Scanned
+		next  uint64
+	}
+	out, err := guard(ctx, t, scanBudget, func(ctx context.Context, c clients) (p part, err error) {
 		begin := t.valueKey("")
 		servers := c.servers()
 		at, own := int(cursor>>serverShift), cursor&(1<<serverShift-1)
 		if at >= len(servers) {
-			return nil // there were more of them when it began
+			return p, nil // there were more of them when it began
 		}
 		server := servers[at]
 		page, err := server.Do(ctx, server.B().Scan().Cursor(own).Match(glob(begin+prefix)+"*").Count(scanPage).Build()).AsScanEntry()
 		if err != nil {
-			return err
+			return p, err
 		}
-		if next = uint64(at)<<serverShift | page.Cursor; page.Cursor == 0 {
-			if next = uint64(at+1) << serverShift; at+1 == len(servers) {
-				next = 0
+		if p.next = uint64(at)<<serverShift | page.Cursor; page.Cursor == 0 {
+			if p.next = uint64(at+1) << serverShift; at+1 == len(servers) {
+				p.next = 0
 			}
 		}
 		if len(page.Elements) == 0 {
-			return nil
+			return p, nil
 		}
 		gets := make(rueidis.Commands, len(page.Elements))
 		for i, k := range page.Elements {
@@ -46,12 +50,12 @@ func (t *Tier) Scan(ctx context.Context, cursor uint64, prefix string) (found []
 		}
 		for i, r := range c.values.DoMulti(ctx, gets...) {
 			if head, err := bytesOf(r); err == nil && len(head) > 0 {
-				found = append(found, forebay.Scanned{Key: strings.TrimPrefix(page.Elements[i], begin), Head: head})
+				p.found = append(p.found, forebay.Scanned{Key: strings.TrimPrefix(page.Elements[i], begin), Head: head})
 			}
 		}
-		return nil
+		return p, nil
 	})
-	return found, next, err
+	return out.found, out.next, err
 }
 
 // servers are those that hold values, in an order that stays.

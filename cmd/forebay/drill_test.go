@@ -12,7 +12,7 @@ import (
 
 func TestDrill(t *testing.T) {
 	server := redistest.Start(t)
-	_, operators, _ := start(t, "demo", "--origin-latency", "0", "--redis", server.URL(), "--drills", "--traffic", "200")
+	_, operators, _ := start(t, "demo", "--origin-latency", "0", "--redis", server.URL(), "--drills", "--traffic", "50")
 	time.Sleep(300 * time.Millisecond) // so that there is traffic before
 	var b bytes.Buffer
 	if code := run(t.Context(), []string{"drill", "redis", "--for", "2s", "--node", operators}, &b, &b); code != 0 {

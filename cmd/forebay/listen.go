@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/forebay-cache/forebay/admin"
+	"github.com/forebay-cache/forebay/gateway"
+	"github.com/forebay-cache/forebay/internal/framing"
 	"github.com/forebay-cache/forebay/redis"
 )
 
@@ -123,35 +125,22 @@ func (s *servers) add(l net.Listener, h http.Handler) {
 }
 
 // addGateway is add for what passes bodies of any length: each read and each write has its own deadline
-// instead of the whole, and HTTP/2 is spoken without TLS too.
-func (s *servers) addGateway(l net.Listener, h http.Handler) {
-	s.add(patientListener{l}, h)
+// instead of the whole, and HTTP/2 is spoken without TLS too. It returns who counts the clients.
+func (s *servers) addGateway(l net.Listener, g *gateway.Gateway, h http.Handler) *clients {
+	c := newClients(g.MaxConnections())
+	listener := framing.Listener(plainListener{patientListener{c.listener(l)}, g.Refused})
+	s.add(listener, patientStreams(framing.Handler(h, http.HandlerFunc(g.RefuseFraming))))
 	srv := s.all[len(s.all)-1].Server
-	srv.ReadTimeout = 0
+	srv.ReadTimeout, srv.ConnContext, srv.ConnState = 0, framing.ConnContext, c.track
+	srv.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: maxStreams, SendPingTimeout: idleTimeout, PingTimeout: 15 * time.Second}
 	srv.Protocols = new(http.Protocols)
 	srv.Protocols.SetHTTP1(true)
 	srv.Protocols.SetUnencryptedHTTP2(true)
+	return c
 }
 
-// A patientListener's connections give each write a deadline: a client that reads nothing is let go.
-type patientListener struct{ net.Listener }
-
-func (l patientListener) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	return patientConn{c}, nil
-}
-
-type patientConn struct{ net.Conn }
-
-func (c patientConn) Write(p []byte) (int, error) {
-	if err := c.SetWriteDeadline(time.Now().Add(writeIdle)); err != nil {
-		return 0, err
-	}
-	return c.Conn.Write(p)
-}
+// maxStreams is how many requests a connection of HTTP/2 may have under way.
+const maxStreams = 128
 
 // serve returns when everything has stopped: requests in flight are answered, for a while.
 func (s *servers) serve(ctx context.Context) error {

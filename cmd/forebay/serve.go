@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/url"
 
+	"github.com/forebay-cache/forebay"
 	"github.com/forebay-cache/forebay/admin"
 	"github.com/forebay-cache/forebay/gateway"
 	"github.com/forebay-cache/forebay/httpcache"
@@ -21,6 +22,7 @@ type serveCommand struct {
 	Redis     string   `placeholder:"URL" env:"REDIS_URL,FOREBAY_REDIS" help:"Shared tier, on Redis or Valkey. Default: near tier only."`
 	Journal   string   `placeholder:"FILE" help:"Keeps the invalidations that Redis does not have yet, so that they survive a crash; each process needs its own. Default: memory."`
 	Secret    string   `env:"FOREBAY_SECRET" hidden:""`
+	Trusted   []string `name:"trusted-proxies" placeholder:"CIDR" help:"Proxies in front that may say who the client is (Forwarded, X-Forwarded-*): 10.0.0.0/8. Repeatable."`
 	NearBytes byteSize `placeholder:"SIZE" help:"Memory of the near tier. Default: a quarter of what the process may use, at most 512MiB."`
 }
 
@@ -30,6 +32,9 @@ func (c *serveCommand) Run(t terminal) error {
 	config, err := c.config()
 	if err != nil {
 		return usageError{err}
+	}
+	for _, warning := range config.Warnings {
+		logger.Warn("gateway: " + c.Config + ":" + warning)
 	}
 	limitMemory()
 	o := gateway.Options{Config: config, NearBytes: int64(c.NearBytes), Journal: c.Journal, Secret: []byte(c.Secret), Logger: logger}
@@ -71,9 +76,11 @@ func (c *serveCommand) Run(t terminal) error {
 		}
 		return out
 	}
+	var clients *clients
+	ao.Limits = func() []forebay.Limit { return append(g.Limits(), clients.limit()) }
 	a := admin.New(g.Cache(), ao)
 	s := servers{stopping: a.Close, logger: logger, accessLog: c.AccessLog == "json", out: t.out}
-	s.addGateway(public, traces.handler(a.Measure(g)))
+	clients = s.addGateway(public, g, traces.handler(a.Measure(g)))
 	fmt.Fprintf(t.out, "gateway   http://%s -> %s\n", public.Addr(), config.Origin)
 	if operators != nil {
 		s.add(operators, web.Handler("/", a.Handler()))
@@ -110,6 +117,13 @@ func (c *serveCommand) config() (gateway.Config, error) {
 	default:
 		return config, fmt.Errorf("--profile %s: safe or rfc", c.Profile)
 	}
+	for _, text := range c.Trusted {
+		prefix, err := gateway.ParsePrefix(text)
+		if err != nil {
+			return config, fmt.Errorf("--trusted-proxies: %w", err)
+		}
+		config.Trusted = append(config.Trusted, prefix)
+	}
 	for _, text := range c.Cache {
 		rule, err := gateway.ParseRule(text)
 		if err != nil {
@@ -132,6 +146,9 @@ func (c *checkCommand) Run(t terminal) error {
 	config, err := gateway.ReadConfig(c.File)
 	if err != nil {
 		return usageError{err}
+	}
+	for _, warning := range config.Warnings {
+		fmt.Fprintf(t.out, "%s:%s\n", c.File, warning)
 	}
 	fmt.Fprintf(t.out, "%s: good: %d classes, %d routes\n", c.File, len(config.Classes), len(config.Rules))
 	return nil

@@ -508,6 +508,15 @@ export interface components {
             /** Format: double */
             p99: number | null;
         };
+        Limit: {
+            /** Format: int64 */
+            max: number;
+            name: string;
+            /** Format: int64 */
+            refused: number;
+            /** Format: int64 */
+            used: number;
+        };
         Live: {
             /** @description The latest; one may have counted up since it was sent before. Empty for who may not operate */
             activity: components["schemas"]["Item"][];
@@ -752,6 +761,8 @@ export interface components {
             hit_rate: number | null;
             /** Format: int64 */
             hits: number;
+            /** @description Bounds of the process, and how far they are used */
+            limits?: components["schemas"]["Limit"][];
             /** Format: int64 */
             load_errors: number;
             /** Format: int64 */

@@ -1,0 +1,172 @@
+package gateway
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/forebay-cache/forebay"
+	"github.com/forebay-cache/forebay/httpcache"
+	"golang.org/x/time/rate"
+)
+
+// Limits bound what a gateway has a limited number of. For each, 0 means the default.
+type Limits struct {
+	Connections int // of clients. Default: half of the descriptors that the process may have open
+	Requests    int // at the origin at once. Default: a quarter of the descriptors, at most 1,024
+	Changes     int // requests a second of one client that may change something, each of which invalidates. Default: 1,000
+	Streams     int // of those, that have become streams: events, upgrades. Default: an eighth of the descriptors, at most 1,024
+}
+
+// withDefaults shares the descriptors out, so that a cached answer always finds one.
+func (l Limits) withDefaults() Limits {
+	descriptors := 1024
+	var r syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &r); err == nil {
+		descriptors = int(min(r.Cur, 1<<20))
+	}
+	set := func(v *int, d int) {
+		if *v <= 0 {
+			*v = max(d, 8)
+		}
+	}
+	set(&l.Connections, descriptors/2)
+	set(&l.Requests, min(descriptors/4, 1024))
+	set(&l.Streams, min(descriptors/8, 1024))
+	set(&l.Changes, 1000)
+	return l
+}
+
+// places are a bounded number of something, and a bounded queue before them.
+type places struct {
+	name    string
+	free    chan struct{} // has room for each that is taken
+	waiting atomic.Int64
+	refused atomic.Uint64
+}
+
+func newPlaces(name string, n int) *places { return &places{name: name, free: make(chan struct{}, n)} }
+
+const (
+	placeWithin = 5 * time.Second
+	queueFactor = 4 // how many may wait for each place
+)
+
+// take waits for a place for a while. Its error is a [forebay.BusyError], or the context's.
+func (p *places) take(ctx context.Context) error {
+	if p.tryTake() {
+		return nil
+	}
+	if p.waiting.Add(1) > int64(cap(p.free)*queueFactor) {
+		p.waiting.Add(-1)
+		return p.busy()
+	}
+	defer p.waiting.Add(-1)
+	patience := time.NewTimer(placeWithin)
+	defer patience.Stop()
+	select {
+	case p.free <- struct{}{}:
+		return nil
+	case <-patience.C:
+		return p.busy()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (p *places) tryTake() bool {
+	select {
+	case p.free <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
+func (p *places) give() { <-p.free }
+
+func (p *places) busy() error {
+	p.refused.Add(1)
+	return &forebay.BusyError{Class: p.name, MaxLoads: cap(p.free), RetryAfter: time.Second}
+}
+
+func (p *places) limit() forebay.Limit {
+	return forebay.Limit{Name: p.name, Used: int64(len(p.free)), Max: int64(cap(p.free)), Refused: p.refused.Load()}
+}
+
+// A place is that of one request at the origin. One that becomes a stream moves, so that streams, which
+// have no end of their own, never take the places of all others.
+type place struct {
+	requests, streams *places
+	stream            bool
+}
+
+type placeKey struct{}
+
+func (p *place) toStreams() error {
+	if p.stream {
+		return nil
+	}
+	if !p.streams.tryTake() {
+		return p.streams.busy()
+	}
+	p.requests.give()
+	p.stream = true
+	return nil
+}
+
+func (p *place) give() {
+	if p.stream {
+		p.streams.give()
+		return
+	}
+	p.requests.give()
+}
+
+// withPlace calls do with a place, or answers for want of one.
+func (o *origin) withPlace(w http.ResponseWriter, r *http.Request, do http.Handler) {
+	if err := o.requests.take(r.Context()); err != nil {
+		if !httpcache.Fail(w, err) {
+			httpcache.WriteError(w, r, err)
+		}
+		return
+	}
+	p := &place{requests: o.requests, streams: o.streams}
+	defer p.give()
+	do.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), placeKey{}, p)))
+}
+
+// changes bound how often one client may have something invalidated: each is a record that every node
+// reads.
+type changes struct {
+	each int // a second
+
+	mu sync.Mutex // guards what follows
+	by map[string]*rate.Limiter
+}
+
+const (
+	maxChangers = 10_000 // clients that are told apart
+	changeBurst = 10     // seconds' worth at once
+)
+
+func (c *changes) allow(client string) bool {
+	if host, _, err := net.SplitHostPort(client); err == nil {
+		client = host
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l := c.by[client]
+	if l == nil {
+		if c.by == nil || len(c.by) >= maxChangers {
+			c.by = make(map[string]*rate.Limiter)
+		}
+		l = rate.NewLimiter(rate.Limit(c.each), c.each*changeBurst)
+		c.by[client] = l
+	}
+	return l.Allow()
+}

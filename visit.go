@@ -1,0 +1,23 @@
+package forebay
+
+import "context"
+
+// A visited context is one that goes on with another's visit to the shared tier: see [Shared.Visit].
+type visited struct {
+	context.Context
+	visit context.Context
+}
+
+func within(ctx, visit context.Context) context.Context {
+	if visit == nil {
+		return ctx
+	}
+	return visited{ctx, visit}
+}
+
+func (v visited) Value(key any) any {
+	if value := v.Context.Value(key); value != nil {
+		return value
+	}
+	return v.visit.Value(key)
+}
