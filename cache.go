@@ -88,6 +88,7 @@ type Cache struct {
 	watching     observers
 	neighbours   neighbours
 	canary       *canary // nil: none sings
+	census       census
 	acknowledged acknowledged
 	confirmer    confirmer
 	restarting   chan struct{} // holds one while the log is read from its beginning
@@ -244,7 +245,7 @@ func (c *Cache) store(e *entry, token string) bool {
 	}
 	e.space.class.kept.Add(1)
 	if c.shared != nil && !e.shared && !e.near && e.stamp.Epoch != "" { // what was loaded without a place in the log stays near
-		c.shared.enqueue(job{entry: e, key: e.space.class.stored(e.key), token: token})
+		c.shared.enqueue(job{entry: e, key: e.space.stored(e.key), token: token})
 	}
 	return true
 }

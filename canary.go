@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"reflect"
 	"sync"
 	"time"
 )
@@ -34,7 +35,7 @@ type canary struct {
 const canaryPrefix = "canary:"
 
 func newCanary(c *Cache) *canary {
-	sp := &space{cache: c, near: c.near, class: newClass(Class{Name: "canary"}), name: "canary", prefix: canaryPrefix}
+	sp := c.newSpace("canary", newClass(Class{Name: "canary"}), reflect.TypeFor[string]())
 	sp.decode = func(id codecID, payload []byte, compressed bool) (any, error) {
 		var v string
 		err := decodeValue(id, payload, compressed, &v)
@@ -57,6 +58,9 @@ func (k *canary) sing(ctx context.Context, every time.Duration) {
 		pause = every
 		if !k.note(k.fly(ctx)) {
 			pause = again
+		}
+		if k.cache.ready() {
+			k.cache.census.look(ctx, k.cache)
 		}
 		select {
 		case <-time.After(again):

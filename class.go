@@ -3,7 +3,6 @@ package forebay
 import (
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -155,12 +154,4 @@ func newClass(c Class) *class {
 		k.slots = make(chan struct{}, k.MaxLoads)
 	}
 	return k
-}
-
-// stored is where a key's entry is in the shared tier: values of another schema are others.
-func (k *class) stored(key string) string {
-	if k.Schema == 0 {
-		return key
-	}
-	return key + "@" + strconv.Itoa(k.Schema)
 }

@@ -1,10 +1,13 @@
 package forebay
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 
+	"github.com/forebay-cache/forebay/internal/shape"
 	"github.com/fxamacker/cbor/v2"
 	"github.com/klauspost/compress/zstd"
 )
@@ -26,6 +29,14 @@ const (
 	idJSON codecID = 2
 	idRaw  codecID = 3 // bytes are their own form
 )
+
+// form is what a codec is for a type's shape.
+func (id codecID) form() shape.Codec {
+	if id == idJSON {
+		return shape.JSON
+	}
+	return shape.CBOR
+}
 
 func (c Codec) id() codecID {
 	if c == JSON {
@@ -58,7 +69,7 @@ var codecs = func() (c struct {
 	c.enc, err = cbor.EncOptions{Time: cbor.TimeRFC3339Nano}.EncMode()
 	must(err)
 	c.dec, err = cbor.DecOptions{
-		DefaultMapType: reflect.TypeFor[map[string]any](), MaxArrayElements: 1<<31 - 1, MaxMapPairs: 1<<31 - 1, MaxNestedLevels: 256,
+		DefaultMapType: reflect.TypeFor[map[string]any](), MaxArrayElements: 1<<31 - 1, MaxMapPairs: 1<<31 - 1, MaxNestedLevels: 256, UTF8: cbor.UTF8DecodeInvalid,
 	}.DecMode()
 	must(err)
 	c.zip, err = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest))
@@ -75,7 +86,9 @@ func encodeValue(id codecID, v any) (_ codecID, payload []byte, compressed bool,
 	case isRaw && raw != nil:
 		id, payload = idRaw, raw
 	case id == idJSON:
-		payload, err = json.Marshal(v)
+		if payload, err = json.Marshal(v); err == nil && replaced(payload) {
+			err = errNotUTF8
+		}
 	default:
 		payload, err = codecs.enc.Marshal(v)
 	}
@@ -89,6 +102,24 @@ func encodeValue(id codecID, v any) (_ codecID, payload []byte, compressed bool,
 		return id, zipped, true, nil
 	}
 	return id, payload, false, nil
+}
+
+var errNotUTF8 = errors.New("a string is not UTF-8, which JSON cannot write; use CBOR, or []byte")
+
+// replaced reports whether the encoder has written a replacement for bytes that are no UTF-8: it escapes
+// those alone. A backslash before the escape means that the text itself says so.
+func replaced(text []byte) bool {
+	for {
+		i := bytes.Index(text, []byte(`\ufffd`))
+		if i < 0 {
+			return false
+		}
+		backslashes := len(text[:i]) - len(bytes.TrimRight(text[:i], `\`))
+		if backslashes%2 == 0 {
+			return true
+		}
+		text = text[i+1:]
+	}
 }
 
 // decodeValue reads a payload into the value that into points to. It may keep the payload.

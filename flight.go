@@ -280,7 +280,7 @@ func (fs *flights) end(f *flight, e *entry, err error) {
 	}
 	fs.mu.Unlock()
 	if token != "" && (e == nil || !f.stored || e.shared || e.near) { // else it is released behind the write
-		fs.cache.release(f.space.class.stored(f.key), token)
+		fs.cache.release(f.space.stored(f.key), token)
 	}
 	f.release()
 	if loading {
@@ -372,7 +372,7 @@ func (fs *flights) detach(f *flight) {
 	}
 	fs.mu.Unlock()
 	if token != "" {
-		fs.cache.release(f.space.class.stored(f.key), token)
+		fs.cache.release(f.space.stored(f.key), token)
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"unicode/utf8"
+
+	"github.com/forebay-cache/forebay/internal/shape"
 )
 
 // A key is the function's name and its parameters' values: "partner_data:org_id=acme,q=,". It is
@@ -112,7 +114,7 @@ func (b *planBuilder) plan(t reflect.Type, path string) op {
 	b.open = append(b.open, t)
 	defer func() { b.open = b.open[:len(b.open)-1] }()
 
-	if t.Implements(textAppender) && !promoted(t, "AppendText") || t.Implements(textMarshaler) && !promoted(t, "MarshalText") {
+	if t.Implements(textAppender) && !shape.Promoted(t, "AppendText") || t.Implements(textMarshaler) && !shape.Promoted(t, "MarshalText") {
 		if t.Kind() == reflect.Interface {
 			return b.wrong(path, "is an interface: its key would depend on what it holds")
 		}

@@ -36,23 +36,23 @@ func (c *Cache) tracedLease(f *flight, patient bool) (answered bool, err error) 
 
 // lease takes the lease of a flight's key, or waits for the answer of the node that holds it. It
 // reports whether the flight was answered so. Where the tier is away everybody loads, and so does who
-// could not confirm: no other node's answer would do for him, so he must not wait for it.
+// could not confirm: no other node's answer would do for him, so he must not wait for it; and where values stay near, there is none to wait for.
 func (c *Cache) lease(f *flight, patient bool) (answered bool, err error) {
-	if !c.ready() || f.stamp.Epoch == "" || f.since > 0 {
+	if !c.ready() || f.stamp.Epoch == "" || f.since > 0 || f.space.lostField() != "" {
 		return false, nil
 	}
 	token, ctx := rand.Text(), c.shared.Visit(within(f.ctx, f.visit)) // the first answer is a part of the request …
 	for pause := leaseLook; ; pause = min(2*pause, leaseLookAt) {
-		held, b, err := c.shared.Lease(ctx, f.space.class.stored(f.key), token, leaseLife)
+		held, b, err := c.shared.Lease(ctx, f.space.stored(f.key), token, leaseLife)
 		if err != nil {
 			// The tier may have granted it, and the answer is late: it is given back by its token, before
 			// anybody waits for a load that nobody runs.
-			c.release(f.space.class.stored(f.key), token)
+			c.release(f.space.stored(f.key), token)
 			return false, nil
 		}
 		if e := c.elsewhere(f, b); e != nil {
 			if held {
-				c.release(f.space.class.stored(f.key), token)
+				c.release(f.space.stored(f.key), token)
 			}
 			c.flights.end(f, e, e.err)
 			return true, nil
@@ -103,13 +103,13 @@ func (fs *flights) leased(f *flight, token string) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	if f.ended {
-		fs.cache.release(f.space.class.stored(f.key), token)
+		fs.cache.release(f.space.stored(f.key), token)
 		return
 	}
 	f.token = token
 	f.renewal = time.AfterFunc(leaseRenew, func() {
 		// One that fails is tried again: the lease outlives three of them.
-		fs.cache.shared.Renew(f.ctx, f.space.class.stored(f.key), token, leaseLife)
+		fs.cache.shared.Renew(f.ctx, f.space.stored(f.key), token, leaseLife)
 		fs.mu.Lock()
 		defer fs.mu.Unlock()
 		if !f.ended && !f.alone && f.ctx.Err() == nil {

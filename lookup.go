@@ -84,7 +84,7 @@ func (c *Cache) sharedLookup(ctx context.Context, sp *space, key string, withLog
 func (c *Cache) readShared(ctx context.Context, sp *space, key string, withLog bool) (lookup, error) {
 	for {
 		c.shared.reads.Add(1)
-		b, err := c.read(ctx, sp.class.stored(key), withLog)
+		b, err := c.read(ctx, sp.stored(key), withLog)
 		if err != nil {
 			return lookup{}, err
 		}

@@ -19,7 +19,11 @@ func (t *tier) sealed(e *entry, now int64) (b []byte, err error) {
 	if e.err == nil && !e.space.survives(t.codec, e.value) {
 		return nil, nil
 	}
-	return t.seal(e, now)
+	if b, err = t.seal(e, now); err != nil { // it is the value's fault, not the tier's
+		e.space.keepNear(err.Error())
+		return nil, nil
+	}
+	return b, nil
 }
 
 // seal makes an entry's envelope. Its times are of the tier's clock, which is everybody's.
@@ -29,7 +33,9 @@ func (t *tier) seal(e *entry, now int64) ([]byte, error) {
 		created: t.Clock().Add(time.Duration(e.created - now)), fresh: time.Duration(e.fresh - e.created), stale: time.Duration(e.stale - e.created),
 		dead: time.Duration(e.dead - e.created),
 	}
-	if e.err == nil {
+	if e.err != nil {
+		env.payload = []byte(textOf(e.err))
+	} else {
 		var err error
 		if env.codec, env.payload, env.compressed, err = encodeValue(t.codec, e.value); err != nil {
 			return nil, err
@@ -88,7 +94,8 @@ func (c *Cache) unseal(sp *space, key string, b []byte) (e *entry, v verdict, ah
 	}
 	size := 0
 	if env.notFound {
-		e.err = ErrNotFound
+		e.err = &kept{string(env.payload[:min(len(env.payload), maxErrorText)]), c.options.IsNotFound}
+		size = len(env.payload)
 	} else {
 		if e.value, size, err = sp.decoded(env); err != nil {
 			return nil, removed, false, errDecode

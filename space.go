@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"strings"
 	"time"
+
+	"github.com/forebay-cache/forebay/internal/shape"
 )
 
 // A Space is the entries of one name: the layer that [Wrap] is written on, and that a cache with
@@ -27,6 +29,7 @@ type space struct {
 	class  *class
 	name   string
 	prefix string // of every key: the name and ':'
+	suffix string // of every key in the shared tier: see stored
 
 	decode   func(id codecID, payload []byte, compressed bool) (any, error)
 	weigh    func(any) int
@@ -41,7 +44,7 @@ func OpenSpace[V any](c *Cache, name string, size func(V) int) (*Space[V], error
 	if c == nil {
 		return nil, fmt.Errorf("forebay: OpenSpace %q: the cache is nil", name)
 	}
-	sp, err := c.open(name)
+	sp, err := c.open(name, reflect.TypeFor[V]())
 	if err != nil {
 		return nil, err
 	}
@@ -59,11 +62,14 @@ func OpenSpace[V any](c *Cache, name string, size func(V) int) (*Space[V], error
 		err := decodeValue(id, payload, compressed, &v)
 		return v, err
 	}
+	if c.shared != nil {
+		s.judgeType(c.shared.codec)
+	}
 	return s, nil
 }
 
-// open takes a name.
-func (c *Cache) open(name string) (*space, error) {
+// open takes a name for values of a type.
+func (c *Cache) open(name string, value reflect.Type) (*space, error) {
 	className, function, hasFunction := strings.Cut(name, "/")
 	var mistakes []error
 	if err := checkName(className); err != nil {
@@ -91,9 +97,18 @@ func (c *Cache) open(name string) (*space, error) {
 		c.classes[className] = k
 		c.order = append(c.order, className)
 	}
-	sp := &space{cache: c, near: c.near, class: k, name: name, prefix: name + ":"}
+	sp := c.newSpace(name, k, value)
 	c.names[name] = sp
 	return sp, nil
+}
+
+func (c *Cache) newSpace(name string, k *class, value reflect.Type) *space {
+	sp := &space{cache: c, near: c.near, class: k, name: name, prefix: name + ":"}
+	if c.shared != nil {
+		sp.survival.shape = shape.Of(value, c.shared.codec.form())
+		sp.suffix = fmt.Sprintf("@%d-%08x", k.Schema, sp.survival.shape.Print())
+	}
+	return sp
 }
 
 // Key returns the full key of a part, as [PlanKey] writes it or of the caller's own making: what
@@ -111,6 +126,10 @@ func (s *space) Key(part string) string {
 func (s *space) PrivateKey(part, caller string) string {
 	return string(hashPrivate([]byte(s.prefix+part), len(s.prefix), s.cache.options.Secret, caller))
 }
+
+// stored is where a key's entry is in the shared tier. Values of another schema, or of a type with another
+// shape, are others: two versions of a program, or two programs, neither read nor overwrite each other's.
+func (s *space) stored(key string) string { return key + s.suffix }
 
 // Class returns the space's class, its defaults filled in.
 func (s *space) Class() Class { return s.class.Class }

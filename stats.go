@@ -131,6 +131,7 @@ type SharedStats struct {
 	Failed   uint64            // writes that the tier refused
 	Unusable map[string]uint64 // values that could not be used, by reason: each was a miss
 	Lost     map[string]string // functions whose values do not survive the codec, and the first difference
+	Others   map[string]string // functions under whose name somebody else writes values of another form
 	Deferred int64             // invalidations that wait for the log
 	Canary   string            // why the entry that goes the whole way every few seconds did not come through; "" if it does
 }
@@ -213,7 +214,7 @@ func (c *Cache) Stats() Stats {
 func (c *Cache) sharedStats() *SharedStats {
 	t := c.shared
 	s := &SharedStats{SharedState: t.State(), Reads: t.reads.Load(), Queued: t.queued(), Dropped: t.dropped.Load(), Failed: t.failed.Load(),
-		Deferred: c.journal.waiting.Load(), Lost: map[string]string{}, Canary: c.canary.state()}
+		Deferred: c.journal.waiting.Load(), Lost: map[string]string{}, Others: c.census.said(t.Clock()), Canary: c.canary.state()}
 	t.mu.Lock()
 	s.Unusable = maps.Clone(t.unread)
 	t.mu.Unlock()

@@ -2,6 +2,7 @@ package forebay
 
 import (
 	"context"
+	"strings"
 	"time"
 )
 
@@ -90,8 +91,11 @@ func (c *Cache) sweepFor(targets []Target, mode Mode) {
 
 // stored is where a key's entry is in the shared tier.
 func (c *Cache) stored(key Target) string {
-	if k := c.class(classOf(key)); k != nil {
-		return k.stored(key.Name)
+	name, _, _ := strings.Cut(key.Name, ":")
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if sp := c.names[name]; sp != nil {
+		return sp.stored(key.Name)
 	}
 	return key.Name
 }

@@ -56,7 +56,7 @@ func TestATraceTellsTheWay(t *testing.T) {
 	steps(fa, "x", "near absent, shared absent, lease taken, origin loaded")
 	steps(fa, "x", "near hit")
 	steps(fa, "bad", "near absent, shared absent, lease taken, origin failed")
-	eventually(t, func() bool { b, _ := tier.Get(t.Context(), "c:x,"); return b != nil })
+	eventually(t, func() bool { found, _, _ := tier.Scan(t.Context(), 0, "c:x,"); return len(found) > 0 })
 	steps(fb, "x", "near absent, shared hit")
 	if _, err := a.Invalidate(context.Background(), forebay.InClass("c")); err != nil {
 		t.Fatal(err)

@@ -44,6 +44,11 @@ func (a *Admin) Health(ctx context.Context) Health {
 			h.Warnings = append(h.Warnings, "class "+c.Name+": "+w)
 		}
 	}
+	if s.Shared != nil {
+		for name, who := range s.Shared.Others {
+			h.Warnings = append(h.Warnings, "function "+name+": "+who+"; neither reads the other's. After a deploy this passes; else give each program a namespace of its own")
+		}
+	}
 	for name, check := range a.o.Checks {
 		ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 		err := check(ctx)

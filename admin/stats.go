@@ -80,6 +80,7 @@ type SharedStats struct {
 	Deferred   int64             `json:"deferred"`
 	Unusable   map[string]uint64 `json:"unusable"`
 	Lost       map[string]string `json:"lost"`
+	Others     map[string]string `json:"others" doc:"Functions under whose name another program or version writes values of another form"`
 	Canary     string            `json:"canary,omitempty"` // why it died
 }
 
@@ -108,7 +109,7 @@ func sharedStats(s *forebay.SharedStats) *SharedStats {
 	return &SharedStats{
 		Connected: s.Connected, Version: s.Version, Breaker: s.Breaker, Problem: s.Problem, UsedMemory: s.UsedMemory,
 		Errors: s.Errors, Lookups: s.Lookups, LatencyMS: Latency{milliseconds(s.P50), milliseconds(s.P99)},
-		Queued: s.Queued, Dropped: s.Dropped, Failed: s.Failed, Deferred: s.Deferred, Unusable: s.Unusable, Lost: s.Lost, Canary: s.Canary,
+		Queued: s.Queued, Dropped: s.Dropped, Failed: s.Failed, Deferred: s.Deferred, Unusable: s.Unusable, Lost: s.Lost, Others: s.Others, Canary: s.Canary,
 	}
 }
 

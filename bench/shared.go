@@ -190,7 +190,7 @@ func get(c rueidis.Client, key string) ([]byte, error) {
 
 func (s *sharedBench) contenders() [][]contender {
 	envelope := func(c rueidis.Client) func(string) error {
-		return func(k string) error { _, err := get(c, "forebay:e:bytes:"+k+","); return err }
+		return func(k string) error { _, err := get(c, "forebay:e:bytes:"+k+",@0-b047183b"); return err }
 	}
 	forebayBytes := func(k string) error { _, err := s.bytes.Get(ctx, k); return err }
 	decode := func(k string) error {

@@ -103,7 +103,7 @@ func TestAForeignLease(t *testing.T) {
 	for key, put := range map[string][]string{
 		"a": {"LPUSH", "x"}, "b": {"SET", "x"}, "c": {"SET", "x", "EX", "3600"}, "d": {"SADD", "x"},
 	} {
-		s.Do(append([]string{put[0], "forebay:l:" + n.loose.Key(key)}, put[1:]...)...)
+		s.Do(append([]string{put[0], leaseKey(n.loose.Key(key))}, put[1:]...)...)
 		begun := time.Now()
 		get(t, n.loose, key)
 		if took := time.Since(begun); took > 2*time.Second {

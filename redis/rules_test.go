@@ -47,8 +47,8 @@ func TestFailoverToALaggingReplica(t *testing.T) {
 	get(t, a.loose, "k")
 	get(t, a.strict, "k")
 	a.settled()
-	replicated(t, "forebay:e:loose:k,", replica)
-	replicated(t, "forebay:e:strict:k,", replica)
+	replicated(t, entryKey("loose:k,"), replica)
+	replicated(t, entryKey("strict:k,"), replica)
 	replica.Do("REPLICAOF", "NO", "ONE") // what comes from now on it does not get
 
 	proxy.Hold()
@@ -129,14 +129,14 @@ func TestAnEntryOfALostLogIsStoredLate(t *testing.T) {
 	a.invalidate(forebay.Tag("another")) // so that a has read up to there
 	get(t, a.loose, "k")
 	a.settled()
-	entry := s.Do("GET", "forebay:e:loose:k,")
+	entry := s.Do("GET", entryKey("loose:k,"))
 	s.Do("FLUSHALL")
 	a.twoTier()
 	a.invalidate(forebay.Tag("another")) // the new log's IDs are lower
 	v := o.write("k")
 	a.invalidate(forebay.Tag("tag-k"))
 	ahead(t, s, 2*time.Hour)                 // and higher again, behind it
-	s.Do("SET", "forebay:e:loose:k,", entry) // the slow writer
+	s.Do("SET", entryKey("loose:k,"), entry) // the slow writer
 	b := start(t, s.URL(), o)
 	if got := get(t, b.loose, "k"); got != v {
 		t.Errorf("read %d after %d was acknowledged", got, v)
@@ -226,14 +226,14 @@ func TestAFullLedgerAndAnOldEntry(t *testing.T) {
 	a := start(t, s.URL(), o)
 	get(t, a.loose, "k")
 	a.settled()
-	entry := s.Do("GET", "forebay:e:loose:k,")
+	entry := s.Do("GET", entryKey("loose:k,"))
 	v := o.write("k")
 	a.invalidate(forebay.Tag("tag-k"))
 	for i := range 500 {
 		a.invalidate(forebay.Tag(fmt.Sprint("other ", i)))
 	}
 	a.settled()
-	s.Do("SET", "forebay:e:loose:k,", entry) // by a slow writer
+	s.Do("SET", entryKey("loose:k,"), entry) // by a slow writer
 	b := start(t, s.URL(), o, func(opts *forebay.Options) { opts.LedgerSize = 50 })
 	if got := get(t, b.loose, "k"); got != v {
 		t.Errorf("read %d after %d was acknowledged", got, v)
@@ -322,7 +322,7 @@ func TestTheSharedTierIsNotReadBeforeTheJournalIsEmpty(t *testing.T) {
 			t.Errorf("read %d after %d was accepted", got, v)
 		}
 	}
-	if s.Do("EXISTS", "forebay:e:loose:k,") != ":1" {
+	if s.Do("EXISTS", entryKey("loose:k,")) != ":1" {
 		t.Error("the old entry is gone: nothing is proved")
 	}
 	s.Do("CONFIG", "SET", "maxmemory", "0")

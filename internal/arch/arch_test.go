@@ -32,6 +32,7 @@ var rules = map[string]rule{
 	"internal/arch":      {nil, "it reads the others' imports from outside"},
 	"internal/framing":   {nil, "a leaf: it reads bytes"},
 	"security":           {[]string{"internal/", "golang.org/x/net"}, "attacks the binary from outside"},
+	"internal/shape":     {[]string{"github.com/fxamacker/cbor"}, "a leaf: types and values, and what a codec makes of them"},
 	"internal/memlimit":  {nil, "a leaf"},
 	"internal/mechanism": {nil, "it runs the tests of others"},
 	"docs":               {[]string{"internal/"}, "the manual's own tests"},

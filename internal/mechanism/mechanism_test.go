@@ -89,7 +89,7 @@ var mechanisms = []mechanism{
 	{"rule 12: so has one in an epoch that was left", "redis/log.go",
 		"',' .. epoch .. ',', 1, true) then fence = true end", "',' .. epoch .. ',', 1, true) then end", "redis Swapped", nil},
 	{"a lease whose answer was lost is given back", "lease.go",
-		"			c.release(f.space.class.stored(f.key), token)\n			return false, nil", "			return false, nil", "ALateLease", nil},
+		"			c.release(f.space.stored(f.key), token)\n			return false, nil", "			return false, nil", "ALateLease", nil},
 	{"a renewal that was lost is tried again", "lease.go",
 		"if !f.ended && !f.alone && f.ctx.Err() == nil {", "if false {", "ALostRenewal", nil},
 	{"a flight takes what is near now, if it is new", "lease.go",
@@ -99,7 +99,15 @@ var mechanisms = []mechanism{
 	{"an envelope's key is compared", "seal.go",
 		"if env.key != key || env.class", "if env.class", "redis UnusableValues", nil},
 	{"values that do not survive stay near", "survival.go",
-		`return s.lostField() == ""`, "return true", "redis ValuesThatDoNotSurvive", nil},
+		`return s.lostField() == ""`, "return true", "redis Types$", nil},
+	{"what a type loses is known before any value", "space.go",
+		"s.judgeType(c.shared.codec)", "_ = s.judgeType", "redis Types$", nil},
+	{"a value in doubt is tried", "survival.go",
+		"doubt == shape.Unsure || n <=", "n <=", "redis ALaterValueInDoubt", nil},
+	{"values of another form are others", "space.go",
+		"func (s *space) stored(key string) string { return key + s.suffix }", "func (s *space) stored(key string) string { return key }", "redis TwoVersionsOfAType", nil},
+	{"a kept not-found is the origin's on every node", "seal.go",
+		"e.err = &kept{", "e.err = ErrNotFound\n\t\t_ = &kept{", "redis KeptNotFound", nil},
 }
 
 // TestEveryMechanismIsTested takes each mechanism out and expects the named test to fail. The same test must

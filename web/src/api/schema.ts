@@ -734,6 +734,10 @@ export interface components {
             lost: {
                 [key: string]: string;
             };
+            /** @description Functions under whose name another program or version writes values of another form */
+            others: {
+                [key: string]: string;
+            };
             problem?: string;
             /** Format: int64 */
             queued: number;

@@ -1,13 +1,13 @@
-package forebay
+package shape
 
 import (
 	"reflect"
 	"runtime"
 )
 
-// promoted reports whether a struct has a method only because it embeds a type that has it. Such a method
+// Promoted reports whether a struct has a method only because it embeds a type that has it. Such a method
 // speaks of the embedded part alone: struct{ time.Time; Org string } has the text of its time.
-func promoted(t reflect.Type, name string) bool {
+func Promoted(t reflect.Type, name string) bool {
 	if t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
