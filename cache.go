@@ -102,6 +102,7 @@ type Cache struct {
 	names    map[string]*space
 	declared bool
 
+	unsaved atomic.Bool // the journal's file fails
 	closed  atomic.Bool
 	stop    context.CancelFunc
 	sweep   chan struct{} // one pending request to sweep the tiers

@@ -117,9 +117,7 @@ func (c *Cache) restart(ctx context.Context, seenAt Stamp) error {
 func (c *Cache) reappend() {
 	head, _ := c.ledger.place()
 	for mode, targets := range c.acknowledged.before(head.Epoch, c.ledger.retention) {
-		if err := c.journal.add(targets, mode, c.ledger.note(targets, mode)); err != nil {
-			c.logger.Error("forebay: an invalidation waits in memory alone: a crash would lose it", "error", err)
-		}
+		c.journal.note(targets, mode, c.ledger.note(targets, mode)) // a request must not wait for the disk: flush saves it
 	}
 }
 
@@ -149,8 +147,15 @@ func (c *Cache) follow(ctx context.Context) {
 	}
 }
 
-// flush appends what waits in the journal, oldest first.
+// flush appends what waits in the journal, oldest first. Its file is written afterwards: a slow disk keeps nobody
+// from the shared tier.
 func (c *Cache) flush(ctx context.Context) error {
+	err := c.appendWaiting(ctx)
+	c.saved(c.journal.save())
+	return err
+}
+
+func (c *Cache) appendWaiting(ctx context.Context) error {
 	for {
 		batch := c.journal.oldest()
 		if len(batch) == 0 {
@@ -159,10 +164,17 @@ func (c *Cache) flush(ctx context.Context) error {
 		if _, err := c.append(ctx, batch...); err != nil {
 			return err
 		}
-		for _, d := range batch {
-			if err := c.journal.done(d); err != nil {
-				c.logger.Error("forebay: the journal's file cannot be written; it may be appended again", "error", err)
-			}
-		}
+		c.journal.done(batch)
+	}
+}
+
+// saved says it once when the journal's file begins to fail, and when it works again.
+func (c *Cache) saved(err error) {
+	switch failing := err != nil; {
+	case failing == c.unsaved.Swap(failing):
+	case failing:
+		c.logger.Error("forebay: invalidations wait in memory alone: a crash would lose them, until the disk takes them", "error", err)
+	default:
+		c.logger.Info("forebay: the journal's file is whole again")
 	}
 }

@@ -79,9 +79,7 @@ func (c *Cache) record(ctx context.Context, mode Mode, targets []Target) (Receip
 	var err error
 	if receipt.ID, err = c.acknowledge(ctx, deferred{Mode: mode, Targets: targets, Number: number}); err != nil {
 		receipt.Deferred = true
-		if err := c.journal.add(targets, mode, number); err != nil {
-			c.logger.Error("forebay: an invalidation waits in memory alone: a crash would lose it", "error", err)
-		}
+		c.saved(c.journal.add(targets, mode, number))
 	}
 	return receipt, number, nil
 }
@@ -177,9 +175,11 @@ func (c *Cache) append(ctx context.Context, all ...deferred) (last ID, err error
 		}
 		records, epoch, last = records[n:], r.Epoch, r.Appended[n-1]
 	}
+	var settled []uint64
 	for _, d := range all {
-		c.ledger.settle(append(d.stands, d.Number)...)
+		settled = append(append(settled, d.stands...), d.Number)
 	}
+	c.ledger.settle(settled...)
 	return last, nil
 }
 

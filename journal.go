@@ -16,16 +16,24 @@ import (
 
 // The journal holds the invalidations that this node has accepted and the log does not have yet, in
 // memory or in a file that survives a crash. They count here already.
+//
+// What is in memory and what is on the disk have a lock each, so that nobody waits for the disk but who promises
+// something: requests, and the follower that appends what waits, go on while it is slow.
 type journal struct {
 	waiting atomic.Int64 // read at each look-up
+	path    string
 
-	mu    sync.Mutex // guards what follows
-	queue []deferred
-	next  uint64
-	path  string
+	mu      sync.Mutex // guards what follows; it is never held while the disk works
+	queue   []deferred
+	next    uint64
+	unsaved []deferred // lines that the file does not have yet
+	anew    bool       // the file is to begin anew with the queue, and so needs no more lines
+
+	disk  sync.Mutex // guards what follows; it is taken before mu
 	file  *os.File
 	lock  *os.File // nobody else may use the file meanwhile
-	torn  bool     // the last line may not have its end
+	lines int
+	torn  bool // the last line may not have its end
 }
 
 // A deferred invalidation, also as a line of the file.
@@ -59,7 +67,8 @@ func openJournal(path string) (*journal, error) {
 		j.lock.Close()
 		return nil, fmt.Errorf("journal %s: %w", path, err)
 	}
-	return j, j.rewriteLocked()
+	j.anew = true
+	return j, j.save()
 }
 
 // lockFile takes a lock beside the file, which is replaced now and then. It ends with the process.
@@ -102,36 +111,14 @@ func (j *journal) load() error {
 	return lines.Err()
 }
 
-// rewriteLocked begins the file anew, with what is waiting.
-func (j *journal) rewriteLocked() error {
-	if j.path == "" {
-		return nil
+// appendLines writes each line so that it stands alone: a checksum before it shows whether it is whole, and one
+// that could not be written to its end is ended by the next.
+func appendLines(b []byte, lines []deferred) []byte {
+	for _, d := range lines {
+		text, _ := json.Marshal(d) // our own type
+		b = append(append(fmt.Appendf(b, "%08x ", crc32.ChecksumIEEE(text)), text...), '\n')
 	}
-	tmp := j.path + ".new"
-	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY|os.O_APPEND, 0o600)
-	if err != nil {
-		return fmt.Errorf("journal: %w", err)
-	}
-	for _, d := range j.queue {
-		_, writing := f.Write(appendLine(nil, d))
-		err = errors.Join(err, writing)
-	}
-	if err = errors.Join(err, f.Sync(), os.Rename(tmp, j.path)); err != nil {
-		f.Close()
-		return fmt.Errorf("journal %s: %w", j.path, err)
-	}
-	if j.file != nil {
-		j.file.Close()
-	}
-	j.file, j.torn = f, false
-	return nil
-}
-
-// A line stands alone: a checksum before it shows whether it is whole, and one that could not be written
-// to its end is ended by the next.
-func appendLine(b []byte, d deferred) []byte {
-	text, _ := json.Marshal(d) // our own type
-	return append(append(fmt.Appendf(b, "%08x ", crc32.ChecksumIEEE(text)), text...), '\n')
+	return b
 }
 
 func parseLine(line []byte) (d deferred, ok bool) {
@@ -148,48 +135,124 @@ func (j *journal) empty() bool { return j.waiting.Load() == 0 }
 
 // add defers an invalidation. An error means that the file does not have it: it still waits in memory.
 func (j *journal) add(targets []Target, mode Mode, number uint64) error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	var failed error
-	for len(targets) > maxLine { // or a line would be longer than one is read
-		// The number is that of the last part: it is settled when the log has all of them.
-		failed = errors.Join(failed, j.addLocked(targets[:maxLine:maxLine], mode, 0))
-		targets = targets[maxLine:]
-	}
-	return errors.Join(failed, j.addLocked(targets, mode, number))
+	j.note(targets, mode, number)
+	return j.save()
 }
 
-func (j *journal) addLocked(targets []Target, mode Mode, number uint64) error {
+// note is add without the disk, for who must not wait for it: the next save writes it.
+func (j *journal) note(targets []Target, mode Mode, number uint64) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for len(targets) > maxLine { // or a line would be longer than one is read
+		// The number is that of the last part: it is settled when the log has all of them.
+		j.noteLocked(targets[:maxLine:maxLine], mode, 0)
+		targets = targets[maxLine:]
+	}
+	j.noteLocked(targets, mode, number)
+}
+
+func (j *journal) noteLocked(targets []Target, mode Mode, number uint64) {
 	d := deferred{Seq: j.next, Mode: mode, Targets: targets, Number: number}
 	j.next++
 	if len(j.queue) < maxDeferred {
 		j.queue = append(j.queue, d)
-		j.waiting.Store(int64(len(j.queue)))
-		return j.writeLocked(d)
+		j.lineLocked(d)
+	} else {
+		d.Targets, d.Mode = []Target{Everything()}, Remove
+		for _, q := range j.queue {
+			d.stands = append(append(d.stands, q.stands...), q.Number)
+		}
+		j.queue = []deferred{d}
+		j.anewLocked()
 	}
-	d.Targets, d.Mode = []Target{Everything()}, Remove
-	for _, q := range j.queue {
-		d.stands = append(append(d.stands, q.stands...), q.Number)
-	}
-	j.queue = []deferred{d}
-	j.waiting.Store(1)
-	return j.rewriteLocked()
+	j.waiting.Store(int64(len(j.queue)))
 }
 
-func (j *journal) writeLocked(d deferred) error {
-	if j.file == nil {
+// lineLocked has the next save write a line.
+func (j *journal) lineLocked(d deferred) {
+	switch {
+	case j.path == "" || j.anew:
+	case len(j.unsaved) >= maxLines:
+		j.anewLocked()
+	default:
+		j.unsaved = append(j.unsaved, d)
+	}
+}
+
+func (j *journal) anewLocked() { j.unsaved, j.anew = nil, j.path != "" }
+
+// maxLines bounds the lines of the file, and those that a failing disk does not take.
+const maxLines = 2 * maxDeferred
+
+// save writes what the file does not have, and returns when the disk has it. Those who come while it is at
+// work are written together by the next of them. What cannot be written is tried again by the next save.
+func (j *journal) save() error {
+	j.disk.Lock()
+	defer j.disk.Unlock()
+	j.mu.Lock()
+	if j.lines+len(j.unsaved) > maxLines || len(j.queue) == 0 && len(j.unsaved) > 0 {
+		j.anewLocked()
+	}
+	anew, write := j.anew, j.unsaved
+	if anew {
+		write = slices.Clone(j.queue)
+	}
+	j.anew, j.unsaved = false, nil
+	j.mu.Unlock()
+	if !anew && len(write) == 0 || j.lock == nil {
 		return nil
 	}
-	var line []byte
-	if j.torn {
-		line = append(line, '\n')
+	var err error
+	if anew {
+		err = j.rewrite(write)
+	} else {
+		err = j.write(write)
 	}
-	_, err := j.file.Write(appendLine(line, d))
-	j.torn = err != nil
-	if err = errors.Join(err, j.file.Sync()); err != nil {
+	if err != nil {
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		if anew || j.anew {
+			j.anewLocked()
+		} else {
+			j.unsaved = append(write, j.unsaved...)
+		}
 		return fmt.Errorf("journal %s: %w", j.path, err)
 	}
 	return nil
+}
+
+// rewrite begins the file anew. The disk's lock is held.
+func (j *journal) rewrite(queue []deferred) error {
+	tmp := j.path + ".new"
+	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(appendLines(nil, queue))
+	if err = errors.Join(err, f.Sync()); err == nil {
+		err = os.Rename(tmp, j.path)
+	}
+	if err != nil {
+		f.Close()
+		return err
+	}
+	if j.file != nil {
+		j.file.Close()
+	}
+	j.file, j.lines, j.torn = f, len(queue), false
+	return nil
+}
+
+// write appends lines to the file. The disk's lock is held.
+func (j *journal) write(lines []deferred) error {
+	var text []byte
+	if j.torn {
+		text = append(text, '\n')
+	}
+	_, err := j.file.Write(appendLines(text, lines))
+	j.torn = err != nil
+	j.lines += len(lines)
+	return errors.Join(err, j.file.Sync())
 }
 
 // oldest returns the oldest of the waiting: as many as are appended in one step, but at least one.
@@ -205,36 +268,40 @@ func (j *journal) oldest() []deferred {
 	return slices.Clone(j.queue)
 }
 
-// done says that the log has an invalidation.
-func (j *journal) done(d deferred) error {
+// done says that the log has what was the oldest; the next save writes it.
+func (j *journal) done(all []deferred) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.dropLocked(d.Seq)
+	for _, d := range all {
+		j.dropLocked(d.Seq)
+		j.lineLocked(deferred{Seq: d.Seq, Done: true})
+	}
 	j.waiting.Store(int64(len(j.queue)))
-	if len(j.queue) == 0 {
-		return j.rewriteLocked()
-	}
-	return j.writeLocked(deferred{Seq: d.Seq, Done: true})
 }
 
+// dropLocked takes one out of the queue; nearly always it is the first.
 func (j *journal) dropLocked(seq uint64) {
-	for i, d := range j.queue {
-		if d.Seq == seq {
-			j.queue = append(j.queue[:i], j.queue[i+1:]...)
-			return
-		}
+	if len(j.queue) > 0 && j.queue[0].Seq == seq {
+		j.queue = j.queue[1:]
+		return
 	}
+	j.queue = slices.DeleteFunc(j.queue, func(d deferred) bool { return d.Seq == seq })
 }
 
+// close saves what it can, and lets the file go.
 func (j *journal) close() error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if j.file == nil {
+	err := j.save()
+	j.disk.Lock()
+	defer j.disk.Unlock()
+	if j.lock == nil {
 		return nil
 	}
-	err := j.file.Close()
-	j.file = nil
-	return errors.Join(err, j.lock.Close())
+	if j.file != nil {
+		err = errors.Join(err, j.file.Close())
+	}
+	err = errors.Join(err, j.lock.Close())
+	j.file, j.lock = nil, nil
+	return err
 }
 
 // renumber makes what an earlier process left count on this node.

@@ -3,7 +3,10 @@ package forebay
 import (
 	"os"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -65,5 +68,77 @@ func TestJournalLines(t *testing.T) {
 		t.Error("nothing to change")
 	} else if _, ok := parseLine([]byte(strings.SplitN(changed, "\n", 2)[0])); ok {
 		t.Error("a changed line was taken")
+	}
+}
+
+// Nobody waits for the journal's disk but who promises that it has something; and those who wait are written
+// together.
+func TestASlowJournalDisk(t *testing.T) {
+	j, err := openJournal(filepath.Join(t.TempDir(), "journal"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.close()
+	j.disk.Lock() // it is at work, for as long as this test needs
+	var promised sync.WaitGroup
+	for n := range 100 {
+		promised.Go(func() {
+			if err := j.add([]Target{Tag(strconv.Itoa(n))}, Remove, uint64(n)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for j.waiting.Load() < 100 {
+		runtime.Gosched()
+	}
+	j.note([]Target{Everything()}, Remove, 100)
+	oldest := j.oldest()
+	j.done(oldest[:50])
+	if left := j.oldest(); len(oldest) != 101 || len(left) != 51 || j.empty() {
+		t.Errorf("%d, then %d", len(oldest), len(left))
+	}
+	j.disk.Unlock()
+	promised.Wait()
+	if j.lines != 101+50 {
+		t.Errorf("%d lines", j.lines)
+	}
+	j.done(j.oldest())
+	if err := j.save(); err != nil || j.lines != 0 || !j.empty() {
+		t.Error(j.lines, err)
+	}
+}
+
+// What a failing disk does not take is tried again, and said by each that promises.
+func TestAFailingJournalDisk(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "journal")
+	j, err := openJournal(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	broken, err := os.Open(path) // it cannot be written
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := j.file
+	j.file = broken
+	for n := range 3 {
+		if err := j.add([]Target{Tag(strconv.Itoa(n))}, Remove, 1); err == nil {
+			t.Error("a write that failed is not said")
+		}
+	}
+	j.file = good
+	if err := j.add([]Target{Tag("3")}, Remove, 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.close(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := openJournal(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.close()
+	if got := again.oldest(); len(got) != 4 || got[0].Targets[0] != Tag("0") || got[3].Targets[0] != Tag("3") {
+		t.Errorf("%v", got)
 	}
 }

@@ -122,10 +122,16 @@ func (l *ledger) note(targets []Target, mode Mode) uint64 {
 func (l *ledger) settle(numbers ...uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	settled := make(map[uint64]bool, len(numbers))
 	for _, n := range numbers {
-		if i, ok := slices.BinarySearch(l.pending, n); ok {
-			l.pending = slices.Delete(l.pending, i, i+1)
-		}
+		settled[n] = true
+	}
+	for len(l.pending) > 0 && settled[l.pending[0]] { // nearly always the oldest, and there may be very many
+		delete(settled, l.pending[0])
+		l.pending = l.pending[1:]
+	}
+	if delete(settled, 0); len(settled) > 0 {
+		l.pending = slices.DeleteFunc(l.pending, func(n uint64) bool { return settled[n] })
 	}
 }
 

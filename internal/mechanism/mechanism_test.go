@@ -77,7 +77,7 @@ var mechanisms = []mechanism{
 	{"rule 10: what an old epoch acknowledged is appended again", "follow.go",
 		"	for mode, targets := range c.acknowledged.before(", "	for mode, targets := range (&acknowledged{}).before(", "redis WhatADyingMaster", nil},
 	{"rule 10: what could not be appended waits in the journal", "invalidate.go",
-		"if err := c.journal.add(targets, mode, number); err != nil {", "if err := error(nil); err != nil {", "redis TheJournalSurvives", nil},
+		"c.saved(c.journal.add(targets, mode, number))", "_ = number", "redis TheJournalSurvives", nil},
 	{"rule 11: trimming keeps the newest record older than the retention", "redis/log.go",
 		"'MINID', keep[1][1])", "'MINID', string.format('%.0f', cut))", "redis Contract/trim", nil},
 	{"a lease is released by its holder alone", "redis/lease.go",
