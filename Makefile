@@ -2,7 +2,7 @@
 GO ?= go
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.7.0
 
-.PHONY: help run build test deps web web-dev web-test web-load conformance bench bench-http faults soak fuzz lint
+.PHONY: help run build test deps web web-dev web-test web-load conformance bench bench-http faults soak histories fuzz lint
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 12
@@ -53,6 +53,9 @@ faults: deps ## break what the cache stands on under load, and write docs/reliab
 
 soak: deps ## check two million operations under faults; SEED=n repeats a plan
 	cd faults && $(GO) test -timeout 90m -run Linearizable -v -operations 2000000 -seed $(or $(SEED),0) .
+
+histories: deps ## prove that random histories miss each rule of the log when it is taken out
+	$(GO) test -timeout 90m -v -run TheCheckerSees ./internal/mechanism -histories
 
 conformance: deps ## the HTTP cache against the public suite (SUITE=folder: another edition of it), the listener against h2spec and slowhttptest
 	node conformance/run.mjs $(SUITE)

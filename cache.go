@@ -46,6 +46,10 @@ type Options struct {
 	// Codec is how values are written to the shared tier. Default CBOR.
 	Codec Codec
 
+	// SharedMax bounds an entry in the shared tier, in bytes as it is written there: larger ones would keep
+	// everybody else waiting on the way, and stay near. Default 1 MiB; negative: no bound.
+	SharedMax int
+
 	// Journal is the file that keeps the invalidations that the log does not have yet, so that they
 	// survive a crash; each process needs its own. Default: memory.
 	Journal string
@@ -127,6 +131,7 @@ func Open(ctx context.Context, o Options) (*Cache, error) {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
+	o.SharedMax = orDefault(o.SharedMax, sharedMax)
 	o.InvalidateFor = orDefault(o.InvalidateFor, invalidateFor)
 	if o.Node == "" {
 		o.Node = thisNode()
@@ -169,7 +174,7 @@ func (c *Cache) start(ctx context.Context) {
 		c.confirm(ctx) // a log in memory never fails
 		return
 	}
-	c.shared = newTier(c.options.Shared, c.options.Codec)
+	c.shared = newTier(c.options.Shared, c.options.Codec, c.options.SharedMax)
 	c.log = c.shared
 	for _, d := range c.journal.renumber(c.ledger) {
 		c.logger.Warn("forebay: an earlier process left an invalidation that the log does not have", "targets", fmt.Sprint(d.Targets), "mode", d.Mode.String())
@@ -230,6 +235,9 @@ func retention(classes map[string]*class) time.Duration {
 
 // now is nanoseconds since the cache was opened, on the monotonic clock.
 func (c *Cache) now() int64 { return int64(time.Since(c.opened)) }
+
+// since is how long ago a time of now was.
+func (c *Cache) since(then int64) time.Duration { return time.Duration(c.now() - then) }
 
 // store puts an entry into the tiers, unless it is to be dropped or was invalidated since its load began.
 func (c *Cache) store(e *entry, token string) bool {

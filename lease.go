@@ -76,6 +76,57 @@ func (c *Cache) lease(f *flight, patient bool) (answered bool, err error) {
 	}
 }
 
+// A leaseState says who is to load.
+type leaseState uint8
+
+const (
+	leaseOwn      leaseState = iota // this node
+	leaseOther                      // another does already
+	leaseAnswered                   // nobody: another has, and the flight has ended with its answer
+)
+
+// leaseMany is the first step of lease, for many flights of one space, in few round trips.
+func (c *Cache) leaseMany(flights []*flight) []leaseState {
+	out := make([]leaseState, len(flights))
+	for at := 0; at < len(flights); at += lookupSize {
+		end := min(at+lookupSize, len(flights))
+		c.leaseSome(flights[at:end], out[at:end])
+	}
+	return out
+}
+
+func (c *Cache) leaseSome(flights []*flight, out []leaseState) {
+	first := flights[0]
+	if !c.ready() || first.stamp.Epoch == "" || first.since > 0 || first.space.lostField() != "" {
+		return // each node loads: see lease
+	}
+	token, keys := rand.Text(), make([]string, len(flights))
+	for i, f := range flights {
+		keys[i] = f.space.stored(f.key)
+	}
+	got, err := c.shared.LeaseMany(c.shared.Visit(first.ctx), keys, token, leaseLife)
+	if err != nil {
+		for _, key := range keys {
+			c.release(key, token) // it may have been granted, and the answer is late
+		}
+		return
+	}
+	for i, f := range flights {
+		switch e := c.elsewhere(f, got[i].Value); {
+		case e != nil:
+			if got[i].Held {
+				c.release(keys[i], token)
+			}
+			c.flights.end(f, e, e.err)
+			out[i] = leaseAnswered
+		case got[i].Held:
+			c.flights.leased(f, token)
+		case got[i].Err == nil:
+			out[i] = leaseOther
+		}
+	}
+}
+
 // elsewhere returns what another node has loaded meanwhile, if it may answer the flight: fresh, newer
 // than what this node holds, and not from before anything it knew when the flight began.
 func (c *Cache) elsewhere(f *flight, b []byte) *entry {

@@ -88,25 +88,33 @@ func (c *Cache) readShared(ctx context.Context, sp *space, key string, withLog b
 		if err != nil {
 			return lookup{}, err
 		}
-		l := lookup{state: isDead, tier: TierShared}
-		if b == nil {
-			return l, nil
-		}
-		e, v, ahead, err := c.unseal(sp, key, b)
-		if ahead && !withLog {
+		l, err := c.sharedEntry(sp, key, b)
+		if err == errAhead && !withLog {
 			withLog = true // it was loaded beyond what this node has read: read the log with it
 			continue
 		}
 		if err != nil {
 			c.shared.unusable(err)
-			return l, nil
-		}
-		l.entry, l.state = e, e.stateAt(c.now(), v)
-		if v == valid && l.state < isOnError {
-			c.near.put(e)
 		}
 		return l, nil
 	}
+}
+
+// sharedEntry is what the shared tier holds under a key, which may be nothing. An error says why it cannot be used.
+func (c *Cache) sharedEntry(sp *space, key string, b []byte) (lookup, error) {
+	l := lookup{state: isDead, tier: TierShared}
+	if b == nil {
+		return l, nil
+	}
+	e, v, _, err := c.unseal(sp, key, b)
+	if err != nil {
+		return l, err
+	}
+	l.entry, l.state = e, e.stateAt(c.now(), v)
+	if v == valid && l.state < isOnError {
+		c.near.put(e)
+	}
+	return l, nil
 }
 
 func (c *Cache) read(ctx context.Context, key string, withLog bool) ([]byte, error) {
@@ -120,4 +128,62 @@ func (c *Cache) read(ctx context.Context, key string, withLog bool) ([]byte, err
 		return nil, err
 	}
 	return b, c.absorb(ctx, asked, r, sent)
+}
+
+// lookupSize is how many keys are one operation on the shared tier: what they hold must fit its budget.
+const lookupSize = 200
+
+// lookupMany is lookup for many keys of a space, as if for one caller: it confirms once, and reads what is not near
+// in few round trips.
+func (c *Cache) lookupMany(ctx context.Context, sp *space, keys []string) []lookup {
+	out := make([]lookup, len(keys))
+	now := c.now()
+	strict, unconfirmed := sp.class.Strict && c.shared != nil, c.shared != nil && !c.confirmed()
+	readable := c.shared != nil && sp.class.TTL > 0 && c.ready()
+	if readable && (strict || unconfirmed) {
+		readable = c.confirmer.confirm(c.shared.Visit(ctx), c.confirm) == nil
+	}
+	if strict && !readable {
+		for i := range out {
+			out[i] = lookup{state: isDead, unconfirmed: true, asked: now}
+		}
+		return out
+	}
+	var missing []int
+	for i, key := range keys {
+		out[i].unconfirmed = unconfirmed
+		if out[i].entry, out[i].state = c.nearLookup(ctx, sp, key, now); out[i].state >= isOnError {
+			missing = append(missing, i)
+		}
+	}
+	for ; readable && len(missing) > 0 && c.ready(); missing = missing[min(lookupSize, len(missing)):] {
+		c.lookupShared(ctx, sp, keys, missing[:min(lookupSize, len(missing))], out)
+	}
+	return out
+}
+
+// lookupShared looks some of the keys up in the shared tier, and takes what is better than what is near.
+func (c *Cache) lookupShared(ctx context.Context, sp *space, keys []string, which []int, out []lookup) {
+	stored := make([]string, len(which))
+	for n, i := range which {
+		stored[n] = sp.stored(keys[i])
+	}
+	visit := c.shared.Visit(ctx)
+	step := beginStep(ctx, PartShared, sp, "")
+	c.shared.reads.Add(uint64(len(which)))
+	values, err := c.shared.GetMany(visit, stored)
+	for n := 0; err == nil && n < len(values); n++ {
+		i := which[n]
+		l, unusable := c.sharedEntry(sp, keys[i], values[n])
+		if unusable == errAhead && c.confirm(visit) == nil { // it was loaded beyond what this node had read
+			l, unusable = c.sharedEntry(sp, keys[i], values[n])
+		}
+		if unusable != nil {
+			c.shared.unusable(unusable)
+		}
+		if l.state < out[i].state {
+			out[i].entry, out[i].state, out[i].tier, out[i].unconfirmed = l.entry, l.state, l.tier, false
+		}
+	}
+	step.end("read", err)
 }

@@ -10,14 +10,17 @@ import (
 )
 
 // GetMany returns one result for each parameter, in their order. What is not stored is loaded by
-// one call of [LoadMany] where there is one, else one by one, several at once. The error joins the
+// one call of [LoadMany] for each thousand where there is one, else one by one, several at once. The error joins the
 // failures; the results that have none are good. "Not found" is a result, not a failure.
 func (f *Func[P, V]) GetMany(ctx context.Context, ps []P) ([]Result[V], error) {
 	results := make([]Result[V], len(ps))
 	if f.many == nil {
 		f.each(ctx, ps, results)
 	} else {
-		f.batch(ctx, ps, results)
+		for at := 0; at < len(ps); at += batchSize {
+			end := min(at+batchSize, len(ps))
+			f.batch(ctx, ps[at:end], results[at:end])
+		}
 	}
 	var failed []error
 	for _, r := range results {
@@ -72,95 +75,6 @@ func (f *Func[P, V]) warm(ctx context.Context, p P) Result[V] {
 		return f.result(found)
 	}
 	return f.fetch(ctx, key, p, nil, found.Reason, found.Need())
-}
-
-// A wanted parameter of a batch waits for its fill.
-type wanted[V any] struct {
-	index int
-	fill  *Fill[V]
-	stale *Found[V]
-	why   Reason
-}
-
-// batch begins all fills before it waits for any, so that those it leads are one call.
-func (f *Func[P, V]) batch(ctx context.Context, ps []P, results []Result[V]) {
-	came := f.space.cache.now() // one time for all, or a parameter that is named twice would wait for itself
-	var waiting []wanted[V]
-	var led []*Fill[V]
-	var params []P
-	for i, p := range ps {
-		key, reason := f.key(ctx, p)
-		if reason != NoReason {
-			results[i] = f.bypass(ctx, p, reason)
-			continue
-		}
-		found, ok := f.space.Lookup(ctx, key)
-		if ok && found.Use != OnlyIfError {
-			if found.Use != Serve {
-				f.behind(ctx, key, p)
-			}
-			results[i] = f.result(found)
-			continue
-		}
-		w := wanted[V]{index: i, why: found.Reason}
-		if ok {
-			w.stale = &found
-		}
-		w.fill = f.space.begin(ctx, key, beginning{since: min(came, found.asked), visit: found.visit})
-		if w.fill.Leads() {
-			led, params = append(led, w.fill), append(params, p)
-		}
-		waiting = append(waiting, w)
-	}
-	if len(led) > 0 {
-		go f.leadMany(led, params)
-	}
-	for _, w := range waiting {
-		results[w.index] = f.await(ctx, w, ps[w.index])
-	}
-}
-
-func (f *Func[P, V]) await(ctx context.Context, w wanted[V], p P) Result[V] {
-	r, slow := f.wait(ctx, w.fill, w.stale)
-	switch {
-	case slow:
-		return f.serveStale(w.stale, LoadSlow)
-	case errors.Is(r.Err, ErrObsolete), GivenUp(r.Err) && !f.usable(w.stale):
-		return f.do(ctx, p)
-	case r.Err != nil && !errors.Is(r.Err, ErrNotFound) && ctx.Err() == nil && f.usable(w.stale):
-		return f.serveStale(w.stale, LoadFailed)
-	}
-	return f.fetched(r, w.why)
-}
-
-// leadMany loads for all fills with one call of the origin, and so with one of the class's loads.
-func (f *Func[P, V]) leadMany(led []*Fill[V], ps []P) {
-	defer led[0].Release()
-	defer func() { abandonAll(led, unanswered(recover())) }()
-	if err := led[0].acquireSlot(true); err != nil {
-		abandonAll(led, err)
-		return
-	}
-	for _, fill := range led[1:] {
-		f.space.cache.flights.acquired(fill.flight)
-	}
-	results, err := f.many(led[0].Context(), ps)
-	if err == nil && len(results) != len(ps) {
-		err = fmt.Errorf("forebay: LoadMany of %s returned %d results for %d parameters", f.space.name, len(results), len(ps))
-	}
-	if err != nil {
-		abandonAll(led, led[0].timeout(err))
-		return
-	}
-	for i, r := range results {
-		f.finish(led[i], ps[i], r.Value, r.Err)
-	}
-}
-
-func abandonAll[V any](fills []*Fill[V], err error) {
-	for _, fill := range fills {
-		fill.Abandon(err)
-	}
 }
 
 // Warm loads what is not stored and fresh yet, waits for each load, several at once, and tells progress after each one;

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/forebay-cache/forebay/internal/shape"
@@ -34,6 +35,8 @@ type space struct {
 	decode   func(id codecID, payload []byte, compressed bool) (any, error)
 	weigh    func(any) int
 	survival survival
+
+	saidLarge sync.Once
 }
 
 // OpenSpace opens the space of a name: a class, or "class/function". The name must be free and its
@@ -165,7 +168,11 @@ type Found[V any] struct {
 // false, the Reason says why. For a Strict class it first makes sure that this node knows every
 // invalidation acknowledged so far; if it cannot, it finds nothing.
 func (s *Space[V]) Lookup(ctx context.Context, key string) (Found[V], bool) {
-	l := s.cache.lookup(ctx, s.space, key)
+	return s.judged(s.cache.lookup(ctx, s.space, key))
+}
+
+// judged says what may be done with what was found.
+func (s *Space[V]) judged(l lookup) (Found[V], bool) {
 	found := s.found(l.entry, s.cache.now())
 	found.Tier, found.Unconfirmed, found.asked, found.visit = l.tier, l.unconfirmed, l.asked, l.visit
 	switch l.state {

@@ -129,6 +129,7 @@ type SharedStats struct {
 	Queued   int               // writes that wait behind the requests
 	Dropped  uint64            // writes for which there was no room
 	Failed   uint64            // writes that the tier refused
+	TooLarge uint64            // entries that stay near, because they are larger than [Options.SharedMax]
 	Unusable map[string]uint64 // values that could not be used, by reason: each was a miss
 	Lost     map[string]string // functions whose values do not survive the codec, and the first difference
 	Others   map[string]string // functions under whose name somebody else writes values of another form
@@ -213,7 +214,7 @@ func (c *Cache) Stats() Stats {
 
 func (c *Cache) sharedStats() *SharedStats {
 	t := c.shared
-	s := &SharedStats{SharedState: t.State(), Reads: t.reads.Load(), Queued: t.queued(), Dropped: t.dropped.Load(), Failed: t.failed.Load(),
+	s := &SharedStats{SharedState: t.State(), Reads: t.reads.Load(), Queued: t.queued(), Dropped: t.dropped.Load(), Failed: t.failed.Load(), TooLarge: t.large.Load(),
 		Deferred: c.journal.waiting.Load(), Lost: map[string]string{}, Others: c.census.said(t.Clock()), Canary: c.canary.state()}
 	t.mu.Lock()
 	s.Unusable = maps.Clone(t.unread)

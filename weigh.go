@@ -89,8 +89,25 @@ func sizerOf(t reflect.Type) *sizer {
 	return s.(*sizer)
 }
 
+// ofProcess reports whether values of a type belong to the whole process, however many point to them: zones,
+// types, canonical values, what protobuf knows of a message's type. They weigh nothing in a value.
+func ofProcess(t reflect.Type) bool {
+	switch t.PkgPath() {
+	case "time":
+		return t.Name() == "Location"
+	case "internal/abi", "reflect", "unique":
+		return true
+	case "google.golang.org/protobuf/internal/impl":
+		return t.Name() == "MessageInfo"
+	}
+	return false
+}
+
 func newSizer(t reflect.Type) *sizer {
 	s := &sizer{flat: int(t.Size())}
+	if ofProcess(t) || t.Kind() == reflect.Pointer && ofProcess(t.Elem()) {
+		return s
+	}
 	switch t.Kind() {
 	case reflect.String:
 		s.beyond = func(v reflect.Value, _ *seen) int { return sizeClass(v.Len(), false) }

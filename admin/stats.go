@@ -77,6 +77,7 @@ type SharedStats struct {
 	Queued     int               `json:"queued"`
 	Dropped    uint64            `json:"dropped"`
 	Failed     uint64            `json:"failed"`
+	TooLarge   uint64            `json:"too_large" doc:"Entries that stay near because they are too large for the shared tier"`
 	Deferred   int64             `json:"deferred"`
 	Unusable   map[string]uint64 `json:"unusable"`
 	Lost       map[string]string `json:"lost"`
@@ -109,7 +110,7 @@ func sharedStats(s *forebay.SharedStats) *SharedStats {
 	return &SharedStats{
 		Connected: s.Connected, Version: s.Version, Breaker: s.Breaker, Problem: s.Problem, UsedMemory: s.UsedMemory,
 		Errors: s.Errors, Lookups: s.Lookups, LatencyMS: Latency{milliseconds(s.P50), milliseconds(s.P99)},
-		Queued: s.Queued, Dropped: s.Dropped, Failed: s.Failed, Deferred: s.Deferred, Unusable: s.Unusable, Lost: s.Lost, Others: s.Others, Canary: s.Canary,
+		Queued: s.Queued, Dropped: s.Dropped, Failed: s.Failed, TooLarge: s.TooLarge, Deferred: s.Deferred, Unusable: s.Unusable, Lost: s.Lost, Others: s.Others, Canary: s.Canary,
 	}
 }
 

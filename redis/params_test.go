@@ -88,7 +88,7 @@ var params = []param{
 	by("*big.Int", "", big.NewInt(7), big.NewInt(8)),
 	by("struct", "", orgUser{"a", "b"}, orgUser{"ab", ""}, orgUser{"", "ab"}),
 	by("struct with tags", "", page{"a", 1, ""}, page{"a", 2, "left out"}),
-	by("struct with an unexported field", "", hidden{}),
+	by("struct with an unexported field", "", hidden{secret: "x"}),
 	by("struct that embeds time.Time", "", day{at, "a"}, day{at, "b"}),
 	by("struct with a pointer", "", maybe{}, maybe{ptr(0)}, maybe{ptr(1)}),
 	by("struct with lists and maps", "", nested{}, nested{map[string][]string{"a": {"b"}}, []orgUser{{"x", "y"}}}),

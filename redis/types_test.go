@@ -142,6 +142,23 @@ type (
 	}
 )
 
+// byPointer holds what is not a part of its form.
+type byPointer struct {
+	lock *sync.Mutex
+	n    int
+}
+
+func (w *byPointer) MarshalBinary() ([]byte, error) { return []byte{byte(w.n)}, nil }
+func (w *byPointer) UnmarshalBinary(b []byte) error {
+	w.n, w.lock = int(b[0]), &sync.Mutex{}
+	return nil
+}
+func (w *byPointer) MarshalJSON() ([]byte, error) { return json.Marshal(w.n) }
+func (w *byPointer) UnmarshalJSON(b []byte) error {
+	w.lock = &sync.Mutex{}
+	return json.Unmarshal(b, &w.n)
+}
+
 func (w selfWriting) MarshalBinary() ([]byte, error)  { return []byte{byte(w.n)}, nil }
 func (w *selfWriting) UnmarshalBinary(b []byte) error { w.n = int(b[0]); return nil }
 func (w selfWriting) MarshalJSON() ([]byte, error)    { return json.Marshal(w.n) }
@@ -186,7 +203,7 @@ var samples = []sample{
 	of("struct with an unexported field", "", secret{}, secret{"x", "y"}),
 	of("struct with a `json:\"-\"` field", "", tagged{}, tagged{"x", "y"}),
 	of("struct with `omitempty`", "", optional{}, optional{ptr(0)}),
-	of("struct with a mutex", "the mutex is not a part of the value", &locked{N: 1}),
+	of("struct with a mutex", "the mutex is not a part of the value", &locked{sync.Mutex{}, 1}),
 	of("struct with an atomic", "", &counted{}),
 	of("struct with a function", "", fn{}),
 	of("embedded struct", "", embeds{plain2{"x"}, 7}),
@@ -217,6 +234,7 @@ var samples = []sample{
 	of("sql.NullString", "", sql.NullString{String: "x", Valid: true}),
 	of("*regexp.Regexp", "", regexp.MustCompile("a+")),
 	of("type with MarshalBinary and MarshalJSON", "", selfWriting{7}),
+	of("pointer to a type with methods on the pointer", "", &byPointer{nil, 7}, nil),
 	of("type with MarshalJSON alone", "", writer2{7}),
 }
 

@@ -4,6 +4,7 @@ package mechanism
 
 import (
 	"encoding/json"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -161,6 +162,9 @@ var plans = map[string][]string{
 	"rule 11: trimming keeps the newest record older than the retention": aim("flush"),
 }
 
+// histories has all plans tried, which takes most of an hour; without it, the first alone is.
+var histories = flag.Bool("histories", false, "take out every mechanism that random histories must miss")
+
 func aim(faults string, more ...string) []string { return append([]string{"-aim=" + faults}, more...) }
 
 // TestTheCheckerSees takes each of them out and lets random readers, writers and faults run: the history
@@ -171,7 +175,7 @@ func TestTheCheckerSees(t *testing.T) {
 	faults := filepath.Join(root, "faults")
 	for _, m := range mechanisms {
 		plan := plans[m.name]
-		if plan == nil {
+		if plan == nil || !*histories && m.name != mechanisms[0].name {
 			continue
 		}
 		t.Run(m.name, func(t *testing.T) {

@@ -17,7 +17,7 @@ import (
 func build(t *testing.T, dir, overlay string) string {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "package.test")
-	cmd := exec.Command("go", "test", "-c", "-vet=off", "-trimpath", "-o", binary, "-overlay", overlay, ".")
+	cmd := exec.Command("go", "test", "-c", "-vet=off", "-trimpath", "-ldflags=-s -w", "-o", binary, "-overlay", overlay, ".")
 	cmd.Dir = dir
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("does not compile: %v:\n%s", err, out)
@@ -80,7 +80,7 @@ func (c *controlRuns) once(in *map[string]func() string, key string, do func() s
 // the run says so.
 func buildControl(dir string) string {
 	file := filepath.Join(os.TempDir(), fmt.Sprintf("forebay-control-%d-%s.test", os.Getpid(), filepath.Base(dir)))
-	cmd := exec.Command("go", "test", "-c", "-vet=off", "-trimpath", "-o", file, ".")
+	cmd := exec.Command("go", "test", "-c", "-vet=off", "-trimpath", "-ldflags=-s -w", "-o", file, ".")
 	cmd.Dir = dir
 	if err := cmd.Run(); err == nil {
 		controlFiles.Store(file, true)

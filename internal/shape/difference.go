@@ -58,7 +58,7 @@ func differenceOfOwn(a, b any, path string) (d string, known bool) {
 		return differenceOfTimes(x, b.(time.Time), path), true
 	case encoding.BinaryMarshaler:
 		t := reflect.TypeOf(a)
-		if t.Kind() == reflect.Pointer && (reflect.ValueOf(a).IsNil() || implements(t.Elem(), writers[CBOR][0])) || Promoted(t, "MarshalBinary") {
+		if t.Kind() == reflect.Pointer && (reflect.ValueOf(a).IsNil() || t.Elem().Implements(writers[CBOR][0])) || Promoted(t, "MarshalBinary") {
 			return "", false
 		}
 		y, ok := b.(encoding.BinaryMarshaler)

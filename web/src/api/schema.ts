@@ -741,6 +741,11 @@ export interface components {
             problem?: string;
             /** Format: int64 */
             queued: number;
+            /**
+             * Format: int64
+             * @description Entries that stay near because they are too large for the shared tier
+             */
+            too_large: number;
             unusable: {
                 [key: string]: number;
             };
