@@ -3,6 +3,7 @@ package forebay
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -31,6 +32,15 @@ type Options struct {
 	// Secret keys the hashes that stand for callers in the keys of private classes. Nodes that
 	// share a tier need the same, so with private classes it is then required. Default: random.
 	Secret []byte
+
+	// Keys authenticate what is written to the shared tier and to the log: entries that were not written with one
+	// of them are misses, and a record that was not counts as the removal of everything. The first one writes,
+	// all read; at least 16 bytes each, the same on every node. Default: Secret, where it is set; an
+	// empty list: none.
+	Keys [][]byte
+
+	// Encrypt has the values encrypted, too (AES-256-GCM), but not their keys, classes and tags. Default off.
+	Encrypt bool
 
 	// Caller names who is asking, for private classes. Default: nobody, so private classes bypass.
 	Caller func(context.Context) string
@@ -106,12 +116,16 @@ type Cache struct {
 	names    map[string]*space
 	declared bool
 
-	unsaved atomic.Bool // the journal's file fails
+	unsaved atomic.Bool  // the journal's file fails
+	unread  atomic.Int64 // when the log's unreadable records were said last
 	closed  atomic.Bool
 	stop    context.CancelFunc
 	sweep   chan struct{} // one pending request to sweep the tiers
 	workers sync.WaitGroup
 }
+
+// minKey is how short a key may be.
+const minKey = 16
 
 // minNearBytes is what a near tier needs to hold anything at all.
 const minNearBytes = 64 << 10
@@ -136,6 +150,9 @@ func Open(ctx context.Context, o Options) (*Cache, error) {
 	if o.Node == "" {
 		o.Node = thisNode()
 	}
+	if o.Keys == nil && len(o.Secret) > 0 {
+		o.Keys = [][]byte{o.Secret}
+	}
 	if len(o.Secret) == 0 {
 		o.Secret = []byte(rand.Text())
 	}
@@ -152,8 +169,8 @@ func Open(ctx context.Context, o Options) (*Cache, error) {
 		c.Observe(o.Observer)
 	}
 	c.ledger = newLedger(o.LedgerSize, retention(c.classes))
-	c.ledger.learned = c.learned
-	c.flights = &flights{cache: c, byKey: map[string]*flight{}}
+	c.ledger.learned, c.ledger.ring = c.learned, newKeyring(o.Keys, o.Encrypt)
+	c.flights = newFlights(c)
 	var err error
 	if c.journal, err = openJournal(o.Journal); err != nil {
 		return nil, fmt.Errorf("forebay: %w", err)
@@ -174,7 +191,7 @@ func (c *Cache) start(ctx context.Context) {
 		c.confirm(ctx) // a log in memory never fails
 		return
 	}
-	c.shared = newTier(c.options.Shared, c.options.Codec, c.options.SharedMax)
+	c.shared = newTier(c.options, c.ledger.ring)
 	c.log = c.shared
 	for _, d := range c.journal.renumber(c.ledger) {
 		c.logger.Warn("forebay: an earlier process left an invalidation that the log does not have", "targets", fmt.Sprint(d.Targets), "mode", d.Mode.String())
@@ -202,6 +219,14 @@ func (o Options) check() error {
 			mistakes = append(mistakes, fmt.Errorf("%s.Name: %q is declared twice", path, k.Name))
 		}
 		seen[k.Name] = true
+	}
+	for i, k := range o.Keys {
+		if len(k) < minKey {
+			mistakes = append(mistakes, fmt.Errorf("Keys[%d]: %d bytes; %d are the least", i, len(k), minKey))
+		}
+	}
+	if o.Encrypt && len(o.Keys) == 0 && (o.Keys != nil || len(o.Secret) == 0) {
+		mistakes = append(mistakes, errors.New("Encrypt: there are no keys: set Keys"))
 	}
 	if o.Shared != nil && len(o.Secret) == 0 && slices.ContainsFunc(o.Classes, func(k Class) bool { return k.Private }) {
 		mistakes = append(mistakes, fmt.Errorf("%s: private classes on a shared tier need one, the same on every node", "Secret"))
@@ -268,7 +293,7 @@ func (c *Cache) evicted(e *entry) {
 func (c *Cache) tell(e Event) { c.watching.tell(e) }
 
 // Close ends the cache: loads that nobody waits for are cancelled, the others are waited for, each
-// at most its LoadTimeout. Afterwards every call loads without a cache. Close is safe to call twice.
+// at most its LoadTimeout, or 30 s where it has none. Afterwards every call loads without a cache. Close is safe to call twice.
 func (c *Cache) Close() error {
 	if c.closed.Swap(true) {
 		c.workers.Wait()

@@ -23,6 +23,9 @@ import (
 //	length of the payload       uvarint
 //	payload
 //	CRC-32C of all before       4 bytes
+//
+// With keys, the format says which: instead of the checksum stand the key's name and a tag of all before; or the
+// payload is encrypted, and the header authenticated with it.
 type envelope struct {
 	key, class         string
 	stamp              Stamp
@@ -37,7 +40,9 @@ type envelope struct {
 }
 
 const (
-	envelopeFormat = 1
+	formatPlain     = 1
+	formatSigned    = 2
+	formatEncrypted = 3
 
 	flagNotFound   = 1 << 0
 	flagCompressed = 1 << 1
@@ -56,7 +61,24 @@ var (
 
 var crcTable = crc32.MakeTable(crc32.Castagnoli)
 
-func (e *envelope) append(b []byte) []byte {
+// bytes is the envelope as it is written.
+func (e *envelope) bytes(keys *keyring) []byte {
+	switch {
+	case keys == nil:
+		b := e.appendPayload(e.appendHeader(nil, formatPlain), e.payload)
+		return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, crcTable))
+	case keys.encrypt:
+		header := e.appendHeader(nil, formatEncrypted)
+		return e.appendPayload(header, keys.seal(nil, e.payload, header))
+	}
+	return keys.sign(e.appendPayload(e.appendHeader(nil, formatSigned), e.payload))
+}
+
+func (e *envelope) appendPayload(b, payload []byte) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(payload))), payload...)
+}
+
+func (e *envelope) appendHeader(b []byte, format byte) []byte {
 	var flags byte
 	if e.notFound {
 		flags |= flagNotFound
@@ -64,7 +86,7 @@ func (e *envelope) append(b []byte) []byte {
 	if e.compressed {
 		flags |= flagCompressed
 	}
-	b = append(b, envelopeFormat, byte(e.codec), flags)
+	b = append(b, format, byte(e.codec), flags)
 	for _, s := range []string{e.key, e.class, e.stamp.Epoch} {
 		b = appendString(b, s)
 	}
@@ -78,39 +100,60 @@ func (e *envelope) append(b []byte) []byte {
 	for _, t := range e.tags {
 		b = appendString(b, t)
 	}
-	b = binary.AppendUvarint(b, uint64(len(e.payload)))
-	b = append(b, e.payload...)
-	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, crcTable))
+	return b
 }
 
 func appendString(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
-// openEnvelope reads a whole envelope. Its payload is a part of b.
-func openEnvelope(b []byte) (*envelope, error) {
-	if len(b) < 4 {
-		return nil, errGarbage
-	}
-	if b[0] != envelopeFormat {
-		return nil, errFormat
-	}
-	body := b[:len(b)-4]
-	if crc32.Checksum(body, crcTable) != binary.BigEndian.Uint32(b[len(b)-4:]) {
-		return nil, errChecksum
+// openEnvelope reads a whole envelope. Its payload is a part of b, unless it was encrypted. With keys, nothing else
+// than what one of them has written is read.
+func openEnvelope(b []byte, keys *keyring) (*envelope, error) {
+	body, err := authentic(b, keys)
+	if err != nil {
+		return nil, err
 	}
 	e, r := readHeader(body)
+	header := body[:len(body)-len(r.b)]
 	n := r.uvarint()
 	if r.bad || n != uint64(len(r.b)) {
 		return nil, errGarbage
 	}
 	e.payload = r.b
+	if b[0] == formatEncrypted {
+		if e.payload, err = keys.unseal(r.b, header); err != nil {
+			return nil, err
+		}
+	}
 	return e, nil
+}
+
+// authentic returns an envelope without what stands behind its payload. The tag of an encrypted one is in the payload.
+func authentic(b []byte, keys *keyring) ([]byte, error) {
+	if len(b) < 4 {
+		return nil, errGarbage
+	}
+	switch {
+	case b[0] < formatPlain || b[0] > formatEncrypted:
+		return nil, errFormat
+	case keys == nil && b[0] != formatPlain, keys != nil && b[0] == formatPlain:
+		return nil, errUnauthentic
+	case b[0] == formatSigned:
+		return keys.signed(b)
+	case b[0] == formatEncrypted:
+		return b, nil
+	}
+	body := b[:len(b)-4]
+	if crc32.Checksum(body, crcTable) != binary.BigEndian.Uint32(b[len(b)-4:]) {
+		return nil, errChecksum
+	}
+	return body, nil
 }
 
 // openHeader reads an envelope's header from its first bytes, unchecked: good enough to sweep by.
 func openHeader(b []byte) (*envelope, error) {
-	if len(b) == 0 || b[0] != envelopeFormat {
+	if len(b) == 0 || b[0] < formatPlain || b[0] > formatEncrypted {
 		return nil, errFormat
 	}
 	e, r := readHeader(b)

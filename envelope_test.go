@@ -14,8 +14,8 @@ func TestEnvelope(t *testing.T) {
 		fresh: time.Minute, stale: 2 * time.Minute, dead: time.Hour, took: 350 * time.Millisecond,
 		tags: []string{"org:acme", ""}, codec: idCBOR, compressed: true, payload: []byte("payload"),
 	}
-	b := e.append(nil)
-	got, err := openEnvelope(b)
+	b := e.bytes(nil)
+	got, err := openEnvelope(b, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,14 +29,14 @@ func TestEnvelope(t *testing.T) {
 		t.Errorf("the form changed: %q", b)
 	}
 	for cut := range len(b) {
-		if _, err := openEnvelope(b[:cut]); err == nil {
+		if _, err := openEnvelope(b[:cut], nil); err == nil {
 			t.Errorf("accepted %d of %d bytes", cut, len(b))
 		}
 	}
 	for i := range b {
 		flipped := bytes.Clone(b)
 		flipped[i] ^= 0x40
-		if _, err := openEnvelope(flipped); err == nil {
+		if _, err := openEnvelope(flipped, nil); err == nil {
 			t.Errorf("accepted byte %d flipped", i)
 		}
 	}
@@ -44,11 +44,11 @@ func TestEnvelope(t *testing.T) {
 
 func FuzzEnvelope(f *testing.F) {
 	e := envelope{key: "k", class: "c", tags: []string{"t"}, payload: []byte("p"), created: time.UnixMilli(0)}
-	f.Add(e.append(nil))
+	f.Add(e.bytes(nil))
 	f.Add([]byte{1, 1, 0, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		openHeader(b)
-		if e, err := openEnvelope(b); err == nil && !bytes.HasPrefix(b, e.append(nil)[:3]) {
+		if e, err := openEnvelope(b, nil); err == nil && !bytes.HasPrefix(b, e.bytes(nil)[:3]) {
 			t.Errorf("%q is read as %+v", b, e)
 		}
 		var v map[string]any
@@ -59,4 +59,27 @@ func FuzzEnvelope(f *testing.F) {
 			}
 		}
 	})
+}
+
+// What the shared tier's form of a value of 1 KiB costs, with and without keys.
+func BenchmarkEnvelope(b *testing.B) {
+	keys := [][]byte{[]byte("a key that is long enough")}
+	for name, ring := range map[string]*keyring{"plain": nil, "signed": newKeyring(keys, false), "encrypted": newKeyring(keys, true)} {
+		e := envelope{key: "c:org_id=acme,", class: "c", stamp: Stamp{"epoch", ID{1, 2}}, created: time.UnixMilli(1), payload: make([]byte, 1024)}
+		b.Run(name+"/write", func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				e.bytes(ring)
+			}
+		})
+		text := e.bytes(ring)
+		b.Run(name+"/read", func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := openEnvelope(text, ring); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
 }

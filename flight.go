@@ -16,13 +16,21 @@ var ErrObsolete = errors.New("forebay: the joined load was invalidated")
 // flights holds the load that runs for each key on this node: one, and a new one beside it only
 // when an invalidation made it obsolete.
 type flights struct {
-	cache *Cache
+	cache  *Cache
+	ending context.Context // done when Close waits no longer for loads without an end of their own
+	endAll context.CancelFunc
 
 	mu       sync.Mutex // guards what follows, and the fields of flights that say so
 	byKey    map[string]*flight
 	detached map[*flight]struct{}
 	closed   bool
 	all      sync.WaitGroup
+}
+
+func newFlights(c *Cache) *flights {
+	fs := &flights{cache: c, byKey: map[string]*flight{}}
+	fs.ending, fs.endAll = context.WithCancel(context.Background())
+	return fs
 }
 
 // A flight is one load of one key, which many callers may wait for.
@@ -172,7 +180,12 @@ func (fs *flights) setTimeout(f *flight, ctx context.Context, grows bool) {
 			load.until.Store(time.Now().Add(t).UnixNano())
 		}
 	}
+	atClose := func() bool { return true }
+	if f.late == nil || grows { // nothing else bounds it
+		atClose = context.AfterFunc(fs.ending, func() { stop(nil) })
+	}
 	f.release = func() {
+		atClose()
 		if f.late != nil {
 			f.late.Stop()
 		}
@@ -181,6 +194,9 @@ func (fs *flights) setTimeout(f *flight, ctx context.Context, grows bool) {
 }
 
 func (fs *flights) timeoutError(f *flight) error {
+	if fs.ending.Err() != nil {
+		return fmt.Errorf("%w: %s: the cache was closed meanwhile", ErrLoadTimeout, f.space.name)
+	}
 	if errors.Is(context.Cause(f.ctx), context.Canceled) {
 		return context.Canceled
 	}
@@ -397,8 +413,8 @@ func (fs *flights) answer(f *flight, joined uint64) answer {
 	return answer{f.value, f.entry, f.err, f.stored}
 }
 
-// close cancels the loads that nobody waits for, and those that have no end of their own, and waits for
-// all. Each is bounded by its timeout.
+// close cancels the loads that nobody waits for, and those that live by themselves, and waits for all. Each is
+// bounded by its timeout; those without one, and those that grow on and on, have the default one from now.
 func (fs *flights) close() {
 	fs.mu.Lock()
 	fs.closed = true
@@ -411,5 +427,6 @@ func (fs *flights) close() {
 		}
 	}
 	fs.mu.Unlock()
+	defer time.AfterFunc(defaultClass.LoadTimeout, fs.endAll).Stop()
 	fs.all.Wait()
 }

@@ -150,7 +150,7 @@ func (c *Cache) append(ctx context.Context, all ...deferred) (last ID, err error
 	for _, d := range all {
 		by := c.ledger.by(d.Number)
 		for _, t := range d.Targets {
-			records = append(records, Record{Target: t, Mode: d.Mode, By: by})
+			records = append(records, c.ledger.ring.signRecord(Record{Target: t, Mode: d.Mode, By: by}))
 		}
 	}
 	defer func() {

@@ -26,6 +26,7 @@ type ledger struct {
 
 	me        string        // begins the By of this node's records, before the number that each took
 	learned   func(Record)  // is told each record of another node, under the lock; may be nil
+	ring      *keyring      // what a record must be written with; nil: anything
 	size      int           // targets held at most
 	retention time.Duration // after which a mark has outlived every entry before it
 
@@ -43,8 +44,9 @@ type ledger struct {
 
 	// pending holds the numbers of this node's invalidations that the log does not have yet, the
 	// oldest first.
-	pending []uint64
-	old     bool // what is read now was there before this node: it is no news
+	pending    []uint64
+	unreadable uint64 // records that counted as everything
+	old        bool   // what is read now was there before this node: it is no news
 }
 
 type place struct {
@@ -157,6 +159,7 @@ func (l *ledger) own(r Record) (uint64, bool) {
 	if !ok {
 		return 0, false
 	}
+	digits, _, _ = strings.Cut(digits, signMark)
 	n, err := strconv.ParseUint(digits, 36, 64)
 	return n, err == nil
 }
@@ -217,12 +220,28 @@ func (l *ledger) takeLocked(r Reading, learned func(Record)) {
 		if l.head.Epoch == rec.Epoch && rec.ID.Compare(l.head.ID) <= 0 {
 			continue
 		}
+		rec = l.doubtful(rec)
+		if rec.Unreadable {
+			l.unreadable++
+		}
 		l.applyLocked(rec)
 		if _, own := l.own(rec); learned != nil && !own {
 			learned(rec)
 		}
 	}
 	l.pruneLocked()
+}
+
+// doubtful makes of a record that no node of ours wrote, or that nobody can read, what is right in any case: it
+// removes everything.
+func (l *ledger) doubtful(rec Record) Record {
+	if l.ring != nil && !rec.Fence && !l.ring.wrote(rec) {
+		rec.Unreadable = true
+	}
+	if rec.Unreadable {
+		rec.Target, rec.Mode, rec.By = Everything(), Remove, ""
+	}
+	return rec
 }
 
 func (l *ledger) applyLocked(rec Record) {

@@ -71,6 +71,9 @@ type Record struct {
 	Target Target
 	Mode   Mode
 	By     string // what its node knows it again by; the log keeps it as it is
+
+	// Unreadable: the log holds something else in its place. It counts as the removal of everything.
+	Unreadable bool
 }
 
 // A Reading is what the log answered: its records from the asked place on, inclusive, so that the

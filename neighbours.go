@@ -39,6 +39,9 @@ const (
 
 // learned is told each record of another node.
 func (c *Cache) learned(r Record) {
+	if r.Unreadable {
+		c.sayUnreadable(r)
+	}
 	switch name, key, isCanary := canaryOf(r); {
 	case isCanary:
 		c.neighbours.see(name, key)
@@ -46,6 +49,17 @@ func (c *Cache) learned(r Record) {
 		c.tell(Event{Kind: EventFence, Receipt: Receipt{ID: r.ID}})
 	default:
 		c.tell(Event{Kind: EventLearn, Targets: []Target{r.Target}, Mode: r.Mode, Receipt: Receipt{ID: r.ID}})
+	}
+}
+
+// unreadableEvery is how often it is said that records cannot be read.
+const unreadableEvery = time.Minute
+
+func (c *Cache) sayUnreadable(r Record) {
+	now := c.now()
+	if last := c.unread.Load(); (last == 0 || now-last > int64(unreadableEvery)) && c.unread.CompareAndSwap(last, max(now, 1)) {
+		c.logger.Warn("forebay: the log holds a record that this node cannot read or does not trust; it removes everything: does another program write there, or a node with other keys?",
+			"id", r.ID.String())
 	}
 }
 

@@ -41,7 +41,7 @@ func (t *tier) seal(e *entry, now int64) ([]byte, error) {
 			return nil, err
 		}
 	}
-	return env.append(nil), nil
+	return env.bytes(t.keys), nil
 }
 
 // clocksApart is how far two nodes may be apart in what they take the tier's clock for.
@@ -64,7 +64,7 @@ func (s *space) decoded(env *envelope) (v any, size int, err error) {
 // unseal opens an envelope, judges it by the log, and makes it an entry of this node. What it cannot
 // use is an error that says why.
 func (c *Cache) unseal(sp *space, key string, b []byte) (e *entry, v verdict, ahead bool, err error) {
-	env, err := openEnvelope(b)
+	env, err := openEnvelope(b, c.shared.keys)
 	if err != nil {
 		return nil, removed, false, err
 	}

@@ -186,6 +186,8 @@ type LogStats struct {
 	Floor     ID
 	Confirmed bool
 	Targets   int // held in the ledger
+
+	Unreadable uint64 // records that this node could not read or did not trust: each removed everything
 }
 
 // Stats returns what the cache has done so far. The counters are read one after the other, while
@@ -264,6 +266,6 @@ func (l *ledger) stats() LogStats {
 	defer l.mu.RUnlock()
 	return LogStats{
 		Head: l.head, Floor: l.floor.id,
-		Targets: len(l.classes) + len(l.keys) + len(l.tags) + len(l.patterns),
+		Targets: len(l.classes) + len(l.keys) + len(l.tags) + len(l.patterns), Unreadable: l.unreadable,
 	}
 }

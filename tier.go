@@ -14,6 +14,7 @@ import (
 type tier struct {
 	Shared
 	codec codecID
+	keys  *keyring
 	most  int                    // bytes of an entry; 0: no bound
 	jobs  [queueWorkers]chan job // see enqueue
 
@@ -44,8 +45,8 @@ const (
 // sharedMax is the default of [Options.SharedMax]: what a gigabit takes in 8 ms, of a budget of 50.
 const sharedMax = 1 << 20
 
-func newTier(s Shared, c Codec, most int) *tier {
-	t := &tier{Shared: s, codec: c.id(), most: most, doubts: make(chan struct{}, 1), unread: map[string]uint64{}}
+func newTier(o Options, keys *keyring) *tier {
+	t := &tier{Shared: o.Shared, codec: o.Codec.id(), keys: keys, most: o.SharedMax, doubts: make(chan struct{}, 1), unread: map[string]uint64{}}
 	for i := range t.jobs {
 		t.jobs[i] = make(chan job, queueLength)
 	}

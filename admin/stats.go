@@ -129,6 +129,8 @@ type LogStats struct {
 	Confirmed bool    `json:"confirmed"`
 	Floor     string  `json:"floor"`
 	Targets   int     `json:"targets"`
+
+	Unreadable uint64 `json:"unreadable" doc:"Records that could not be read or were not written with one of the keys: each removed everything"`
 }
 
 // OriginStats is what the origin counted.
@@ -150,7 +152,7 @@ func (a *Admin) Stats() Stats {
 		Mode: string(s.Mode), Shared: sharedStats(s.Shared), Classes: map[string]ClassStats{}, Version: a.o.Version,
 		UptimeSeconds: seconds(s.Uptime),
 		Near:          NearStats(s.Near),
-		Log:           LogStats{Head: s.Log.Head.ID.String(), Floor: s.Log.Floor.String(), LagMS: float64(s.Log.Lag) / float64(time.Millisecond), Confirmed: s.Log.Confirmed, Targets: s.Log.Targets},
+		Log:           LogStats{Head: s.Log.Head.ID.String(), Floor: s.Log.Floor.String(), LagMS: float64(s.Log.Lag) / float64(time.Millisecond), Confirmed: s.Log.Confirmed, Targets: s.Log.Targets, Unreadable: s.Log.Unreadable},
 	}
 	for _, n := range s.Nodes {
 		out.Nodes = append(out.Nodes, NodeStats{n.Name, seconds(n.Seen)})

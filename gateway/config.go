@@ -24,6 +24,8 @@ type Config struct {
 	Ignore      []string       // fields of requests: see httpcache.Options.IgnoreHeaders
 	Trusted     []netip.Prefix // of the proxies in front that may say who the client is
 	KeepHost    []string       // patterns of the routes that hand the client's Host on
+	KeysEnv     string         // the variable that holds the keys of the shared tier, separated by commas; the first writes
+	Encrypt     bool           // the values in the shared tier
 	KeepControl bool           // see httpcache.Options.KeepControl
 	Warnings    []string       // of what is no mistake, but very likely not meant
 	Classes     []forebay.Class
@@ -83,6 +85,12 @@ func ParseConfig(text []byte) (Config, error) {
 			d.mapping(n, fields{"trusted_proxies": func(n ast.Node) {
 				d.list(n, func(n ast.Node) { c.Trusted = append(c.Trusted, d.prefix(n)) })
 			}})
+		},
+		"integrity": func(n ast.Node) {
+			d.mapping(n, fields{"keys_env": d.text(&c.KeysEnv), "encrypt": d.boolean(&c.Encrypt)})
+			if c.Encrypt && c.KeysEnv == "" {
+				d.wrong(n, "encrypt needs keys: name the variable that holds them with keys_env")
+			}
 		},
 		"classes": func(n ast.Node) {
 			d.each(n, func(name string, n ast.Node) {

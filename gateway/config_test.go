@@ -65,6 +65,7 @@ routes:
   - ttl: 5m
     colour: red
 max_body: much
+integrity: {encrypt: true}
 `
 	_, err := gateway.ParseConfig([]byte(bad))
 	if err == nil {
@@ -73,7 +74,7 @@ max_body: much
 	for _, want := range []string{
 		"1:9: origin \"ftp://x\"", "2:9: unknown field \"profil\"", "3:10: \"lax\" is none of safe, rfc", "5:12: 15 has no unit",
 		"5:23: \"soon\" is no duration", "5:37: true or false is wanted", "6:6: a mapping is wanted", "8:12: ", "9:12: there is no class \"nobody\"",
-		": the route has no match", "11:13: unknown field \"colour\"", "12:11: much is no size",
+		": the route has no match", "11:13: unknown field \"colour\"", "12:11: much is no size", "encrypt needs keys",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("missing %q in:\n%v", want, err)

@@ -19,6 +19,7 @@ type Options struct {
 	Shared    forebay.Shared // the tier that nodes share; the gateway does not close it. Default: none
 	Journal   string         // file of the invalidations that the log does not have yet; default: memory
 	Secret    []byte         // keys the hashes of credentials; nodes that share a tier need the same
+	Keys      [][]byte       // see forebay.Options.Keys; default: Secret; empty: none
 	Logger    *slog.Logger   // default slog.Default()
 }
 
@@ -43,7 +44,7 @@ func Open(ctx context.Context, o Options) (*Gateway, error) {
 		return nil, err
 	}
 	cache, err := forebay.Open(ctx, forebay.Options{
-		Classes: o.classes(), NearBytes: o.NearBytes, Shared: o.Shared, Journal: o.Journal, Secret: o.Secret, Logger: o.Logger,
+		Classes: o.classes(), NearBytes: o.NearBytes, Shared: o.Shared, Journal: o.Journal, Secret: o.Secret, Keys: o.Keys, Encrypt: o.Encrypt, Logger: o.Logger,
 		Caller: func(context.Context) string { return "" }, // httpcache names callers by their credentials
 	})
 	if err != nil {

@@ -25,19 +25,19 @@ func (t *Tier) openValues() (rueidis.Client, error) {
 	o := t.endpoint.server
 	o.InitAddress = t.endpoint.seeds
 	o.ForceSingleClient = false
-	o.DialCtxFn = dialValues
+	o.DialCtxFn = t.dialValues
 	return rueidis.NewClient(o)
 }
 
 // dialValues lets everybody dial but requests: the client keeps its view of the cluster itself.
-func dialValues(ctx context.Context, addr string, d *net.Dialer, cfg *tls.Config) (net.Conn, error) {
+func (t *Tier) dialValues(ctx context.Context, addr string, d *net.Dialer, cfg *tls.Config) (net.Conn, error) {
 	if who, marked := ctx.Value(dialKey{}).(dialFor); marked && who == dialNever {
 		return nil, errNoDial
 	}
 	if cfg != nil {
-		return (&tls.Dialer{NetDialer: d, Config: serverName(cfg, addr)}).DialContext(ctx, "tcp", addr)
+		return t.sockets.keep((&tls.Dialer{NetDialer: d, Config: serverName(cfg, addr)}).DialContext(ctx, "tcp", addr))
 	}
-	return d.DialContext(ctx, "tcp", addr)
+	return t.sockets.keep(d.DialContext(ctx, "tcp", addr))
 }
 
 // wake dials, in requests' stead, the servers that the client has lost or just heard of.

@@ -258,18 +258,12 @@ func (t *Tier) dial(ctx context.Context, addr string, d *net.Dialer, cfg *tls.Co
 	var conn net.Conn
 	var err error
 	if cfg != nil {
-		conn, err = (&tls.Dialer{NetDialer: d, Config: cfg}).DialContext(ctx, "tcp", addr)
+		conn, err = t.sockets.keep((&tls.Dialer{NetDialer: d, Config: cfg}).DialContext(ctx, "tcp", addr))
 	} else {
-		conn, err = d.DialContext(ctx, "tcp", addr)
+		conn, err = t.sockets.keep(d.DialContext(ctx, "tcp", addr))
 	}
-	if err != nil {
-		return nil, err
-	}
-	if who == dialToFollow {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		t.doorbell = conn
-		return conn, nil
+	if err != nil || who == dialToFollow {
+		return conn, err
 	}
 	t.dials.Add(1)
 	return &watchedConn{Conn: conn, lost: t.lost}, nil

@@ -218,7 +218,7 @@ func recordsOf(entries []rueidis.XRangeEntry) ([]forebay.Record, error) {
 		r := forebay.Record{ID: id, Epoch: e.FieldValues["e"], Run: e.FieldValues["r"], By: e.FieldValues["w"], Fence: e.FieldValues["f"] != ""}
 		if !r.Fence {
 			if r.Target, r.Mode, err = targetOf(e.FieldValues["t"], e.FieldValues["m"]); err != nil {
-				r.Target, r.Mode = forebay.Everything(), forebay.Remove // nobody knows what it was about: coarser, never less
+				r.Unreadable = true // nobody knows what it was about
 			}
 		}
 		out = append(out, r)
@@ -226,15 +226,14 @@ func recordsOf(entries []rueidis.XRangeEntry) ([]forebay.Record, error) {
 	return out, nil
 }
 
-// targetOf reads what script writes. A kind from a later version covers more than this one knows of:
-// everything is safe.
+// targetOf reads what script writes. A kind from a later version covers more than this one knows of.
 func targetOf(target, mode string) (forebay.Target, forebay.Mode, error) {
 	if len(target) < 2 || target[1] != ':' || target[0] < '0' || target[0] > '9' {
 		return forebay.Target{}, 0, fmt.Errorf("target %q", target)
 	}
 	kind := forebay.Kind(target[0] - '0')
 	if kind > forebay.KindAll {
-		return forebay.Everything(), forebay.Remove, nil
+		return forebay.Target{}, 0, fmt.Errorf("target %q", target)
 	}
 	m := forebay.Remove
 	if mode == strconv.Itoa(int(forebay.Expire)) {

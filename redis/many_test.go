@@ -114,24 +114,3 @@ func TestGetManyOnTwoNodes(t *testing.T) {
 		t.Errorf("%d loads for 300 keys, %d for one", n, cat.single.Load())
 	}
 }
-
-// Very many come to their end: each thousand is a call with a timeout of its own, and so it is without keys.
-func TestGetManyInThousands(t *testing.T) {
-	cat := &catalogue{took: 150 * time.Millisecond}
-	c, err := forebay.Open(ctx, forebay.Options{Logger: quiet, Classes: []forebay.Class{
-		{Name: "items", LoadTimeout: 300 * time.Millisecond}, {Name: "mine", Private: true, LoadTimeout: 300 * time.Millisecond},
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	n := &node{t: t, cache: c}
-	for _, class := range []string{"items", "mine"} {
-		cat.calls.Store(0)
-		askMany(t, cat.behind(t, n, class), numbers(3500))
-		if calls := cat.calls.Load(); calls != 4 || cat.single.Load() != 0 {
-			t.Errorf("%s: %d calls, and %d for one", class, calls, cat.single.Load())
-		}
-	}
-	c.Close()
-	askMany(t, cat.behind(t, &node{t: t, cache: c}, "items/late"), numbers(3))
-}

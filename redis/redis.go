@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -57,11 +56,11 @@ type Tier struct {
 
 	wake chan struct{} // rings the prober
 
-	mu       sync.Mutex // guards what follows
-	state    forebay.SharedState
-	closed   bool
-	doorbell net.Conn // the latest connection that waits
+	mu     sync.Mutex // guards what follows
+	state  forebay.SharedState
+	closed bool
 
+	sockets sockets
 	stop    context.CancelFunc
 	probing sync.WaitGroup
 }
@@ -265,10 +264,8 @@ func (t *Tier) Close() error {
 	t.stop()
 	t.mu.Lock()
 	t.closed = true
-	if t.doorbell != nil {
-		t.doorbell.Close() // or the client would wait for the bell
-	}
 	t.mu.Unlock()
+	t.sockets.close() // or the client would wait, for the bell and for a server that is silent
 	if c := t.client.Swap(nil); c != nil {
 		c.close()
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"os"
+	"strings"
 
 	"github.com/forebay-cache/forebay"
 	"github.com/forebay-cache/forebay/admin"
@@ -46,8 +48,14 @@ func (c *serveCommand) Run(t terminal) error {
 		defer tier.Close()
 		o.Shared = tier
 	}
+	if o.Keys, err = keysOf(config.KeysEnv); err != nil {
+		return usageError{err}
+	}
 	if len(o.Secret) == 0 {
 		o.Secret = []byte(rand.Text())
+		if o.Keys == nil {
+			o.Keys = [][]byte{} // no other node would have this one
+		}
 		if c.Redis != "" {
 			logger.Warn("FOREBAY_SECRET is not set: what callers with credentials get is not shared between nodes")
 		}
@@ -87,6 +95,23 @@ func (c *serveCommand) Run(t terminal) error {
 		fmt.Fprintf(t.out, "admin     http://%s\n", operators.Addr())
 	}
 	return s.serve(t.ctx)
+}
+
+// keysOf reads the keys of the shared tier from a variable; none if it has no name.
+func keysOf(variable string) ([][]byte, error) {
+	if variable == "" {
+		return nil, nil
+	}
+	var out [][]byte
+	for key := range strings.SplitSeq(os.Getenv(variable), ",") {
+		if key = strings.TrimSpace(key); key != "" {
+			out = append(out, []byte(key))
+		}
+	}
+	if out == nil {
+		return nil, fmt.Errorf("--config: integrity: keys_env: %s is not set: give it one key, or several separated by commas, the one that writes first", variable)
+	}
+	return out, nil
 }
 
 // hostOf leaves out what of an origin's URL may be secret.

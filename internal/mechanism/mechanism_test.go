@@ -107,6 +107,12 @@ var mechanisms = []mechanism{
 		"doubt == shape.Unsure || n <=", "n <=", "redis ALaterValueInDoubt", nil},
 	{"values of another form are others", "space.go",
 		"func (s *space) stored(key string) string { return key + s.suffix }", "func (s *space) stored(key string) string { return key }", "redis TwoVersionsOfAType", nil},
+	{"what no key of ours wrote is not read", "keyring.go",
+		"k == nil || !hmac.Equal(k.tag(nil, b[:n]), b[n+idSize:])", "k == nil", "Keys$", nil},
+	{"a record that no key of ours wrote removes everything", "ledger.go",
+		"		rec.Unreadable = true\n", "		_ = rec.Unreadable\n", "ARecordOfSomebodyElse", nil},
+	{"what is asked for at once is leased", "batch.go",
+		"own := f.leases(l)", "own := *l", "redis GetManyOnTwoNodes", nil},
 	{"a kept not-found is the origin's on every node", "seal.go",
 		"e.err = &kept{", "e.err = ErrNotFound\n\t\t_ = &kept{", "redis KeptNotFound", nil},
 }

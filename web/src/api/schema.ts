@@ -534,6 +534,11 @@ export interface components {
             lag_ms: number;
             /** Format: int64 */
             targets: number;
+            /**
+             * Format: int64
+             * @description Records that could not be read or were not written with one of the keys: each removed everything
+             */
+            unreadable: number;
         };
         May: {
             /** @description Drills are enabled on this node */
