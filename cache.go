@@ -222,11 +222,11 @@ func (o Options) check() error {
 	}
 	for i, k := range o.Keys {
 		if len(k) < minKey {
-			mistakes = append(mistakes, fmt.Errorf("Keys[%d]: %d bytes; %d are the least", i, len(k), minKey))
+			mistakes = append(mistakes, fmt.Errorf("%s[%d]: %d bytes; %d are the least", "Keys", i, len(k), minKey))
 		}
 	}
 	if o.Encrypt && len(o.Keys) == 0 && (o.Keys != nil || len(o.Secret) == 0) {
-		mistakes = append(mistakes, errors.New("Encrypt: there are no keys: set Keys"))
+		mistakes = append(mistakes, fmt.Errorf("%s: there are no keys: set Keys", "Encrypt"))
 	}
 	if o.Shared != nil && len(o.Secret) == 0 && slices.ContainsFunc(o.Classes, func(k Class) bool { return k.Private }) {
 		mistakes = append(mistakes, fmt.Errorf("%s: private classes on a shared tier need one, the same on every node", "Secret"))
