@@ -31,6 +31,11 @@ func impatient(t *testing.T, url string) func(*forebay.Options) {
 	return func(o *forebay.Options) { o.Shared = open(t, redis.Options{URL: url, Budget: 50 * time.Millisecond}) }
 }
 
+// patient gives a node a tier that waits for a server however busy the machine is: each load that it saved counts.
+func patient(t *testing.T, url string) func(*forebay.Options) {
+	return func(o *forebay.Options) { o.Shared = open(t, redis.Options{URL: url, Budget: 10 * time.Second}) }
+}
+
 // A request asks a slow server for a value and a lease, and pays its budget once. The server answers in time each
 // time, and is not blamed.
 func TestARequestPaysItsBudgetOnce(t *testing.T) {

@@ -30,7 +30,7 @@ func TestCluster(t *testing.T) {
 		n := 0
 		forebaytest.TestShared(t, func(t *testing.T) forebay.Shared {
 			n++
-			return open(t, redis.Options{URL: url, Namespace: fmt.Sprintf("test-%d-%d", time.Now().UnixNano(), n)})
+			return open(t, redis.Options{URL: url, Budget: 10 * time.Second, Namespace: fmt.Sprintf("test-%d-%d", time.Now().UnixNano(), n)})
 		})
 	})
 	o := &shop{}

@@ -77,7 +77,7 @@ func TestGetManyOverALongWay(t *testing.T) {
 			proxy := redistest.NewProxy(t, s)
 			proxy.Change(func(b []byte) []byte { time.Sleep(10 * time.Millisecond); return b })
 			cat := &catalogue{}
-			a := start(t, proxy.URL(), &shop{})
+			a := start(t, proxy.URL(), &shop{}, patient(t, proxy.URL()))
 			a.twoTier()
 			fa := cat.behind(t, a, class)
 			begun := time.Now()
@@ -89,7 +89,7 @@ func TestGetManyOverALongWay(t *testing.T) {
 			askMany(t, fa, numbers(500))
 			a.settled()
 			cat.asked.Store(0)
-			b := start(t, s.URL(), &shop{})
+			b := start(t, s.URL(), &shop{}, patient(t, s.URL()))
 			b.twoTier()
 			fb := cat.behind(t, b, class)
 			askMany(t, fb, numbers(500))
@@ -106,7 +106,7 @@ func TestGetManyOnTwoNodes(t *testing.T) {
 	cat := &catalogue{took: 50 * time.Millisecond}
 	var both sync.WaitGroup
 	for range 2 {
-		f := cat.behind(t, start(t, s.URL(), &shop{}), "loose/items")
+		f := cat.behind(t, start(t, s.URL(), &shop{}, patient(t, s.URL())), "loose/items")
 		both.Go(func() { askMany(t, f, numbers(300)) })
 	}
 	both.Wait()
