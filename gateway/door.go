@@ -64,12 +64,13 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 	}
-	r = r.WithContext(ctx) // the server looks at the body of its own request
-	r.Header = header
+	body, trailer := r.Body, r.Trailer
 	if r.ContentLength != 0 {
-		r.Body = &patientBody{ReadCloser: r.Body, control: http.NewResponseController(w)}
-		r.Trailer, r.Body = filterTrailer(r.Trailer, r.Body)
+		ctx, body = patient(ctx, w, r)
+		trailer, body = filterTrailer(trailer, body)
 	}
+	r = r.WithContext(ctx) // the server looks at the body of its own request
+	r.Header, r.Body, r.Trailer = header, body, trailer
 	d.next.ServeHTTP(w, r)
 }
 

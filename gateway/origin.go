@@ -187,15 +187,15 @@ func isStream(res *http.Response) bool {
 
 // failed answers for an origin that did not.
 func (o *origin) failed(w http.ResponseWriter, r *http.Request, err error) {
-	var upload *uploadError
+	upload := uploadFailure(r.Context())
 	var slow net.Error
 	var busy *forebay.BusyError
 	switch {
 	case errors.As(err, &busy): // the gateway's own bound
-	case errors.As(err, &upload) && errors.As(err, &slow) && slow.Timeout():
+	case upload != nil && errors.As(upload, &slow) && slow.Timeout():
 		httpcache.WriteProblem(w, http.StatusRequestTimeout, "the request's body stood still for too long", 0)
 		return
-	case errors.As(err, &upload):
+	case upload != nil:
 		httpcache.WriteProblem(w, http.StatusBadRequest, "the request's body broke off, or is not framed as it says", 0)
 		return
 	case r.Context().Err() == nil:
