@@ -151,7 +151,7 @@ func (o *origin) asked() []string {
 	return append([]string(nil), o.seen...)
 }
 
-// rawOrigin starts an origin that answers each request with bytes, and closes.
+// rawOrigin starts an origin that answers each request with bytes. It closes where nothing else says how long they are.
 func rawOrigin(t testing.TB, answer func(r *http.Request) string) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -167,11 +167,18 @@ func rawOrigin(t testing.TB, answer func(r *http.Request) string) string {
 			}
 			go func() {
 				defer c.Close()
-				r, err := http.ReadRequest(bufio.NewReader(c))
-				if err != nil {
-					return
+				for in := bufio.NewReader(c); ; {
+					r, err := http.ReadRequest(in)
+					if err != nil {
+						return
+					}
+					io.Copy(io.Discard, r.Body)
+					text := answer(r)
+					io.WriteString(c, text)
+					if !strings.Contains(text, "Content-Length") && !strings.Contains(text, "chunked") {
+						return // it ends with the connection
+					}
 				}
-				io.WriteString(c, answer(r))
 			}()
 		}
 	}()
@@ -278,15 +285,4 @@ func (g *gate) descriptors() int {
 		g.t.Fatal(err)
 	}
 	return len(entries)
-}
-
-func freePort(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
 }

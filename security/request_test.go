@@ -6,9 +6,12 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/forebay-cache/forebay/internal/redistest"
 )
 
 // echoing answers with everything that it was sent.
@@ -336,7 +339,7 @@ func TestRuleFieldsAndCodings(t *testing.T) {
 
 // A loop ends at its first turn, and Max-Forwards is obeyed: row B5.
 func TestLoop(t *testing.T) {
-	port := freePort(t)
+	port := strconv.Itoa(redistest.FreePort(t))
 	o := "http://127.0.0.1:" + port
 	g := serve(t, 0, "--origin", o, "--addr", "127.0.0.1:"+port)
 	before := g.descriptors()

@@ -6,12 +6,14 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/forebay-cache/forebay/internal/redistest"
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 )
@@ -355,7 +357,7 @@ func TestSlowReaders(t *testing.T) {
 
 // An origin that is down is one line of the log, however many ask and however long their paths are: row B6.
 func TestOneLineForAnOriginThatIsDown(t *testing.T) {
-	g := serve(t, 0, "--origin", "http://127.0.0.1:"+freePort(t))
+	g := serve(t, 0, "--origin", "http://127.0.0.1:"+strconv.Itoa(redistest.FreePort(t)))
 	before := len(g.log.String())
 	for range 50 {
 		if a := g.get("/" + strings.Repeat("x", 7000)); a.status != 502 {

@@ -40,7 +40,7 @@ func NewProxy(t testing.TB, s *Server) *Proxy {
 	t.Cleanup(func() {
 		l.Close()
 		p.Flow()
-		p.cut()
+		p.Cut()
 		serving.Wait()
 	})
 	return p
@@ -73,10 +73,11 @@ func (p *Proxy) Switch(s *Server) {
 	p.mu.Lock()
 	p.target = s.Addr()
 	p.mu.Unlock()
-	p.cut()
+	p.Cut()
 }
 
-func (p *Proxy) cut() {
+// Cut ends all connections.
+func (p *Proxy) Cut() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for c := range p.conns {

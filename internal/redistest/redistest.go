@@ -41,17 +41,6 @@ func Start(t testing.TB, args ...string) *Server {
 	return s
 }
 
-// FreePort is a port of the loopback address that nobody listens on.
-func FreePort(t testing.TB) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
-
 // URL is the server's address.
 func (s *Server) URL() string { return fmt.Sprintf("redis://127.0.0.1:%d", s.Port) }
 
