@@ -183,7 +183,7 @@ func execute[T any](t *Tier, client *clients, limit *budget, begun bool, op func
 			t.trouble.Store(&trouble{time.Now(), err})
 		}
 	}
-	if errors.Is(err, context.DeadlineExceeded) {
+	if errors.Is(err, context.DeadlineExceeded) || demoted(err) {
 		// A request asks more than once, and must not pay more than once: everybody goes on without the
 		// tier, also who waits for it now, until it has answered the prober in time.
 		t.lost()

@@ -28,6 +28,7 @@ const pageRecords = 1000
 // KEYS[1] the log. ARGV: "append" or "read", a name for an epoch that may begin, head, page, place and
 // epoch that were seen or two empty strings, the epochs that were left, then target, mode and By of each record.
 var logScript = rueidis.NewLuaScript(`
+if not string.find(redis.call('INFO', 'replication'), 'role:master', 1, true) then return redis.error_reply('READONLY the server is a replica') end
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
 local ids, epoch = {}, ''
 if ARGV[1] == 'append' then
@@ -124,16 +125,40 @@ func (t *Tier) readLog(ctx context.Context, c rueidis.Client, head forebay.Stamp
 	if run == nil {
 		return t.script(ctx, c, false, head.ID, travel{}, nil)
 	}
-	return t.reading(c.Do(ctx, t.xrange(c, head.ID)), run)
+	replies := c.DoMulti(ctx, roleOf(c), t.xrange(c, head.ID))
+	return t.reading(replies[0], replies[1], run)
 }
+
+// roleOf asks for the server's role, ahead of what is read on the same connection:
+//
+//  1. A master is made a replica of another, which is promoted; its connections stay.
+//  2. A node invalidates, and the new master acknowledges it.
+//  3. Another node, still connected to the old one, reads a log that knows nothing of that.
+//
+// What a server answers after it has said that it is the master was true after the caller came.
+func roleOf(c rueidis.Client) rueidis.Completed {
+	return c.B().Info().Section("replication").Build()
+}
+
+// errDemoted says that the server is not the master any more. Every Redis error for a write on a replica begins like it.
+var errDemoted = errors.New("READONLY the server is a replica")
+
+func demoted(err error) bool { return err != nil && strings.HasPrefix(err.Error(), "READONLY ") }
 
 func (t *Tier) xrange(c rueidis.Client, head forebay.ID) rueidis.Completed {
 	return c.B().Xrange().Key(t.logKey()).Start(head.String()).End("+").Count(pageRecords).Build()
 }
 
-// reading makes sense of an XRANGE that was sent when the run was known.
-func (t *Tier) reading(r rueidis.RedisResult, run *serverRun) (forebay.Reading, error) {
-	entries, err := r.AsXRange()
+// reading makes sense of an XRANGE, and of the role before it, that were sent when the run was known.
+func (t *Tier) reading(role, log rueidis.RedisResult, run *serverRun) (forebay.Reading, error) {
+	info, err := role.ToString()
+	if err != nil {
+		return forebay.Reading{}, err
+	}
+	if !strings.Contains(info, "role:master") {
+		return forebay.Reading{}, errDemoted
+	}
+	entries, err := log.AsXRange()
 	if err != nil && !rueidis.IsRedisNil(err) {
 		return forebay.Reading{}, err
 	}

@@ -185,12 +185,12 @@ func (t *Tier) getAndRead(ctx context.Context, c clients, key string, head foreb
 	if run == nil || c.values != c.log {
 		return t.getBeside(ctx, c, key, head)
 	}
-	replies := c.log.DoMulti(ctx, c.log.B().Get().Key(t.valueKey(key)).Build(), t.xrange(c.log, head.ID))
-	value, err := bytesOf(replies[0])
+	replies := c.log.DoMulti(ctx, roleOf(c.log), c.log.B().Get().Key(t.valueKey(key)).Build(), t.xrange(c.log, head.ID))
+	value, err := bytesOf(replies[1])
 	if err != nil {
 		return nil, forebay.Reading{}, err
 	}
-	r, err := t.reading(replies[1], run)
+	r, err := t.reading(replies[0], replies[2], run)
 	return value, r, err
 }
 
