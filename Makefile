@@ -49,7 +49,7 @@ web-load: deps ## how the dashboard bears 1,000 requests a second: the long task
 	cd web && node browser/load.mjs
 
 faults: deps ## break what the cache stands on under load, and write docs/reliability.md
-	cd faults && $(GO) test -timeout 40m -run 'TestFaults|TestManyInvalidations|TestTenThousand' -v -rate 2000 -for 10s -write ../docs/reliability.md .
+	cd faults && $(GO) test -timeout 40m -run 'TestFaults|TestManyInvalidations|TestTenThousand|TestAService|TestOneLoadOf' -cold 20 -v -rate 2000 -for 10s -write ../docs/reliability.md .
 
 soak: deps ## check two million operations under faults; SEED=n repeats a plan
 	cd faults && $(GO) test -timeout 90m -run Linearizable -v -operations 2000000 -seed $(or $(SEED),0) .

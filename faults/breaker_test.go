@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -19,7 +20,7 @@ type breaker struct {
 	plan      *rand.Rand
 	stop      chan struct{}
 	faulty    atomic.Bool
-	dying     atomic.Bool // a master answers that nobody follows any more
+	astray    astray
 	jumps     int
 	seen      *atomic.Bool // something that proves the cache wrong: the run may end
 }
@@ -86,10 +87,25 @@ var breakages = []breakage{
 	{"failover", func(b *breaker, d time.Duration) { b.server.failover(func() { b.pause(d) }) }},
 	{"partition", (*breaker).partition},
 	{"dying", (*breaker).die},
+	{"reload", (*breaker).reload},
+	{"swapdb", (*breaker).swap},
+	{"xdel", (*breaker).forget},
+	{"there-and-back", (*breaker).thereAndBack},
+	{"demoted", (*breaker).demote},
+	{"paused-writes", func(b *breaker, d time.Duration) {
+		b.server.master.Do("CLIENT", "PAUSE", strconv.FormatInt(d.Milliseconds(), 10), "WRITE")
+		b.pause(d)
+		b.server.master.Do("CLIENT", "UNPAUSE")
+	}},
+	{"full", func(b *breaker, d time.Duration) { // noeviction is the server's default
+		b.server.master.Do("CONFIG", "SET", "maxmemory", "1")
+		b.pause(d)
+		b.server.master.Do("CONFIG", "SET", "maxmemory", "0")
+	}},
+	{"late-lease", (*breaker).delayLeases},
+	{"lost-renewal", (*breaker).loseRenewals},
+	{"journal-disk", (*breaker).fillJournalDisk},
 }
-
-// leaves reports whether a node is on the side of a master that nobody else follows any more.
-func (b *breaker) leaves(node int) bool { return b != nil && b.dying.Load() && node < checkNodes-1 }
 
 // run breaks one thing after the other until it is stopped.
 func (b *breaker) run() {
@@ -166,7 +182,7 @@ func (b *breaker) partition(d time.Duration) {
 // die leaves a master that is no longer followed to two nodes for a while: what he acknowledges to them
 // he takes with him.
 func (b *breaker) die(d time.Duration) {
-	b.dying.Store(true)
+	back := b.astray.leave(func(node int) bool { return node < checkNodes-1 })
 	b.server.replica.Do("REPLICAOF", "NO", "ONE")
 	for _, p := range b.server.proxies[checkNodes-1:] {
 		p.Hold()
@@ -179,6 +195,6 @@ func (b *breaker) die(d time.Duration) {
 	}
 	b.server.promote(func() {})
 	time.Sleep(20 * time.Millisecond) // writes that were on their way when he died
-	b.dying.Store(false)
+	back()
 	b.pause(d)
 }

@@ -52,7 +52,7 @@ func TestLinearizable(t *testing.T) {
 	often := &busy{t: t, seen: &seen}
 	loadBusy := func(ctx context.Context, i int) (int, error) { return i, often.load(ctx, i, holdsLease(ctx)) }
 	open := func(i int) (checkNode, func(), error) {
-		return openChecked(t.Context(), server.proxies[i].URL(), load, loadBusy)
+		return openChecked(t.Context(), server.proxies[i].URL(), "", load, loadBusy)
 	}
 	var nodes [checkNodes]checkNode
 	for i := range nodes {
@@ -63,8 +63,9 @@ func TestLinearizable(t *testing.T) {
 		t.Cleanup(end)
 		nodes[i] = n
 	}
-	processes := startProcesses(t, server, keys, often)
-	b := &breaker{t: t, server: server, processes: processes, busy: often, seen: &seen, plan: rand.New(rand.NewPCG(*seed, 2)), stop: make(chan struct{})}
+	b := &breaker{t: t, server: server, busy: often, seen: &seen, plan: rand.New(rand.NewPCG(*seed, 2)), stop: make(chan struct{})}
+	processes := startProcesses(t, server, keys, often, &b.astray)
+	b.processes = processes
 	var breaking sync.WaitGroup
 	breaking.Go(b.run)
 	asking, enough := context.WithCancel(t.Context())

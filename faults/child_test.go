@@ -9,21 +9,31 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"os"
+	"os/signal"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
 
-// nodeVariable makes the test's program one node of the checker: the server's URL, the origin's, and
-// which process it is.
+// nodeVariable makes the test's program one node of the checker: the server's URL, the origin's, which
+// process it is, and the folder of its journal.
 const nodeVariable = "FOREBAY_FAULTS_NODE"
 
 func TestMain(m *testing.M) {
 	if what := os.Getenv(nodeVariable); what != "" {
 		flag.Parse()
 		if err := beNode(strings.Fields(what)); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	if url := os.Getenv(callerVariable); url != "" {
+		if err := beCaller(url); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -59,6 +69,7 @@ type line struct {
 // beNode reads and writes at random until its input ends, and reports each operation.
 func beNode(what []string) error {
 	server, origin := what[0], what[1]
+	signal.Ignore(syscall.SIGXFSZ) // its disk may be full
 	ctx := context.Background()
 	load := func(ctx context.Context, i int) (int64, error) { return askOrigin(ctx, "GET", origin, i) }
 	loadBusy := func(ctx context.Context, i int) (int, error) {
@@ -69,7 +80,7 @@ func beNode(what []string) error {
 		_, err := askOrigin(ctx, "GET", origin+kind+what[2], i)
 		return i, err
 	}
-	n, end, err := openChecked(ctx, server, load, loadBusy)
+	n, end, err := openChecked(ctx, server, filepath.Join(what[3], "journal-"+what[2]), load, loadBusy)
 	if err != nil {
 		return err
 	}

@@ -20,14 +20,14 @@ type checkNode struct {
 	busy   *forebay.Func[int, int]
 }
 
-func openChecked(ctx context.Context, url string, load func(context.Context, int) (int64, error), loadBusy func(context.Context, int) (int, error)) (n checkNode, end func(), err error) {
+func openChecked(ctx context.Context, url, journal string, load func(context.Context, int) (int64, error), loadBusy func(context.Context, int) (int, error)) (n checkNode, end func(), err error) {
 	quiet := slog.New(slog.DiscardHandler)
 	tier, err := redis.Open(ctx, redis.Options{URL: url, Logger: quiet})
 	if err != nil {
 		return n, nil, err
 	}
 	n.tier = tier
-	n.cache, err = forebay.Open(ctx, forebay.Options{Shared: tier, Logger: quiet, LedgerSize: *ledger,
+	n.cache, err = forebay.Open(ctx, forebay.Options{Shared: tier, Logger: quiet, LedgerSize: *ledger, Journal: journal,
 		Classes: []forebay.Class{{Name: "strict", Strict: true, TTL: time.Hour}, {Name: "loose", TTL: time.Hour, Stale: time.Hour},
 			{Name: "busy", TTL: busyTTL, StaleIfError: -1, RefreshAhead: -1}}})
 	if err != nil {
@@ -77,18 +77,18 @@ func (n checkNode) write(client, at, i int, k *checkedKey, random *rand.Rand, b 
 	if r.Deferred {
 		return
 	}
-	if b.leaves(at) {
+	if b != nil && b.astray.during(at, begun, ended) {
 		ended = ended.Add(afterDeath)
 	}
 	k.strict.note(client, ack{v}, nil, begun, ended)
 	k.others.acked(v, ended)
 }
 
-// readStrict reads. While two masters answer, what is read on the old one's side promises nothing.
+// readStrict reads. While a node is astray, what it reads promises nothing.
 func (n checkNode) readStrict(client, at, i int, k *checkedKey, b *breaker) {
 	least := k.strict.floor.Load()
-	begun, left := time.Now(), b.leaves(at)
-	if v, err := n.strict.Get(context.Background(), i); err == nil && !left && !b.leaves(at) {
+	begun := time.Now()
+	if v, err := n.strict.Get(context.Background(), i); err == nil && !b.astray.during(at, begun, time.Now()) {
 		k.strict.note(client, read{}, int(v), begun, time.Now())
 		b.see(v < least)
 	}

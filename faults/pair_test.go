@@ -15,7 +15,7 @@ type pair struct {
 
 func newPair(t *testing.T, proxies int) *pair {
 	t.Helper()
-	args := []string{"--appendonly", "yes", "--appendfsync", "always", "--repl-diskless-sync-delay", "0"}
+	args := []string{"--appendonly", "yes", "--appendfsync", "always", "--repl-diskless-sync-delay", "0", "--enable-debug-command", "local"}
 	p := &pair{master: redistest.Start(t, args...), replica: redistest.Start(t, args...)}
 	p.follow()
 	for range proxies {

@@ -24,6 +24,8 @@ type processes struct {
 	server *pair
 	origin *httptest.Server
 	keys   []*checkedKey
+	astray *astray
+	folder string // of their journals
 
 	mu      sync.Mutex // guards what follows
 	running [checkProcesses]*process
@@ -39,9 +41,9 @@ type process struct {
 	read  sync.WaitGroup
 }
 
-func startProcesses(t *testing.T, server *pair, keys []*checkedKey, often *busy) *processes {
+func startProcesses(t *testing.T, server *pair, keys []*checkedKey, often *busy, lost *astray) *processes {
 	t.Helper()
-	ps := &processes{t: t, server: server, keys: keys}
+	ps := &processes{t: t, server: server, keys: keys, astray: lost, folder: t.TempDir()}
 	ps.origin = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		whose, name := path.Split(strings.TrimPrefix(r.URL.Path, "/"))
 		i, err := strconv.Atoi(name)
@@ -70,7 +72,7 @@ func startProcesses(t *testing.T, server *pair, keys []*checkedKey, often *busy)
 
 func (ps *processes) start(i int) {
 	cmd := exec.Command(os.Args[0], os.Args[1:]...)
-	cmd.Env = append(os.Environ(), nodeVariable+"="+ps.server.proxies[checkNodes+i].URL()+" "+ps.origin.URL+" "+strconv.Itoa(i))
+	cmd.Env = append(os.Environ(), nodeVariable+"="+ps.server.proxies[checkNodes+i].URL()+" "+ps.origin.URL+" "+strconv.Itoa(i)+" "+ps.folder)
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	in, err := cmd.StdinPipe()
@@ -103,8 +105,12 @@ func (ps *processes) readLines(i int, out io.Reader) {
 			continue
 		}
 		k, call, end := ps.keys[l.Key], time.Unix(0, l.Call), time.Unix(0, l.Return)
+		lost := ps.astray.during(own, call, end)
 		switch l.Kind {
 		case "strict":
+			if lost {
+				break
+			}
 			k.strict.note(101+i, read{}, l.Version, call, end)
 		case "own":
 			k.own[own].note(101+i, read{}, l.Version, call, end)
@@ -112,6 +118,9 @@ func (ps *processes) readLines(i int, out io.Reader) {
 		default:
 			k.own[own].note(101+i, ack{l.Version}, nil, call, end)
 			if l.Kind == "ack" {
+				if lost {
+					end = end.Add(afterDeath)
+				}
 				k.strict.note(101+i, ack{l.Version}, nil, call, end)
 				k.others.acked(l.Version, end)
 			}
