@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"net/http/httptrace"
 	"net/textproto"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -204,14 +205,14 @@ func TestHTTP2WithoutTLS(t *testing.T) {
 	_, url := front(t, gateway.Config{Origin: strings.Replace(origin.URL, "http:", "h2c:", 1)}, nil)
 	client := &http.Client{Transport: &http.Transport{Protocols: plain}}
 	defer client.CloseIdleConnections()
-	for _, how := range []string{"stored", "hit"} {
+	for _, how := range []string{"stored", "hit|collapsed"} { // the first load may still be ending
 		res, err := client.Get(url)
 		if err != nil {
 			t.Fatal(err)
 		}
 		body, _ := io.ReadAll(res.Body)
 		res.Body.Close()
-		if res.Proto != "HTTP/2.0" || string(body) != "HTTP/2.0" || !strings.Contains(res.Header.Get("Cache-Status"), how) {
+		if res.Proto != "HTTP/2.0" || string(body) != "HTTP/2.0" || !regexp.MustCompile(how).MatchString(res.Header.Get("Cache-Status")) {
 			t.Errorf("%s from %s, %q", res.Proto, body, res.Header.Get("Cache-Status"))
 		}
 	}

@@ -164,6 +164,7 @@ func (o *origin) received(res *http.Response) error {
 	if res.StatusCode != http.StatusSwitchingProtocols && (res.StatusCode < 200 || res.StatusCode > 999) {
 		return fmt.Errorf("the origin answered with the status %03d, which is none", res.StatusCode)
 	}
+	trimNames(res.Header)
 	o.condition.answered()
 	if p, ok := res.Request.Context().Value(placeKey{}).(*place); ok && isStream(res) {
 		if err := p.toStreams(); err != nil {
@@ -177,6 +178,18 @@ func (o *origin) received(res *http.Response) error {
 		}
 	}
 	return nil
+}
+
+// trimNames takes the space between a field's name and its colon away (RFC 9112, section 5.1): with it, a no-store
+// would be another field, that nobody reads.
+func trimNames(h http.Header) {
+	for name, lines := range h {
+		if trimmed := strings.TrimRight(name, " \t"); trimmed != name {
+			delete(h, name)
+			trimmed = http.CanonicalHeaderKey(trimmed)
+			h[trimmed] = append(h[trimmed], lines...)
+		}
+	}
 }
 
 // isStream reports whether an answer has no end of its own.

@@ -122,6 +122,57 @@ func TestValidation(t *testing.T) {
 	s.wantCalls(4)
 }
 
+// A 304 may say that a response varies, and then what is stored is one variant (RFC 9111, section 3.2).
+func TestA304ThatAddsVary(t *testing.T) {
+	for _, profile := range []httpcache.Profile{httpcache.Safe, httpcache.RFC} {
+		s := newSite(t, httpcache.Options{Profile: profile}, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Etag", `"1"`)
+			language := r.Header.Get("Accept-Language")
+			if r.Header.Get("If-None-Match") != "" {
+				w.Header().Set("Cache-Control", "max-age=60")
+				w.Header().Set("Vary", "Accept-Language")
+				if language == "de" {
+					w.WriteHeader(http.StatusNotModified)
+					return
+				}
+				w.Header().Set("Etag", `"2"`)
+			} else {
+				w.Header().Set("Cache-Control", "no-cache")
+			}
+			io.WriteString(w, language)
+		})
+		s.get("/", "Accept-Language", "de")
+		s.get("/", "Accept-Language", "de")
+		for _, language := range []string{"fr", "de", "fr"} {
+			if a := s.get("/", "Accept-Language", language); a.body != language {
+				t.Errorf("%v: who asks for %s gets %q (%s)", profile, language, a.body, a.how())
+			}
+		}
+	}
+}
+
+// A 304 that names another entity tag than what is stored must not be used to update it (RFC 9111, section 4.3.4):
+// the whole is asked for.
+func TestA304OfAnother(t *testing.T) {
+	for _, tag := range []string{`"2"`, `W/"2"`} {
+		s := newSite(t, httpcache.Options{}, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Cache-Control", "no-cache")
+			if r.Header.Get("If-None-Match") == `"1"` {
+				w.Header().Set("Etag", tag)
+				w.WriteHeader(http.StatusNotModified)
+				return
+			}
+			w.Header().Set("Etag", `"1"`)
+			io.WriteString(w, "body")
+		})
+		s.get("/")
+		if a := s.get("/"); a.status != 200 || a.body != "body" || strings.Contains(a.how(), "304") {
+			t.Errorf("%s: %d %q (%s)", tag, a.status, a.body, a.how())
+		}
+		s.wantCalls(3)
+	}
+}
+
 func TestClientsConditions(t *testing.T) {
 	const modified = "Mon, 02 Jan 2006 15:04:05 GMT"
 	var n atomic.Int64

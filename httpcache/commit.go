@@ -105,6 +105,8 @@ func (x *exchange) updated(now time.Time) (*response, verdict) {
 	said := r.said()
 	d := responseDirectives(said, x.h.targets)
 	v := judge(x.h.options.Profile, x.ask, r.status, said, d, now)
+	r.vary = x.selecting(r.header) // it may have been said just now
+	r.selected = x.h.selectedBy(r.vary, x.ask)
 	var few bool
 	r.tags, few = tagsOf(x.ask.r, said)
 	r.terms = termsOf(x.h.options.Profile, x.ask, r.header, d, v.lifetime, x.asked, now)
@@ -114,6 +116,12 @@ func (x *exchange) updated(now time.Time) (*response, verdict) {
 		r.reloads = x.found.response.reloads.more(now)
 	}
 	return r, v
+}
+
+// sameTag reports whether a 304 with an entity tag is about a response with another: one that names a different one
+// must not be used to update it (RFC 9111, section 4.3.4). One that names none says it by coming.
+func sameTag(said, stored []string) bool {
+	return len(said) == 0 || len(stored) == 0 || len(said) == 1 && strings.TrimPrefix(said[0], "W/") == strings.TrimPrefix(stored[0], "W/")
 }
 
 // ofTheBody are the fields that describe the body that is stored, not the one that was not sent (RFC
@@ -132,7 +140,7 @@ func (x *exchange) updateByHead() {
 		return said == nil || slices.Equal(said, old.header[name])
 	}
 	key := x.found.key
-	if !same("Etag") || !same("Last-Modified") || x.length >= 0 && x.length != old.body.length() {
+	if !same("Etag") || !same("Last-Modified") || !same("Vary") || x.length >= 0 && x.length != old.body.length() {
 		gone := old.clone()
 		gone.lifetime = 0
 		x.fill.CommitAs(key, gone, gone.keepOf(time.Now()))

@@ -207,6 +207,12 @@ type answer struct {
 
 func (a answer) how() string { return a.header.Get("Cache-Status") }
 
+// shared reports whether the answer took no load of its own. The load before may still be ending when its answer
+// has been read whole.
+func (a answer) shared() bool {
+	return strings.Contains(a.how(), "hit") || strings.Contains(a.how(), "collapsed")
+}
+
 // raw sends bytes on a connection of their own and reads one response.
 func (g *gate) raw(bytes string) answer {
 	g.t.Helper()

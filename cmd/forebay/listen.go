@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -120,7 +121,7 @@ func (s *servers) add(l net.Listener, h http.Handler) {
 	}
 	s.all = append(s.all, server{&http.Server{
 		Handler: h, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, IdleTimeout: idleTimeout,
-		MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(s.logger.Handler(), slog.LevelWarn),
+		MaxHeaderBytes: maxHeader, ErrorLog: newServerLog(s.logger),
 	}, l})
 }
 
@@ -144,6 +145,8 @@ const maxStreams = 128
 
 // serve returns when everything has stopped: requests in flight are answered, for a while.
 func (s *servers) serve(ctx context.Context) error {
+	log.SetFlags(0)
+	log.SetOutput(serverLog{s.logger}) // net/http's client writes to the process's own
 	failed := make(chan error, len(s.all))
 	for _, srv := range s.all {
 		go func() { failed <- srv.Serve(srv.listener) }()

@@ -49,11 +49,15 @@ func (c plainConn) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// refusalOf recognises a refusal of net/http's own, which it writes at once.
+// refusalOf recognises a refusal of net/http's own, which it writes at once. The one for an expectation looks like
+// a handler's, but every answer that has come through the gateway says how.
 func refusalOf(p []byte) (status int, words string, ok bool) {
 	const line = "HTTP/1.1 "
 	if len(p) > 1024 || !bytes.HasPrefix(p, []byte(line)) {
 		return 0, "", false
+	}
+	if bytes.HasPrefix(p, []byte(line+"417 ")) && !bytes.Contains(p, []byte("\r\nCache-Status: ")) {
+		return http.StatusExpectationFailed, "no other expectation than 100-continue is met", true
 	}
 	end := bytes.IndexByte(p, '\r')
 	if end < len(line)+3 || !bytes.HasPrefix(p[end:], ownWords) {

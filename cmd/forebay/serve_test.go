@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // startOrigin is an API that says nothing of caching and tells who it is.
@@ -27,9 +28,21 @@ func startOrigin(t *testing.T) string {
 	return s.URL
 }
 
+// loaded waits until the loads have ended: an answer may be read whole before.
+func loaded(t *testing.T, admin string) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+		if _, body := fetch(t, admin+"/api/cache-stats"); !regexp.MustCompile(`"loading":[1-9]`).MatchString(body) {
+			return
+		}
+	}
+	t.Error("a load does not end")
+}
+
 func TestServe(t *testing.T) {
 	gateway, admin, out := start(t, "serve", "--origin", startOrigin(t), "--cache", "GET /api/partners=15m", "--cache", "GET /api/status=2m", "--access-log", "json")
 	_, first := fetch(t, gateway+"/api/partners?org_id=acme")
+	loaded(t, admin)
 	if res, again := fetch(t, gateway+"/api/partners?org_id=acme"); again != first || !regexp.MustCompile(`^forebay; hit; ttl=8\d\d; detail=near$`).MatchString(res.Header.Get("Cache-Status")) {
 		t.Errorf("%q then %q, %q", first, again, res.Header.Get("Cache-Status"))
 	}
@@ -89,6 +102,7 @@ func TestServeByFile(t *testing.T) {
 	}
 	gateway, admin, _ := start(t, "serve", "--config", file, "--origin", origin, "--cache", "GET /a=2h") // flags win
 	fetch(t, gateway+"/a")
+	loaded(t, admin)
 	if res, _ := fetch(t, gateway+"/a"); !strings.HasPrefix(res.Header.Get("Cache-Status"), "forebay; hit; ttl=71") {
 		t.Errorf("%q", res.Header.Get("Cache-Status"))
 	}
