@@ -15,7 +15,7 @@ build: ## build bin/forebay
 
 test: deps ## every test; installs what is missing in CI or as root on Debian
 	$(GO) test -race -shuffle=on -timeout 12m $$($(GO) list ./... | grep -v internal/mechanism)
-	$(GO) test -timeout 20m ./internal/mechanism
+	$(GO) test -parallel 3 -timeout 25m ./internal/mechanism
 	$(GO) test -run '^$$' -fuzz '^FuzzKey$$' -fuzztime 200000x -fuzzminimizetime 10x .
 	$(GO) test -run '^$$' -fuzz '^FuzzPattern$$' -fuzztime 60000x -fuzzminimizetime 10x .
 	$(GO) test -run '^$$' -fuzz '^FuzzEnvelope$$' -fuzztime 150000x -fuzzminimizetime 10x .

@@ -16,21 +16,19 @@ var ErrObsolete = errors.New("forebay: the joined load was invalidated")
 // flights holds the load that runs for each key on this node: one, and a new one beside it only
 // when an invalidation made it obsolete.
 type flights struct {
-	cache  *Cache
-	ending context.Context // done when Close waits no longer for loads without an end of their own
-	endAll context.CancelFunc
+	cache *Cache
 
 	mu       sync.Mutex // guards what follows, and the fields of flights that say so
 	byKey    map[string]*flight
+	endless  map[*flight]struct{} // that nothing but Close may end
 	detached map[*flight]struct{}
 	closed   bool
+	cut      bool // Close has waited for long enough
 	all      sync.WaitGroup
 }
 
 func newFlights(c *Cache) *flights {
-	fs := &flights{cache: c, byKey: map[string]*flight{}}
-	fs.ending, fs.endAll = context.WithCancel(context.Background())
-	return fs
+	return &flights{cache: c, byKey: map[string]*flight{}, endless: map[*flight]struct{}{}, detached: map[*flight]struct{}{}}
 }
 
 // A flight is one load of one key, which many callers may wait for.
@@ -180,12 +178,10 @@ func (fs *flights) setTimeout(f *flight, ctx context.Context, grows bool) {
 			load.until.Store(time.Now().Add(t).UnixNano())
 		}
 	}
-	atClose := func() bool { return true }
-	if f.late == nil || grows { // nothing else bounds it
-		atClose = context.AfterFunc(fs.ending, func() { stop(nil) })
+	if f.late == nil || grows {
+		fs.endless[f] = struct{}{}
 	}
 	f.release = func() {
-		atClose()
 		if f.late != nil {
 			f.late.Stop()
 		}
@@ -194,15 +190,15 @@ func (fs *flights) setTimeout(f *flight, ctx context.Context, grows bool) {
 }
 
 func (fs *flights) timeoutError(f *flight) error {
-	if fs.ending.Err() != nil {
-		return fmt.Errorf("%w: %s: the cache was closed meanwhile", ErrLoadTimeout, f.space.name)
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	c := f.space.class
+	if fs.cut {
+		return fmt.Errorf("%w: %s: the cache was closed meanwhile", ErrLoadTimeout, c.Name)
 	}
 	if errors.Is(context.Cause(f.ctx), context.Canceled) {
 		return context.Canceled
 	}
-	fs.mu.Lock()
-	defer fs.mu.Unlock()
-	c := f.space.class
 	if f.queued && !f.loading {
 		return &BusyError{Class: c.Name, MaxLoads: c.MaxLoads, RetryAfter: retryAfter}
 	}
@@ -287,6 +283,7 @@ func (fs *flights) end(f *flight, e *entry, err error) {
 	close(f.done)
 	fs.forget(f)
 	delete(fs.detached, f)
+	delete(fs.endless, f)
 	if f.deserted != nil {
 		f.deserted.Stop()
 	}
@@ -379,9 +376,6 @@ func (fs *flights) detach(f *flight) {
 	if f.renewal != nil {
 		f.renewal.Stop()
 	}
-	if fs.detached == nil {
-		fs.detached = make(map[*flight]struct{})
-	}
 	fs.detached[f] = struct{}{}
 	if fs.closed {
 		f.cancel()
@@ -427,6 +421,16 @@ func (fs *flights) close() {
 		}
 	}
 	fs.mu.Unlock()
-	defer time.AfterFunc(defaultClass.LoadTimeout, fs.endAll).Stop()
+	defer time.AfterFunc(defaultClass.LoadTimeout, fs.cutOff).Stop()
 	fs.all.Wait()
+}
+
+// cutOff ends the loads that have no end of their own.
+func (fs *flights) cutOff() {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	fs.cut = true
+	for f := range fs.endless {
+		f.cancel()
+	}
 }

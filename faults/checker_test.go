@@ -12,7 +12,7 @@ import (
 )
 
 var (
-	operations = flag.Int("operations", 200_000, "how many operations TestLinearizable makes")
+	operations = flag.Int("operations", 100_000, "how many operations TestLinearizable makes")
 	seed       = flag.Uint64("seed", 0, "plan of TestLinearizable; 0 draws one")
 	clients    = flag.Int("clients", 32, "how many run at the same time in TestLinearizable: fewer make it longer, and see more faults")
 	aim        = flag.String("aim", "", "faults of TestLinearizable, by name and comma; default all")

@@ -19,7 +19,7 @@ import (
 // callerVariable makes the test's program one caller, which asks once for the URL in it.
 const callerVariable = "FOREBAY_FAULTS_CALLER"
 
-var coldRuns = flag.Int("cold", 2, "runs of TestOneLoadOfAColdKey")
+var coldRuns = flag.Int("cold", 1, "runs of TestOneLoadOfAColdKey")
 
 func beCaller(url string) error {
 	client := http.Client{Timeout: patience}

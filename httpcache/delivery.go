@@ -1,6 +1,9 @@
 package httpcache
 
-import "sync/atomic"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // A delivery answers the client whose request leads a load. The load runs in that client's goroutine,
 // which most often has nothing to do but wait for it: waking another for each miss costs more than the
@@ -9,21 +12,26 @@ import "sync/atomic"
 type delivery struct {
 	do    func() bool
 	begun atomic.Bool
-	done  chan struct{}
+	way   sync.WaitGroup // the goroutine
 
-	result   bool // these two are written before done is closed
+	result   bool // these two are written before the goroutine ends
 	panicked any
 }
 
-func newDelivery(do func() bool) *delivery { return &delivery{do: do, done: make(chan struct{})} }
+func newDelivery(do func() bool) *delivery { return &delivery{do: do} }
 
 // beside begins to answer in a goroutine, unless that has begun. finish waits for it.
 func (d *delivery) beside() {
-	if d == nil || !d.begun.CompareAndSwap(false, true) {
+	if d == nil || d.begun.Load() {
+		return
+	}
+	d.way.Add(1) // before it is seen to have begun
+	if !d.begun.CompareAndSwap(false, true) {
+		d.way.Done()
 		return
 	}
 	go func() {
-		defer close(d.done)
+		defer d.way.Done()
 		defer func() { d.panicked = recover() }()
 		d.result = d.do()
 	}()
@@ -34,7 +42,7 @@ func (d *delivery) finish() bool {
 	if d.begun.CompareAndSwap(false, true) {
 		return d.do()
 	}
-	<-d.done
+	d.way.Wait()
 	if d.panicked != nil {
 		panic(d.panicked)
 	}
