@@ -244,7 +244,7 @@ func TestRefusedInvalidations(t *testing.T) {
 	f.Get(ctx, "a")
 	for _, target := range []forebay.Target{
 		forebay.Key(""), forebay.Tag(""), forebay.InClass("nobody"), forebay.Pattern(""), forebay.Pattern("p:user=anna,*"),
-		forebay.Pattern("p:*anna"), forebay.Pattern("c:#abc*"), forebay.Tag(strings.Repeat("x", 5000)),
+		forebay.Pattern("p:*anna"), forebay.Pattern("c:#abc*"), forebay.Tag(strings.Repeat("x", 5000)), {Kind: 99}, {Kind: 99, Name: "a"},
 	} {
 		if _, err := c.Invalidate(ctx, forebay.Key(f.Key("a")), target); !errors.Is(err, forebay.ErrTarget) {
 			t.Errorf("%s: got %v", target, err)

@@ -94,7 +94,7 @@ const (
 
 var eventNames = [...]string{"load", "invalidate", "evict", "busy", "learn", "fence"}
 
-func (k EventKind) String() string { return eventNames[k] }
+func (k EventKind) String() string { return nameOf(eventNames[:], k) }
 
 // An Event is one thing that happened. Fields that its kind does not name are zero.
 type Event struct {

@@ -1,6 +1,9 @@
 package forebay
 
-import "time"
+import (
+	"strconv"
+	"time"
+)
 
 // A Status is what happened to a request.
 type Status uint8
@@ -20,7 +23,15 @@ const (
 
 var statusNames = [...]string{"hit", "stale", "coalesced", "miss", "bypass"}
 
-func (s Status) String() string { return statusNames[s] }
+func (s Status) String() string { return nameOf(statusNames[:], s) }
+
+// nameOf returns the name of a value; one that has none, because nobody should have made it, is told by its number.
+func nameOf[T ~uint8](names []string, v T) string {
+	if int(v) < len(names) {
+		return names[v]
+	}
+	return strconv.Itoa(int(v))
+}
 
 // A Tier is where an answer came from.
 type Tier uint8
@@ -35,7 +46,7 @@ const (
 
 var tierNames = [...]string{"near", "shared", "origin"}
 
-func (t Tier) String() string { return tierNames[t] }
+func (t Tier) String() string { return nameOf(tierNames[:], t) }
 
 // A Reason says why a request was no plain hit.
 type Reason uint8
@@ -60,7 +71,7 @@ const (
 var reasonNames = [numReasons]string{"", "absent", "expired", "invalidated", "refreshed", "reloading", "load-failed",
 	"load-slow", "load-refused", "no-caller", "closed", "bad-key"}
 
-func (r Reason) String() string { return reasonNames[r] }
+func (r Reason) String() string { return nameOf(reasonNames[:], r) }
 
 // An Outcome tells how an answer came about.
 type Outcome struct {

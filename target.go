@@ -18,7 +18,7 @@ const (
 
 var kindNames = [...]string{"key", "tag", "class", "pattern", "all"}
 
-func (k Kind) String() string { return kindNames[k] }
+func (k Kind) String() string { return nameOf(kindNames[:], k) }
 
 // A Target names what an invalidation covers.
 type Target struct {
@@ -58,6 +58,9 @@ const maxTarget = 1024
 func (t Target) check(classes func(string) *class) error {
 	if t.Kind == KindAll {
 		return nil
+	}
+	if t.Kind > KindAll {
+		return fmt.Errorf("%w: there is no kind of target %s", ErrTarget, t.Kind)
 	}
 	if t.Name == "" {
 		return fmt.Errorf("%w: a %s without a name", ErrTarget, t.Kind)

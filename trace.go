@@ -27,7 +27,7 @@ const (
 
 var partNames = [...]string{"near", "log", "shared", "lease", "wait", "origin"}
 
-func (p Part) String() string { return partNames[p] }
+func (p Part) String() string { return nameOf(partNames[:], p) }
 
 // A Step is one part of a request's way.
 type Step struct {
