@@ -13,6 +13,7 @@ type ask struct {
 	r          *http.Request
 	route      *route
 	method     string // GET for HEAD too
+	seen       trait  // of its fields
 	directives directives
 	credential string
 	key        string
@@ -29,20 +30,19 @@ const maxURI = 8 << 10
 // ask reads a canonical request.
 func (h *Cache) ask(r *http.Request) *ask {
 	a := &ask{r: r, route: h.route(r), method: r.Method}
+	a.seen = survey(r.Header)
 	a.checkUpgrade()
 	if a.bypass = a.unfit(); a.bypass != "" {
 		return a
 	}
-	if lines := r.Header["Cache-Control"]; lines != nil {
-		a.directives = parseCacheControl(lines)
-	} else if pragmaNoCache(r.Header) {
-		a.directives.noCache = true // section 5.4
+	if a.seen&wish != 0 {
+		a.readWishes()
 	}
 	if a.directives.noStore {
 		a.bypass = "request-no-store"
 		return a
 	}
-	if h.options.Profile == Safe && !a.route.Shared {
+	if a.seen&ofCaller != 0 && h.options.Profile == Safe && !a.route.Shared {
 		a.credential = credential(r.Header)
 	}
 	if a.route.class.Private && a.credential == "" {
@@ -60,7 +60,7 @@ func (h *Cache) ask(r *http.Request) *ask {
 // checkUpgrade takes an upgrade off that the route does not pass on: then the request is answered
 // without it, as HTTP allows (RFC 9110, section 7.8). What the origin would speak after it is unknown.
 func (a *ask) checkUpgrade() {
-	if a.r.Header["Upgrade"] == nil {
+	if a.seen&upgrading == 0 {
 		return
 	}
 	if p := upgradeOf(a.r); p != "" && a.r.Method == http.MethodGet && a.route.upgrades(p) {
@@ -71,7 +71,16 @@ func (a *ask) checkUpgrade() {
 	for _, name := range []string{"Upgrade", "Http2-Settings", "Connection"} {
 		delete(r.Header, name)
 	}
-	a.r = r
+	a.r, a.seen = r, a.seen&^upgrading
+}
+
+// readWishes reads what the client wants of caches (RFC 9111, sections 5.2.1 and 5.4).
+func (a *ask) readWishes() {
+	if lines := a.r.Header["Cache-Control"]; lines != nil {
+		a.directives = parseCacheControl(lines)
+	} else {
+		a.directives.noCache = pragmaNoCache(a.r.Header)
+	}
 }
 
 // unfit says why a request cannot be answered from a cache.
@@ -92,14 +101,14 @@ func (a *ask) unfit() string {
 	switch {
 	case a.route.Bypass:
 		return "rule"
-	case r.Header["Upgrade"] != nil: // one that the route allows: see checkUpgrade
+	case a.seen&upgrading != 0: // one that the route allows: see checkUpgrade
 		return "upgrade"
-	case repeated(r.Header):
+	case a.seen&repeated != 0:
 		return "repeated-field"
 	case a.method == http.MethodGet && r.ContentLength != 0:
 		return "body" // it may change the answer, and is in no key
-	case r.Header["If-Match"] != nil, r.Header["If-Unmodified-Since"] != nil:
-		return "precondition" // for the origin alone to judge (RFC 9111, section 4.3.2)
+	case a.seen&precondition != 0:
+		return "precondition"
 	case len(r.RequestURI) > maxURI:
 		return "uri-too-long"
 	case ambiguousPath(r.URL.EscapedPath()):

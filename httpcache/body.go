@@ -43,9 +43,8 @@ var (
 	errTooLarge  = errors.New("httpcache: the body is too large to be joined")
 	errTruncated = errors.New("httpcache: the body broke off")
 
-	// See [exchange.wholeAgain].
+	// errNotTheRest: see [exchange.wholeAgain].
 	errNotTheRest = errors.New("httpcache: the answer is not the rest of what is stored")
-	errOfAnother  = errors.New("httpcache: the answer confirms another response than the one that is stored")
 )
 
 // newBody returns an empty body.

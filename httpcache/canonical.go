@@ -222,16 +222,6 @@ var singletons = set("Authorization", "Content-Type", "Content-Location", "Conte
 	"If-Modified-Since", "If-Range", "If-Unmodified-Since", "Max-Forwards", "Origin", "Range", "Referer", "User-Agent",
 	"Access-Control-Request-Method", "Incremental", "X-Api-Key", "Api-Key", "X-Auth-Token", "X-Access-Token", "Upgrade-Insecure-Requests")
 
-// repeated reports whether a field that may be there once is there more often.
-func repeated(h http.Header) bool {
-	for name, lines := range h {
-		if len(lines) > 1 && singletons[name] {
-			return true
-		}
-	}
-	return false
-}
-
 // isToken reports whether s is a token (RFC 9110, section 5.6.2).
 func isToken(s string) bool {
 	for i := range len(s) {

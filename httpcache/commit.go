@@ -118,12 +118,6 @@ func (x *exchange) updated(now time.Time) (*response, verdict) {
 	return r, v
 }
 
-// sameTag reports whether a 304 with an entity tag is about a response with another: one that names a different one
-// must not be used to update it (RFC 9111, section 4.3.4). One that names none says it by coming.
-func sameTag(said, stored []string) bool {
-	return len(said) == 0 || len(stored) == 0 || len(said) == 1 && strings.TrimPrefix(said[0], "W/") == strings.TrimPrefix(stored[0], "W/")
-}
-
 // ofTheBody are the fields that describe the body that is stored, not the one that was not sent (RFC
 // 9111, section 3.2).
 var ofTheBody = set("Content-Encoding", "Content-Length", "Content-Md5", "Content-Range", "Etag", "Content-Digest", "Repr-Digest")

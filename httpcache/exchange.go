@@ -60,7 +60,7 @@ func (x *exchange) lead() {
 	}
 	x.asked = time.Now()
 	err = x.call()
-	if x.failed == errNotTheRest || x.failed == errOfAnother {
+	if x.failed == errNotTheRest {
 		err = x.wholeAgain()
 	}
 	x.finish(err)
@@ -176,10 +176,6 @@ func (x *exchange) head(status int) {
 		x.failed = &statusError{status}
 		return
 	case status == http.StatusNotModified && x.conditional:
-		if !sameTag(x.header["Etag"], x.found.response.header["Etag"]) {
-			x.failed = errOfAnother
-			return
-		}
 		x.freshen(now)
 		return
 	case status >= 500 && x.why.onStatus:

@@ -135,18 +135,23 @@ func (h *Cache) appendKeyed(b []byte, a *ask) []byte {
 		}
 		return b
 	}
-	var scratch [32]string
-	names := scratch[:0]
-	for name := range a.r.Header {
+	var scratch [32]field
+	fields := scratch[:0]
+	for name, lines := range a.r.Header {
 		if a.route.passage(name) == byKey {
-			names = append(names, name)
+			fields = append(fields, field{name, lines})
 		}
 	}
-	slices.Sort(names)
-	for _, name := range names {
-		b = appendField(appendPart(b, name), name, a.r.Header[name])
+	slices.SortFunc(fields, func(a, b field) int { return strings.Compare(a.name, b.name) })
+	for _, f := range fields {
+		b = appendField(appendPart(b, f.name), f.name, f.lines)
 	}
 	return b
+}
+
+type field struct {
+	name  string
+	lines []string
 }
 
 // appendField tells a field that is not there from an empty one.

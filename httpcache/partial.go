@@ -46,14 +46,11 @@ func (x *exchange) continues(status int) bool {
 	return true
 }
 
-// wholeAgain asks once more, for the whole and without a condition: the part that is stored cannot be completed,
-// or what was confirmed is not what is stored. The part is of no use any more.
+// wholeAgain asks once more, for the whole: the part that is stored cannot be completed.
 func (x *exchange) wholeAgain() error {
-	if x.failed == errNotTheRest {
-		x.found.Drop()
-		x.found.response, x.found.Value = nil, nil
-	}
-	x.again, x.continued, x.conditional, x.failed, x.header = true, false, false, nil, make(http.Header)
+	x.found.Drop()
+	x.found.response, x.found.Value = nil, nil
+	x.again, x.continued, x.failed, x.header = true, false, nil, make(http.Header)
 	return x.call()
 }
 

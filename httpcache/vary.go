@@ -3,6 +3,7 @@ package httpcache
 import (
 	"cmp"
 	"fmt"
+	"hash/maphash"
 	"net/http"
 	"slices"
 	"strings"
@@ -52,13 +53,9 @@ type preference struct{ line, out string }
 
 const maxMemo = 1 << 10 // bytes of a line that is remembered
 
-func memoSlot(line string) uint8 {
-	h := uint32(2166136261) // FNV-1a
-	for i := range len(line) {
-		h = (h ^ uint32(line[i])) * 16777619
-	}
-	return uint8(h ^ h>>8 ^ h>>16 ^ h>>24)
-}
+var memoSeed = maphash.MakeSeed()
+
+func memoSlot(line string) uint8 { return uint8(maphash.String(memoSeed, line)) }
 
 func preferences(line string) []string {
 	type member struct {
