@@ -20,6 +20,7 @@ type rule struct {
 var rules = map[string]rule{
 	"":                   {[]string{"internal/", "github.com/maypok86/otter", "github.com/fxamacker/cbor", "github.com/klauspost/compress/zstd"}, "the core knows nothing of HTTP, Redis, metrics or pages: whoever uses it pays for nothing else"},
 	"redis":              {[]string{"", "github.com/redis/rueidis", "github.com/sony/gobreaker"}, "a shared tier knows the core's interface and one client"},
+	"redis/types":        {nil, "tests alone, apart because they take long to compile"},
 	"forebaytest":        {[]string{""}, "the contract knows the interface alone"},
 	"internal/redistest": {nil, "starts processes; knows nothing of ours"},
 	"httpcache":          {[]string{"", "github.com/dunglas/httpsfv", "github.com/fxamacker/cbor"}, "the HTTP cache stands on the core alone"},

@@ -17,7 +17,7 @@ type mechanism struct {
 	name      string
 	file      string // from the root
 	code, out string
-	test      string // that notices; of package redis if it begins with "redis "
+	test      string // that notices; a folder before it says which package is its own, default the root
 
 	// also is a second mechanism that would stand in for the first, and goes with it.
 	also *mechanism
@@ -102,13 +102,13 @@ var mechanisms = []mechanism{
 	{"an envelope's key is compared", "seal.go",
 		"if env.key != key || env.class", "if env.class", "redis UnusableValues", nil},
 	{"values that do not survive stay near", "survival.go",
-		`return s.lostField() == ""`, "return true", "redis Types$", nil},
+		`return s.lostField() == ""`, "return true", "redis/types Types$", nil},
 	{"what a type loses is known before any value", "space.go",
-		"s.judgeType(c.shared.codec)", "_ = s.judgeType", "redis Types$", nil},
+		"s.judgeType(c.shared.codec)", "_ = s.judgeType", "redis/types Types$", nil},
 	{"a value in doubt is tried", "survival.go",
-		"doubt == shape.Unsure || n <=", "n <=", "redis ALaterValueInDoubt", nil},
+		"doubt == shape.Unsure || n <=", "n <=", "redis/types ALaterValueInDoubt", nil},
 	{"values of another form are others", "space.go",
-		"func (s *space) stored(key string) string { return key + s.suffix }", "func (s *space) stored(key string) string { return key }", "redis TwoVersionsOfAType", nil},
+		"func (s *space) stored(key string) string { return key + s.suffix }", "func (s *space) stored(key string) string { return key }", "redis/types TwoVersionsOfAType", nil},
 	{"what no key of ours wrote is not read", "keyring.go",
 		"k == nil || !hmac.Equal(k.tag(nil, b[:n]), b[n+idSize:])", "k == nil", "Keys$", nil},
 	{"a record that no key of ours wrote removes everything", "ledger.go",
@@ -116,7 +116,7 @@ var mechanisms = []mechanism{
 	{"what is asked for at once is leased", "batch.go",
 		"own := f.leases(l)", "own := *l", "redis GetManyOnTwoNodes", nil},
 	{"a kept not-found is the origin's on every node", "seal.go",
-		"e.err = &kept{", "e.err = ErrNotFound\n\t\t_ = &kept{", "redis KeptNotFound", nil},
+		"e.err = &kept{", "e.err = ErrNotFound\n\t\t_ = &kept{", "redis/types KeptNotFound", nil},
 }
 
 // TestEveryMechanismIsTested takes each mechanism out and expects the named test to fail. The same test must
@@ -127,9 +127,11 @@ func TestEveryMechanismIsTested(t *testing.T) {
 	for _, m := range mechanisms {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
-			test, of := strings.CutPrefix(m.test, "redis ")
-			pkg := map[bool]string{false: ".", true: "redis"}[of]
-			args := []string{"-test.run", test, "-test.v", "-test.timeout", "60s"}
+			pkg, test, of := strings.Cut(m.test, " ")
+			if !of {
+				pkg, test = ".", m.test
+			}
+			args := []string{"-test.run", test, "-test.v", "-test.failfast", "-test.timeout", "60s"}
 			mutant := build(t, filepath.Join(root, pkg), m.overlay(t, root))
 			if known(mutant, args) {
 				return

@@ -1,4 +1,4 @@
-package redis_test
+package types_test
 
 import (
 	"context"
@@ -7,21 +7,12 @@ import (
 
 	"github.com/forebay-cache/forebay"
 	"github.com/forebay-cache/forebay/internal/redistest"
-	"github.com/forebay-cache/forebay/redis"
 )
 
 // versioned is a node of a program in which the value of class "user" has the type V.
 func versioned[V any](t *testing.T, url string, v V, loads *int) (*forebay.Cache, *forebay.Func[string, V]) {
 	t.Helper()
-	tier, err := redis.Open(ctx, redis.Options{URL: url, Logger: quiet})
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := forebay.Open(ctx, forebay.Options{Shared: tier, Logger: quiet, Canary: 100 * time.Millisecond})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close(); tier.Close() })
+	c := node(t, url, forebay.Options{Canary: 100 * time.Millisecond})
 	f, err := forebay.Wrap(c, "user", func(context.Context, string) (V, error) { *loads++; return v, nil })
 	if err != nil {
 		t.Fatal(err)
@@ -62,14 +53,14 @@ func TestTwoVersionsOfAType(t *testing.T) {
 	if _, err := a.Invalidate(ctx, forebay.Key(fa.Key("k"))); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, 5*time.Second, "all know it", func() bool { _, ok := fb.Peek(ctx, "k"); return !ok })
-	eventually(t, 5*time.Second, "all know it", func() bool { _, ok := fc.Peek(ctx, "k"); return !ok })
+	eventually(t, "all know it", func() bool { _, ok := fb.Peek(ctx, "k"); return !ok })
+	eventually(t, "all know it", func() bool { _, ok := fc.Peek(ctx, "k"); return !ok })
 	ask()
 	if loads[0]+loads[3] != 2 || loads[1] != 2 || loads[2] != 2 {
 		t.Errorf("after an invalidation on one node: loads %v", loads)
 	}
 	for _, c := range []*forebay.Cache{a, b, again} {
-		eventually(t, 10*time.Second, "another version is seen", func() bool { return c.Stats().Shared.Others["user"] != "" })
+		eventually(t, "another version is seen", func() bool { return c.Stats().Shared.Others["user"] != "" })
 	}
 }
 

@@ -1,4 +1,4 @@
-package redis_test
+package types_test
 
 import (
 	"context"
@@ -112,15 +112,15 @@ func TestTypesOfParameters(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { near.Close() })
-	n := start(t, redistest.Start(t).URL(), &shop{})
+	n := node(t, redistest.Start(t).URL(), forebay.Options{})
 	rows := []string{"| Go type | key | |", "| --- | --- | --- |"}
 	for i, p := range params {
 		class := fmt.Sprint("loose/param", i)
-		key := p.tried(t, n.cache, class)
+		key := p.tried(t, n, class)
 		if alone := p.tried(t, near, class); alone != key {
 			t.Errorf("%s: %s near, %s with a shared tier", p.name, alone, key)
 		}
 		rows = append(rows, fmt.Sprintf("| %s | %s | %s |", p.name, strings.ReplaceAll(key, "|", `\|`), p.note))
 	}
-	golden(t, "../docs/types.md", "<!-- parameters -->", strings.Join(rows, "\n"))
+	golden(t, "../../docs/types.md", "<!-- parameters -->", strings.Join(rows, "\n"))
 }

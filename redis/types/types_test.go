@@ -1,11 +1,10 @@
-package redis_test
+package types_test
 
 import (
 	"context"
 	"database/sql"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"math"
 	"math/big"
@@ -21,10 +20,7 @@ import (
 
 	"github.com/forebay-cache/forebay"
 	"github.com/forebay-cache/forebay/internal/redistest"
-	"github.com/forebay-cache/forebay/redis"
 )
-
-var update = flag.Bool("update", false, "write docs/types.md anew")
 
 // A sample is a type's value, and what becomes of it in the shared tier: "kept", or "near" with why.
 type sample struct {
@@ -73,13 +69,7 @@ func of[V any](name, note string, values ...V) sample {
 }
 
 // short leaves out what a test makes longer: its package, and addresses.
-var short = regexp.MustCompile(`redis_test\.|\(0x[0-9a-f]+\)`)
-
-func settle(t *testing.T, c *forebay.Cache) {
-	t.Helper()
-	eventually(t, 5*time.Second, "the writes are done", func() bool { return c.Stats().Shared.Queued == 0 })
-	time.Sleep(3 * time.Millisecond) // the last one is on its way
-}
+var short = regexp.MustCompile(`types_test\.|\(0x[0-9a-f]+\)`)
 
 // text is all that a value shows, also behind pointers.
 func text(v any) string {
@@ -246,17 +236,7 @@ func TestTypes(t *testing.T) {
 	for _, codec := range []forebay.Codec{forebay.CBOR, forebay.JSON} {
 		var nodes [2]*forebay.Cache
 		for i := range nodes {
-			tier, err := redis.Open(t.Context(), redis.Options{URL: s.URL(), Namespace: "types-" + string(codec), Logger: quiet})
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { tier.Close() })
-			c, err := forebay.Open(t.Context(), forebay.Options{Shared: tier, Codec: codec, Logger: quiet})
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { c.Close() })
-			nodes[i] = c
+			nodes[i] = node(t, s.URL(), forebay.Options{Codec: codec})
 		}
 		for i, sample := range samples {
 			outcome[codec] = append(outcome[codec], sample.tried(t, nodes, fmt.Sprint("type", i)))
@@ -266,7 +246,7 @@ func TestTypes(t *testing.T) {
 	for i, sample := range samples {
 		rows = append(rows, fmt.Sprintf("| %s | %s | %s | %s |", sample.name, outcome[forebay.CBOR][i], outcome[forebay.JSON][i], sample.note))
 	}
-	golden(t, "../docs/types.md", "<!-- values -->", strings.Join(rows, "\n"))
+	golden(t, "../../docs/types.md", "<!-- values -->", strings.Join(rows, "\n"))
 }
 
 // golden compares what stands in a page between two marks.
@@ -284,7 +264,7 @@ func golden(t *testing.T, page, mark, want string) {
 		return
 	}
 	if !*update {
-		t.Errorf("%s is not what the test finds; go test ./redis -run Types -update writes it:\n%s", page, want)
+		t.Errorf("%s is not what the test finds; go test ./redis/types -update writes it:\n%s", page, want)
 		return
 	}
 	parts[1] = "\n" + want + "\n"
@@ -298,7 +278,7 @@ func TestALaterValueInDoubt(t *testing.T) {
 	var nodes [2]*forebay.Cache
 	s := redistest.Start(t)
 	for i := range nodes {
-		nodes[i] = start(t, s.URL(), &shop{}).cache
+		nodes[i] = node(t, s.URL(), forebay.Options{})
 	}
 	var values []holds
 	for range 40 {
@@ -313,15 +293,7 @@ func TestALaterValueInDoubt(t *testing.T) {
 func TestKeptNotFoundIsTheOriginsOwn(t *testing.T) {
 	s, loads := redistest.Start(t), 0
 	for i := range 2 {
-		tier, err := redis.Open(ctx, redis.Options{URL: s.URL(), Logger: quiet})
-		if err != nil {
-			t.Fatal(err)
-		}
-		c, err := forebay.Open(ctx, forebay.Options{Shared: tier, Logger: quiet, IsNotFound: func(err error) bool { return errors.Is(err, sql.ErrNoRows) }})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { c.Close(); tier.Close() })
+		c := node(t, s.URL(), forebay.Options{IsNotFound: func(err error) bool { return errors.Is(err, sql.ErrNoRows) }})
 		f, err := forebay.Wrap(c, "user", func(context.Context, int) (string, error) {
 			loads++
 			return "", fmt.Errorf("user 7: %w", sql.ErrNoRows)
