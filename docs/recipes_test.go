@@ -1,14 +1,16 @@
 package docs
 
 import (
+	"fmt"
 	"net"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/forebay-cache/forebay/internal/redistest"
 )
 
 // Each console block of the recipes is run: what serves in the background, what asks in order, and what
@@ -54,15 +56,10 @@ type console struct {
 }
 
 func newConsole(t *testing.T, bin string) *console {
-	return &console{t: t, bin: bin, dir: t.TempDir(), origin: freeAddr(), gateway: freeAddr()}
+	return &console{t: t, bin: bin, dir: t.TempDir(), origin: freeAddr(t), gateway: freeAddr(t)}
 }
 
-// freeAddr is a free port, let go just before it is taken.
-func freeAddr() string {
-	probe := httptest.NewServer(nil)
-	defer probe.Close()
-	return probe.Listener.Addr().String()
-}
+func freeAddr(t *testing.T) string { return fmt.Sprintf("127.0.0.1:%d", redistest.FreePort(t)) }
 
 var ports = regexp.MustCompile(`(localhost|127\.0\.0\.1):(5000|3000)`)
 
