@@ -25,15 +25,16 @@ import (
 	"github.com/forebay-cache/forebay/httpcache"
 )
 
-// childVariable makes this program one of the servers that are compared: "proxy", "gateway" or
-// "origin", and where its origin is.
+// childVariable makes this program one of the servers that are compared: "proxy", "gateway", "full"
+// (a gateway whose near tier is) or "origin", and where its origin is.
 const childVariable = "FOREBAY_BENCH_CHILD"
 
 const (
 	bodySize   = 1 << 10
 	perRound   = 6000 // requests of each contender in a round
 	clients    = 8
-	clockTicks = 100 // of /proc/PID/stat in a second
+	clockTicks = 100     // of /proc/PID/stat in a second
+	fullBytes  = 8 << 20 // of a near tier that a round fills
 )
 
 // throughHTTP measures what the gateway costs: the CPU of a process that passes misses, against one
@@ -54,34 +55,51 @@ func throughHTTP(w *bytes.Buffer, rounds int) error {
 		return err
 	}
 	defer gate.stop()
+	full, err := startChild("full", origin.addr)
+	if err != nil {
+		return err
+	}
+	defer full.stop()
 
-	var plain, miss, hit, ratios []float64
 	n := 0
+	another := func(i int) string { return fmt.Sprintf("/item?n=%d", n+i) }
+	same := func(int) string { return "/item?n=0" }
+	if _, err := full.cost(another); err != nil { // until it is
+		return err
+	}
+	var plain, filling, steady, hit []float64
 	for range rounds {
-		p, err := proxy.cost(func(i int) string { return fmt.Sprintf("/item?n=%d", n+i) })
-		if err != nil {
-			return err
-		}
-		m, err := gate.cost(func(i int) string { return fmt.Sprintf("/item?n=%d", n+i) })
-		if err != nil {
-			return err
-		}
-		h, err := gate.cost(func(int) string { return "/item?n=0" })
-		if err != nil {
-			return err
-		}
 		n += perRound
-		plain, miss, hit, ratios = append(plain, p), append(miss, m), append(hit, h), append(ratios, m/p)
+		for _, one := range []struct {
+			of   *child
+			path func(int) string
+			to   *[]float64
+		}{{proxy, another, &plain}, {full, another, &steady}, {gate, another, &filling}, {gate, same, &hit}} {
+			cost, err := one.of.cost(one.path)
+			if err != nil {
+				return err
+			}
+			*one.to = append(*one.to, cost)
+		}
 	}
 	allocations, err := hitAllocations()
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(w, "\n## The gateway\n\nCPU of the server's process for each request, user and system, from /proc; %d clients, answers of 1 KiB, each miss another URI and stored. The plain one is `httputil.ReverseProxy` with as many idle connections.\n\n"+
-		"| | CPU µs | to the plain one |\n| --- | --- | --- |\n| plain reverse proxy | %.0f | 1.00 |\n| gateway, miss | %.0f | %.2f |\n| gateway, hit | %.0f | %.2f |\n\n"+
+		"| | CPU µs | to the plain one |\n| --- | --- | --- |\n| plain reverse proxy | %.0f | 1.00 |\n| miss, the near tier full (%d MiB) | %.0f | %.2f |\n| miss, the near tier growing | %.0f | %.2f |\n| hit | %.0f | %.2f |\n\n"+
 		"A hit allocates %d times more than an empty handler that sends the same fields and body.\n",
-		clients, median(plain), median(miss), median(ratios), median(hit), median(hit)/median(plain), allocations)
+		clients, median(plain), fullBytes>>20, median(steady), perPair(steady, plain), median(filling), perPair(filling, plain), median(hit), perPair(hit, plain), allocations)
 	return nil
+}
+
+// perPair is the median of the ratios of each round, which its load has in common.
+func perPair(a, b []float64) float64 {
+	ratios := make([]float64, len(a))
+	for i := range a {
+		ratios[i] = a[i] / b[i]
+	}
+	return median(ratios)
 }
 
 // hitAllocations counts a hit's allocations over those of a handler that sends the same.
@@ -246,8 +264,12 @@ func beChild(what string) error {
 			Rewrite:   func(r *httputil.ProxyRequest) { r.SetURL(to); r.SetXForwarded() },
 			Transport: &http.Transport{MaxIdleConnsPerHost: 256, MaxIdleConns: 256, DisableCompression: true},
 		}
-	case "gateway":
-		g, err := gateway.Open(context.Background(), gateway.Options{Config: gateway.Config{Origin: "http://" + origin}, Logger: slog.New(slog.DiscardHandler)})
+	case "gateway", "full":
+		near := int64(0) // the default
+		if kind == "full" {
+			near = fullBytes
+		}
+		g, err := gateway.Open(context.Background(), gateway.Options{Config: gateway.Config{Origin: "http://" + origin}, NearBytes: near, Logger: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			return err
 		}
