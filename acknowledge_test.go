@@ -10,17 +10,18 @@ import (
 	"time"
 
 	"github.com/forebay-cache/forebay"
+	"github.com/forebay-cache/forebay/shared"
 )
 
 // A deafLog is a tier in memory whose log takes nothing for a while.
 type deafLog struct {
-	*forebay.Memory
+	*shared.Memory
 	deaf atomic.Bool
 }
 
-func (d *deafLog) Append(ctx context.Context, head forebay.ID, records []forebay.Record) (forebay.Reading, error) {
+func (d *deafLog) Append(ctx context.Context, head shared.ID, records []shared.Record) (shared.Reading, error) {
 	if d.deaf.Load() && len(records) > 0 {
-		return forebay.Reading{}, forebay.ErrAway
+		return shared.Reading{}, shared.ErrAway
 	}
 	return d.Memory.Append(ctx, head, records)
 }
@@ -29,7 +30,7 @@ func TestAcknowledged(t *testing.T) {
 	run := func(name string, o forebay.Options, test func(t *testing.T, c *forebay.Cache, log *deafLog)) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				log := &deafLog{Memory: forebay.NewMemory()}
+				log := &deafLog{Memory: shared.NewMemory()}
 				o.Shared, o.Logger, o.Canary = log, slog.New(slog.DiscardHandler), -1
 				c := open(t, o)
 				time.Sleep(second)

@@ -4,6 +4,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/forebay-cache/forebay/shared"
 )
 
 // acknowledged remembers which of this node's invalidations were acknowledged in which epoch, so
@@ -29,7 +31,7 @@ type ack struct {
 // else as everything.
 const maxAcknowledged = 10_000
 
-func (a *acknowledged) add(records []Record, epoch string) {
+func (a *acknowledged) add(records []shared.Record, epoch string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.held == nil {
@@ -44,7 +46,7 @@ func (a *acknowledged) add(records []Record, epoch string) {
 	coarse := map[ackKey]ack{}
 	for k, v := range a.held {
 		t := Everything()
-		if class := classOf(k.target); class != "" {
+		if class := k.target.Class(); class != "" {
 			t = InClass(class)
 		}
 		coarse[ackKey{t, Remove}] = v

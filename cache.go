@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/forebay-cache/forebay/internal/memlimit"
+	"github.com/forebay-cache/forebay/shared"
 )
 
 // Options configure a [Cache]. The zero Options work: near tier only, every class by its defaults.
@@ -50,7 +51,7 @@ type Options struct {
 
 	// Shared is the tier that nodes share: package redis opens one. The cache does not close it.
 	// Default none: near tier only.
-	Shared Shared
+	Shared shared.Tier
 
 	// Codec is how values are written to the shared tier. Default CBOR.
 	Codec Codec
@@ -91,7 +92,7 @@ type Cache struct {
 	options Options
 	opened  time.Time
 	ledger  *ledger
-	log     Log
+	log     shared.Log
 	near    *near
 	shared  *tier // nil: near tier only
 	flights *flights
@@ -156,7 +157,7 @@ func Open(ctx context.Context, o Options) (*Cache, error) {
 		o.Secret = []byte(rand.Text())
 	}
 	c := &Cache{
-		options: o, opened: time.Now(), log: NewMemory(), logger: o.Logger, watching: observers{logger: o.Logger},
+		options: o, opened: time.Now(), log: shared.NewMemory(), logger: o.Logger, watching: observers{logger: o.Logger},
 		classes: map[string]*class{}, names: map[string]*space{}, declared: len(o.Classes) > 0,
 		sweep: make(chan struct{}, 1), restarting: make(chan struct{}, 1),
 	}

@@ -8,6 +8,8 @@ import (
 	"reflect"
 	"sync"
 	"time"
+
+	"github.com/forebay-cache/forebay/shared"
 )
 
 const (
@@ -75,7 +77,7 @@ func (k *canary) sing(ctx context.Context, every time.Duration) {
 func (k *canary) note(err error) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if err == nil || errors.Is(err, ErrAway) || errors.Is(err, context.Canceled) {
+	if err == nil || errors.Is(err, shared.ErrAway) || errors.Is(err, context.Canceled) {
 		if k.problem != "" {
 			k.cache.logger.Info("forebay: the canary lives: the shared tier works again")
 		}
@@ -106,7 +108,7 @@ func (k *canary) state() string {
 func (k *canary) fly(ctx context.Context) error {
 	c := k.cache
 	if !c.ready() {
-		return ErrAway
+		return shared.ErrAway
 	}
 	stamp, number := c.ledger.place()
 	now := c.now()

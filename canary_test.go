@@ -9,11 +9,12 @@ import (
 	"time"
 
 	"github.com/forebay-cache/forebay"
+	"github.com/forebay-cache/forebay/shared"
 )
 
 // A faulty tier answers, and does not do what it is asked.
 type faulty struct {
-	forebay.Shared
+	shared.Tier
 	fault atomic.Value // string
 }
 
@@ -27,7 +28,7 @@ func (f *faulty) Set(ctx context.Context, key string, value []byte, ttl time.Dur
 		value = append([]byte(nil), value...)
 		value[len(value)-1] ^= 1
 	}
-	return f.Shared.Set(ctx, key, value, ttl)
+	return f.Tier.Set(ctx, key, value, ttl)
 }
 
 type full struct{}
@@ -45,7 +46,7 @@ func TestCanary(t *testing.T) {
 	} {
 		t.Run("tier "+fault, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				tier := &faulty{Shared: forebay.NewMemory()}
+				tier := &faulty{Tier: shared.NewMemory()}
 				events := 0
 				c, err := forebay.Open(t.Context(), forebay.Options{Shared: tier, Observer: forebay.ObserverFunc(func(forebay.Event) { events++ })})
 				if err != nil {
@@ -78,7 +79,7 @@ func TestCanary(t *testing.T) {
 // TestARefusedWriteIsSaidSoon: the tier answers, so nothing else would notice before the canary's next turn.
 func TestARefusedWriteIsSaidSoon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tier := &faulty{Shared: forebay.NewMemory()}
+		tier := &faulty{Tier: shared.NewMemory()}
 		c, err := forebay.Open(t.Context(), forebay.Options{Shared: tier, Classes: []forebay.Class{{Name: "k"}}})
 		if err != nil {
 			t.Fatal(err)

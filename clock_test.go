@@ -9,11 +9,12 @@ import (
 	"time"
 
 	"github.com/forebay-cache/forebay"
+	"github.com/forebay-cache/forebay/shared"
 )
 
 // A timedTier is a tier in memory whose clock can be set.
 type timedTier struct {
-	*forebay.Memory
+	*shared.Memory
 	off atomic.Int64
 }
 
@@ -26,7 +27,7 @@ func TestTheTiersClockIsSet(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				const ttl = 3 * time.Hour
-				tier := &timedTier{Memory: forebay.NewMemory()}
+				tier := &timedTier{Memory: shared.NewMemory()}
 				writer, reader := timedNode(t, tier, ttl), timedNode(t, tier, ttl)
 				writer.Get(ctx, "before")
 				time.Sleep(30 * time.Minute)
@@ -49,7 +50,7 @@ func TestTheTiersClockIsSet(t *testing.T) {
 	}
 }
 
-func timedNode(t *testing.T, s forebay.Shared, ttl time.Duration) *forebay.Func[string, time.Time] {
+func timedNode(t *testing.T, s shared.Tier, ttl time.Duration) *forebay.Func[string, time.Time] {
 	t.Helper()
 	c := open(t, forebay.Options{Shared: s, Logger: slog.New(slog.DiscardHandler), Classes: []forebay.Class{{Name: "c", TTL: ttl, StaleIfError: -1}}})
 	return wrap(t, c, "c", func(context.Context, string) (time.Time, error) { return time.Now(), nil })

@@ -11,11 +11,12 @@ import (
 	"time"
 
 	"github.com/forebay-cache/forebay"
+	"github.com/forebay-cache/forebay/shared"
 )
 
 // A slowLog is a tier in memory whose log answers late, in pages and only while it is not away.
 type slowLog struct {
-	*forebay.Memory
+	*shared.Memory
 	page  int           // records of one answer; 0: all
 	takes time.Duration // between an answer and its arrival
 	away  atomic.Bool
@@ -29,35 +30,35 @@ type slowLog struct {
 	most    atomic.Int64 // records that were appended at once
 }
 
-func (s *slowLog) Read(ctx context.Context, head forebay.Stamp) (forebay.Reading, error) {
+func (s *slowLog) Read(ctx context.Context, head shared.Stamp) (shared.Reading, error) {
 	s.reads.Add(1)
 	r, err := s.Memory.Read(ctx, head)
 	time.Sleep(s.takes)
 	if s.silent.Load() {
-		return forebay.Reading{}, context.DeadlineExceeded
+		return shared.Reading{}, context.DeadlineExceeded
 	}
 	return s.cut(r), err
 }
 
-func (s *slowLog) cut(r forebay.Reading) forebay.Reading {
+func (s *slowLog) cut(r shared.Reading) shared.Reading {
 	if s.page > 0 && len(r.Records) > s.page {
 		r.Records, r.More = r.Records[:s.page], true
 	}
 	return r
 }
 
-func (s *slowLog) GetAndRead(ctx context.Context, key string, head forebay.Stamp) ([]byte, forebay.Reading, error) {
+func (s *slowLog) GetAndRead(ctx context.Context, key string, head shared.Stamp) ([]byte, shared.Reading, error) {
 	b, err := s.Get(ctx, key)
 	if err != nil {
-		return nil, forebay.Reading{}, err
+		return nil, shared.Reading{}, err
 	}
 	r, err := s.Read(ctx, head)
 	return b, r, err
 }
 
-func (s *slowLog) Append(ctx context.Context, head forebay.ID, records []forebay.Record) (forebay.Reading, error) {
+func (s *slowLog) Append(ctx context.Context, head shared.ID, records []shared.Record) (shared.Reading, error) {
 	if s.away.Load() || s.flaky && s.appends.Add(1)%5 == 0 {
-		return forebay.Reading{}, forebay.ErrAway
+		return shared.Reading{}, shared.ErrAway
 	}
 	s.most.Store(max(s.most.Load(), int64(len(records))))
 	time.Sleep(s.takes)
@@ -65,7 +66,7 @@ func (s *slowLog) Append(ctx context.Context, head forebay.ID, records []forebay
 	return s.cut(r), err
 }
 
-func strictNode(t *testing.T, s forebay.Shared, o *origin) (*forebay.Cache, *forebay.Func[string, int]) {
+func strictNode(t *testing.T, s shared.Tier, o *origin) (*forebay.Cache, *forebay.Func[string, int]) {
 	t.Helper()
 	c := open(t, forebay.Options{Shared: s, Logger: slog.New(slog.DiscardHandler), Canary: -1, Classes: []forebay.Class{{Name: "c", TTL: time.Hour, Strict: true}}})
 	return c, wrap(t, c, "c", o.load, tagged())
@@ -84,7 +85,7 @@ func TestStrictReadsConfirmTogether(t *testing.T) {
 	}
 	t.Run("they share one reading", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			o, m := &origin{}, &slowLog{Memory: forebay.NewMemory()}
+			o, m := &origin{}, &slowLog{Memory: shared.NewMemory()}
 			_, f := strictNode(t, m, o)
 			f.Get(ctx, "a")
 			synctest.Wait()
@@ -100,7 +101,7 @@ func TestStrictReadsConfirmTogether(t *testing.T) {
 	})
 	t.Run("and hardly wait for the one before", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			o, m := &origin{}, &slowLog{Memory: forebay.NewMemory()}
+			o, m := &origin{}, &slowLog{Memory: shared.NewMemory()}
 			_, f := strictNode(t, m, o)
 			f.Get(ctx, "a")
 			synctest.Wait()
@@ -116,7 +117,7 @@ func TestStrictReadsConfirmTogether(t *testing.T) {
 	})
 	t.Run("sent after they came", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			o, m := &origin{}, &slowLog{Memory: forebay.NewMemory()}
+			o, m := &origin{}, &slowLog{Memory: shared.NewMemory()}
 			a, _ := strictNode(t, m.Memory, o)
 			_, f := strictNode(t, m, o)
 			f.Get(ctx, "a")
@@ -141,7 +142,7 @@ func TestStrictReadsConfirmTogether(t *testing.T) {
 // all who wait for it are let go at once, and do not all load.
 func TestWhoCouldNotConfirmTakesALaterLoad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o, m := &origin{took: 10 * time.Millisecond}, &slowLog{Memory: forebay.NewMemory()}
+		o, m := &origin{took: 10 * time.Millisecond}, &slowLog{Memory: shared.NewMemory()}
 		_, f := strictNode(t, m, o)
 		f.Get(ctx, "a")
 		synctest.Wait()
@@ -169,7 +170,7 @@ func TestWhoCouldNotConfirmTakesALaterLoad(t *testing.T) {
 // A log that has grown by many answers does not hold up a Strict read: the follower alone reads it.
 func TestFarBehindTheLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o, m := &origin{}, &slowLog{Memory: forebay.NewMemory(), page: 10}
+		o, m := &origin{}, &slowLog{Memory: shared.NewMemory(), page: 10}
 		a, _ := strictNode(t, m.Memory, o)
 		_, f := strictNode(t, m, o)
 		f.Get(ctx, "a")
@@ -198,7 +199,7 @@ func TestFarBehindTheLog(t *testing.T) {
 // What was in the log before a node came is no news to it, however many answers hold it.
 func TestAnOldLogIsNoNews(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o, m := &origin{}, &slowLog{Memory: forebay.NewMemory(), page: 10}
+		o, m := &origin{}, &slowLog{Memory: shared.NewMemory(), page: 10}
 		a, _ := strictNode(t, m.Memory, o)
 		for i := range 100 {
 			a.Invalidate(ctx, forebay.Tag(fmt.Sprint(i)))
@@ -224,7 +225,7 @@ func TestAnOldLogIsNoNews(t *testing.T) {
 // Invalidations of many targets are appended in small steps, at once and from the journal, and hold nobody up.
 func TestManyTargetsAreAppendedInSteps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o, m := &origin{}, &slowLog{Memory: forebay.NewMemory()}
+		o, m := &origin{}, &slowLog{Memory: shared.NewMemory()}
 		c, f := strictNode(t, m, o)
 		_, other := strictNode(t, m.Memory, o)
 		other.Get(ctx, "a")
@@ -268,7 +269,7 @@ func TestManyTargetsAreAppendedInSteps(t *testing.T) {
 // What the log has taken from the journal stays taken, also where it never takes all of it in a row.
 func TestTheJournalGetsThroughAFlakyLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := &slowLog{Memory: forebay.NewMemory(), flaky: true}
+		m := &slowLog{Memory: shared.NewMemory(), flaky: true}
 		c, _ := strictNode(t, m, &origin{})
 		m.away.Store(true)
 		for i := range 100 {

@@ -4,6 +4,8 @@ import (
 	"iter"
 	"slices"
 	"time"
+
+	"github.com/forebay-cache/forebay/shared"
 )
 
 // An Entry is what the near tier holds under a key, without its value.
@@ -40,17 +42,17 @@ func (c *Cache) Entries() iter.Seq[Entry] {
 	}
 }
 
-// Covers reports whether an invalidation of the target reaches the entry.
-func (t Target) Covers(e Entry) bool {
+// Matches reports whether an invalidation of the target reaches the entry.
+func (e Entry) Matches(t Target) bool {
 	switch t.Kind {
-	case KindKey:
+	case shared.KindKey:
 		return t.Name == e.Key
-	case KindTag:
+	case shared.KindTag:
 		return slices.Contains(e.Tags, t.Name)
-	case KindClass:
+	case shared.KindClass:
 		return t.Name == e.Class
-	case KindPattern:
-		return matchPattern(t.Name, e.Key)
+	case shared.KindPattern:
+		return shared.MatchPattern(t.Name, e.Key)
 	}
 	return true
 }

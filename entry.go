@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"sync/atomic"
 	"time"
+
+	"github.com/forebay-cache/forebay/shared"
 )
 
 // An entry is a stored answer with its times. Times are nanoseconds since the cache was opened, on
@@ -22,7 +24,7 @@ type entry struct {
 	space   *space
 	key     string
 	tags    []string
-	stamp   Stamp
+	stamp   shared.Stamp
 	created int64
 	fresh   int64 // until
 	stale   int64 // until: served while a load runs behind

@@ -7,6 +7,8 @@ import (
 	"hash/crc32"
 	"time"
 	"unsafe"
+
+	"github.com/forebay-cache/forebay/shared"
 )
 
 // An envelope is an entry as the shared tier holds it: a binary header and the encoded value. The
@@ -28,7 +30,7 @@ import (
 // payload is encrypted, and the header authenticated with it.
 type envelope struct {
 	key, class         string
-	stamp              Stamp
+	stamp              shared.Stamp
 	created            time.Time
 	fresh, stale, dead time.Duration // since created
 	took               time.Duration
@@ -171,7 +173,7 @@ func readHeader(b []byte) (*envelope, *reader) {
 	flags := r.byte()
 	e.notFound, e.compressed = flags&flagNotFound != 0, flags&flagCompressed != 0
 	e.key, e.class, e.stamp.Epoch = r.string(), r.string(), r.string()
-	e.stamp.ID = ID{r.uvarint(), r.uvarint()}
+	e.stamp.ID = shared.ID{Ms: r.uvarint(), Seq: r.uvarint()}
 	e.created = time.UnixMilli(r.varint())
 	e.fresh, e.stale, e.dead = r.millis(), r.millis(), r.millis()
 	e.took = time.Duration(r.uvarint()) * time.Microsecond

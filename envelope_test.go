@@ -5,12 +5,14 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/forebay-cache/forebay/shared"
 )
 
 // The envelope is what other versions read: its bytes are fixed here.
 func TestEnvelope(t *testing.T) {
 	e := envelope{
-		key: "c:org_id=acme,", class: "c", stamp: Stamp{"EPOCH", ID{1732300000000, 7}}, created: time.UnixMilli(1732300000123),
+		key: "c:org_id=acme,", class: "c", stamp: shared.Stamp{Epoch: "EPOCH", ID: shared.ID{Ms: 1732300000000, Seq: 7}}, created: time.UnixMilli(1732300000123),
 		fresh: time.Minute, stale: 2 * time.Minute, dead: time.Hour, took: 350 * time.Millisecond,
 		tags: []string{"org:acme", ""}, codec: idCBOR, compressed: true, payload: []byte("payload"),
 	}
@@ -65,7 +67,7 @@ func FuzzEnvelope(f *testing.F) {
 func BenchmarkEnvelope(b *testing.B) {
 	keys := [][]byte{[]byte("a key that is long enough")}
 	for name, ring := range map[string]*keyring{"plain": nil, "signed": newKeyring(keys, false), "encrypted": newKeyring(keys, true)} {
-		e := envelope{key: "c:org_id=acme,", class: "c", stamp: Stamp{"epoch", ID{1, 2}}, created: time.UnixMilli(1), payload: make([]byte, 1024)}
+		e := envelope{key: "c:org_id=acme,", class: "c", stamp: shared.Stamp{Epoch: "epoch", ID: shared.ID{Ms: 1, Seq: 2}}, created: time.UnixMilli(1), payload: make([]byte, 1024)}
 		b.Run(name+"/write", func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/forebay-cache/forebay/shared"
 )
 
 // ErrObsolete says that the answer of a joined fill was invalidated after the caller had come: it
@@ -35,8 +37,8 @@ func newFlights(c *Cache) *flights {
 type flight struct {
 	space   *space
 	key     string
-	stamp   Stamp  // the head of the log before the load began …
-	number  uint64 // … and the ledger's number
+	stamp   shared.Stamp // the head of the log before the load began …
+	number  uint64       // … and the ledger's number
 	created int64
 	ctx     context.Context
 	cancel  context.CancelFunc // ends the load

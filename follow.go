@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/forebay-cache/forebay/shared"
 )
 
 const (
@@ -54,7 +56,7 @@ func (c *Cache) readOn(ctx context.Context) (err error) {
 
 // absorb reads an answer of the log, sent for at a time, into the ledger, and does what it calls for:
 // when it returns without an error, the ledger knows the log to its end.
-func (c *Cache) absorb(ctx context.Context, asked Stamp, r Reading, sent int64) error {
+func (c *Cache) absorb(ctx context.Context, asked shared.Stamp, r shared.Reading, sent int64) error {
 	switch c.ledger.take(asked, r) {
 	case moved:
 		return c.confirm(ctx)
@@ -87,7 +89,7 @@ func (c *Cache) vouch(sent int64) {
 // restart reads the log from its beginning, because it does not join on to what this node knows, as
 // seen at a head. Of several callers that see it, one does it; the others confirm what he has read,
 // without his lock: to confirm may mean to restart again.
-func (c *Cache) restart(ctx context.Context, seenAt Stamp) error {
+func (c *Cache) restart(ctx context.Context, seenAt shared.Stamp) error {
 	select {
 	case c.restarting <- struct{}{}:
 	case <-ctx.Done():

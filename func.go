@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"time"
 	"unsafe"
+
+	"github.com/forebay-cache/forebay/shared"
 )
 
 // A Func is a function with a cache in front of it. [Wrap] makes it. All methods are safe for
@@ -245,7 +247,7 @@ func (f *Func[P, V]) Put(ctx context.Context, p P, v V) (Receipt, error) {
 	}
 	e := &entry{value: v, key: key, space: f.space.space}
 	if head, _ := c.ledger.place(); !receipt.Deferred {
-		e.stamp = Stamp{head.Epoch, receipt.ID}
+		e.stamp = shared.Stamp{Epoch: head.Epoch, ID: receipt.ID}
 	}
 	k := f.keepOf(p, v)
 	e.tags = k.Tags

@@ -7,12 +7,14 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/forebay-cache/forebay/shared"
 )
 
 // A Receipt says what became of an invalidation.
 type Receipt struct {
 	// ID is its place in the log: that of the last of its records.
-	ID ID
+	ID shared.ID
 	// Deferred: it counts on this node, and will be appended to the log when that can be reached.
 	Deferred bool
 }
@@ -60,7 +62,7 @@ func MustAcknowledge(ctx context.Context) context.Context {
 func (c *Cache) record(ctx context.Context, mode Mode, targets []Target) (Receipt, uint64, error) {
 	var refused []error
 	for _, t := range targets {
-		refused = append(refused, t.check(c.class))
+		refused = append(refused, checkTarget(t, c.class))
 	}
 	if err := errors.Join(refused...); err != nil {
 		return Receipt{}, 0, err
@@ -70,7 +72,7 @@ func (c *Cache) record(ctx context.Context, mode Mode, targets []Target) (Receip
 	}
 	targets = slices.Clone(targets)
 	for i, t := range targets {
-		if t.Kind == KindPattern && !strings.Contains(t.Name, "*") {
+		if t.Kind == shared.KindPattern && !strings.Contains(t.Name, "*") {
 			targets[i] = Key(t.Name)
 		}
 	}
@@ -94,7 +96,7 @@ const (
 // that does not answer for a moment is no reason for other nodes not to know. What may have been appended
 // is appended again, which does no harm. When the caller leaves, or its time is up, an attempt is not cut off,
 // because what was written to the origin was written; but there is no further one.
-func (c *Cache) acknowledge(ctx context.Context, d deferred) (ID, error) {
+func (c *Cache) acknowledge(ctx context.Context, d deferred) (shared.ID, error) {
 	begun, gone := c.now(), ctx.Done()
 	ctx = context.WithoutCancel(ctx)
 	if len(d.Targets) > appendBatch {
@@ -145,12 +147,12 @@ const (
 
 // append writes invalidations to the log. It returns the last record's place. An error means that it is
 // not known whether the log has them.
-func (c *Cache) append(ctx context.Context, all ...deferred) (last ID, err error) {
-	var records []Record
+func (c *Cache) append(ctx context.Context, all ...deferred) (last shared.ID, err error) {
+	var records []shared.Record
 	for _, d := range all {
 		by := c.ledger.by(d.Number)
 		for _, t := range d.Targets {
-			records = append(records, c.ledger.ring.signRecord(Record{Target: t, Mode: d.Mode, By: by}))
+			records = append(records, c.ledger.ring.signRecord(shared.Record{Target: t, Mode: d.Mode, By: by}))
 		}
 	}
 	defer func() {
@@ -163,15 +165,15 @@ func (c *Cache) append(ctx context.Context, all ...deferred) (last ID, err error
 	epoch := ""
 	for len(records) > 0 {
 		if err := ctx.Err(); err != nil {
-			return ID{}, err
+			return shared.ID{}, err
 		}
 		n := min(len(records), appendBatch)
 		r, err := c.appendSome(ctx, records[:n])
 		if err != nil {
-			return ID{}, err
+			return shared.ID{}, err
 		}
 		if epoch != "" && r.Epoch != epoch {
-			return ID{}, ErrAway // what was appended before may have been lost with its epoch
+			return shared.ID{}, shared.ErrAway // what was appended before may have been lost with its epoch
 		}
 		records, epoch, last = records[n:], r.Epoch, r.Appended[n-1]
 	}
@@ -185,7 +187,7 @@ func (c *Cache) append(ctx context.Context, all ...deferred) (last ID, err error
 
 // appendSome writes records to the log and reads its answer, up to them, into the ledger: only what was
 // read back is acknowledged.
-func (c *Cache) appendSome(ctx context.Context, records []Record) (Reading, error) {
+func (c *Cache) appendSome(ctx context.Context, records []shared.Record) (shared.Reading, error) {
 	asked, _ := c.ledger.place()
 	sent := c.now()
 	r, err := c.log.Append(ctx, asked.ID, records)
@@ -199,7 +201,7 @@ func (c *Cache) appendSome(ctx context.Context, records []Record) (Reading, erro
 		return r, err
 	}
 	if head, _ := c.ledger.place(); head.Epoch != r.Epoch || head.ID.Compare(r.Appended[len(records)-1]) < 0 {
-		return r, ErrAway // the log that has them is not the one that this node follows now
+		return r, shared.ErrAway // the log that has them is not the one that this node follows now
 	}
 	if c.shared != nil {
 		c.acknowledged.add(records, r.Epoch)

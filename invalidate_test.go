@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/forebay-cache/forebay"
+	"github.com/forebay-cache/forebay/shared"
 )
 
 // tagged gives every entry the tag "t", known only from the value.
@@ -258,7 +259,7 @@ func TestRefusedInvalidations(t *testing.T) {
 
 func TestReceiptsGrow(t *testing.T) {
 	c := open(t, forebay.Options{})
-	var last forebay.ID
+	var last shared.ID
 	for i := range 100 {
 		r, err := c.Invalidate(ctx, forebay.Key(fmt.Sprint(i)), forebay.Tag("t"))
 		if err != nil || r.Deferred || r.ID.Compare(last) <= 0 {

@@ -13,6 +13,8 @@ import (
 	"hash"
 	"strings"
 	"sync"
+
+	"github.com/forebay-cache/forebay/shared"
 )
 
 // A keyring authenticates what this cache's nodes write to the shared tier, and may encrypt the values: what was
@@ -180,7 +182,7 @@ func (k *sealKey) aead(salt [saltSize]byte) cipher.AEAD {
 const signMark = "/"
 
 // signRecord adds the tag of a record to its By.
-func (r *keyring) signRecord(rec Record) Record {
+func (r *keyring) signRecord(rec shared.Record) shared.Record {
 	if r == nil {
 		return rec
 	}
@@ -190,7 +192,7 @@ func (r *keyring) signRecord(rec Record) Record {
 }
 
 // wrote reports whether a node with one of the keys wrote a record.
-func (r *keyring) wrote(rec Record) bool {
+func (r *keyring) wrote(rec shared.Record) bool {
 	by, text, ok := strings.Cut(rec.By, signMark)
 	tag, err := base64.RawURLEncoding.DecodeString(text)
 	if !ok || err != nil || len(tag) != idSize+tagSize {
@@ -201,6 +203,6 @@ func (r *keyring) wrote(rec Record) bool {
 }
 
 // recordText is what a record's tag is of. The name is last, so that no two records give one text.
-func recordText(rec Record, by string) []byte {
+func recordText(rec shared.Record, by string) []byte {
 	return fmt.Appendf(nil, "record %s %s %s %s", rec.Target.Kind, rec.Mode, by, rec.Target.Name)
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/forebay-cache/forebay"
+	"github.com/forebay-cache/forebay/shared"
 )
 
 var (
@@ -24,7 +25,7 @@ type vault struct {
 	loads atomic.Int64
 }
 
-func openVault(t *testing.T, tier forebay.Shared, encrypt bool, keys ...[]byte) *vault {
+func openVault(t *testing.T, tier shared.Tier, encrypt bool, keys ...[]byte) *vault {
 	t.Helper()
 	v := &vault{Cache: open(t, forebay.Options{Shared: tier, Keys: keys, Encrypt: encrypt, Canary: -1})}
 	v.f = wrap(t, v.Cache, "c", func(_ context.Context, p string) (string, error) { v.loads.Add(1); return "plain text of " + p, nil })
@@ -46,7 +47,7 @@ func (v *vault) get(t *testing.T, p string) forebay.Tier {
 func TestKeys(t *testing.T) {
 	for name, encrypt := range map[string]bool{"signed": false, "encrypted": true} {
 		t.Run(name, func(t *testing.T) {
-			tier := forebay.NewMemory()
+			tier := shared.NewMemory()
 			a, b := openVault(t, tier, encrypt, oldKey), openVault(t, tier, encrypt, oldKey)
 			a.get(t, "x")
 			if from := b.get(t, "x"); from != forebay.TierShared {
@@ -88,7 +89,7 @@ type raw struct {
 	value []byte
 }
 
-func rawOf(t *testing.T, tier *forebay.Memory, prefix string) raw {
+func rawOf(t *testing.T, tier *shared.Memory, prefix string) raw {
 	t.Helper()
 	found, _, err := tier.Scan(t.Context(), 0, prefix)
 	if err != nil || len(found) != 1 {
@@ -107,7 +108,7 @@ func TestKeysAreChanged(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			steps := [][][]byte{{oldKey}, {oldKey, newKey}, {newKey, oldKey}, {newKey}}
 			for i := 1; i < len(steps); i++ {
-				tier := forebay.NewMemory() // by the next step, what was written before has outlived its use
+				tier := shared.NewMemory() // by the next step, what was written before has outlived its use
 				before, after := openVault(t, tier, encrypt, steps[i-1]...), openVault(t, tier, encrypt, steps[i]...)
 				p := string(rune('a' + i))
 				before.get(t, p)
@@ -134,7 +135,7 @@ func TestKeysAreChanged(t *testing.T) {
 
 // A record that no node with a key wrote removes everything: it may stand for any other. It is counted.
 func TestARecordOfSomebodyElse(t *testing.T) {
-	tier := forebay.NewMemory()
+	tier := shared.NewMemory()
 	a := openVault(t, tier, false, oldKey)
 	a.get(t, "x")
 	if _, err := a.Invalidate(t.Context(), forebay.Tag("own")); err != nil {

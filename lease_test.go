@@ -10,11 +10,12 @@ import (
 	"time"
 
 	"github.com/forebay-cache/forebay"
+	"github.com/forebay-cache/forebay/shared"
 )
 
 // A flakyTier is a tier in memory whose answers get lost.
 type flakyTier struct {
-	*forebay.Memory
+	*shared.Memory
 	lateLeases atomic.Int64 // as many leases are taken, and their answers lost
 	lostRenews atomic.Int64
 }
@@ -22,19 +23,19 @@ type flakyTier struct {
 func (f *flakyTier) Lease(ctx context.Context, key, token string, life time.Duration) (bool, []byte, error) {
 	held, value, err := f.Memory.Lease(ctx, key, token, life)
 	if f.lateLeases.Add(-1) >= 0 {
-		return false, nil, forebay.ErrAway
+		return false, nil, shared.ErrAway
 	}
 	return held, value, err
 }
 
 func (f *flakyTier) Renew(ctx context.Context, key, token string, life time.Duration) error {
 	if f.lostRenews.Add(-1) >= 0 {
-		return forebay.ErrAway
+		return shared.ErrAway
 	}
 	return f.Memory.Renew(ctx, key, token, life)
 }
 
-func twoNodes(t *testing.T, s forebay.Shared, class forebay.Class, load func(context.Context, string) (int, error)) (a, b *forebay.Func[string, int]) {
+func twoNodes(t *testing.T, s shared.Tier, class forebay.Class, load func(context.Context, string) (int, error)) (a, b *forebay.Func[string, int]) {
 	class.Name = "c"
 	options := forebay.Options{Shared: s, Logger: slog.New(slog.DiscardHandler), Classes: []forebay.Class{class}}
 	return wrap(t, open(t, options), "c", load), wrap(t, open(t, options), "c", load)
@@ -44,7 +45,7 @@ func twoNodes(t *testing.T, s forebay.Shared, class forebay.Class, load func(con
 func TestALateLeaseIsGivenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var loads atomic.Int64
-		s := &flakyTier{Memory: forebay.NewMemory()}
+		s := &flakyTier{Memory: shared.NewMemory()}
 		a, b := twoNodes(t, s, forebay.Class{TTL: time.Hour}, func(context.Context, string) (int, error) {
 			if loads.Add(1) == 1 {
 				return 0, errors.New("the origin failed")
@@ -65,7 +66,7 @@ func TestALateLeaseIsGivenBack(t *testing.T) {
 // A renewal that is lost is tried again: the lease lasts as long as the load.
 func TestALostRenewal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o, s := &origin{took: 8 * second}, &flakyTier{Memory: forebay.NewMemory()}
+		o, s := &origin{took: 8 * second}, &flakyTier{Memory: shared.NewMemory()}
 		a, b := twoNodes(t, s, forebay.Class{TTL: time.Hour, LoadTimeout: time.Minute}, o.load)
 		s.lostRenews.Store(1)
 		go a.Get(ctx, "k")
@@ -80,7 +81,7 @@ func TestALostRenewal(t *testing.T) {
 func TestOneLoadHoweverCallersArrive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := &origin{took: second}
-		a, b := twoNodes(t, forebay.NewMemory(), forebay.Class{TTL: time.Hour}, o.load)
+		a, b := twoNodes(t, shared.NewMemory(), forebay.Class{TTL: time.Hour}, o.load)
 		for range 20 {
 			key := time.Now().String()
 			before := o.loads.Load()
@@ -105,7 +106,7 @@ func TestGivenUpLoads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := &origin{took: second}
 		class := forebay.Class{TTL: second, StaleIfError: time.Hour, LoadTimeout: time.Minute}
-		a, b := twoNodes(t, forebay.NewMemory(), class, o.load)
+		a, b := twoNodes(t, shared.NewMemory(), class, o.load)
 		b.Get(ctx, "k")
 		time.Sleep(3 * second) // stale on b
 		go a.Get(ctx, "k")     // holds the lease
@@ -128,7 +129,7 @@ func TestGivenUpLoads(t *testing.T) {
 // A node that has waited for another's load, which came to nothing, has its whole time for its own.
 func TestALoadHasItsOwnTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := forebay.NewMemory()
+		m := shared.NewMemory()
 		node := func(o *origin) *forebay.Func[string, int] {
 			c := open(t, forebay.Options{Shared: m, Logger: slog.New(slog.DiscardHandler), Classes: []forebay.Class{{Name: "c", LoadTimeout: 30 * time.Second}}})
 			return wrap(t, c, "c", o.load)
@@ -151,7 +152,7 @@ func TestALoadHasItsOwnTime(t *testing.T) {
 
 // A countedTier is a tier in memory that counts the visits in which it is asked.
 type countedTier struct {
-	*forebay.Memory
+	*shared.Memory
 	visits, asked atomic.Int64
 }
 
@@ -182,7 +183,7 @@ func (c *countedTier) Lease(ctx context.Context, key, token string, life time.Du
 // The look-up and the lease of a request are one visit to the shared tier.
 func TestARequestIsOneVisit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &countedTier{Memory: forebay.NewMemory()}
+		s := &countedTier{Memory: shared.NewMemory()}
 		_, f := joined(t, s, &origin{})
 		synctest.Wait()
 		s.visits.Store(0)

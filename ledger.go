@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/forebay-cache/forebay/shared"
 )
 
 // A ledger is what a node knows of the log: for each target the place of its last remove and of
@@ -24,14 +26,14 @@ type ledger struct {
 	// behind: the log goes on beyond the head, by more than one answer holds. It is stored with mu held.
 	behind atomic.Bool
 
-	me        string        // begins the By of this node's records, before the number that each took
-	learned   func(Record)  // is told each record of another node, under the lock; may be nil
-	ring      *keyring      // what a record must be written with; nil: anything
-	size      int           // targets held at most
-	retention time.Duration // after which a mark has outlived every entry before it
+	me        string              // begins the By of this node's records, before the number that each took
+	learned   func(shared.Record) // is told each record of another node, under the lock; may be nil
+	ring      *keyring            // what a record must be written with; nil: anything
+	size      int                 // targets held at most
+	retention time.Duration       // after which a mark has outlived every entry before it
 
 	mu       sync.RWMutex // guards what follows
-	head     Stamp        // the last record read
+	head     shared.Stamp // the last record read
 	run      string       // the server's run that wrote it
 	left     []string     // the epochs that it was in before, the latest last
 	floor    place        // entries from before it count for nothing
@@ -51,7 +53,7 @@ type ledger struct {
 
 type place struct {
 	n  uint64
-	id ID
+	id shared.ID
 }
 
 func (p *place) raise(q place) {
@@ -72,7 +74,7 @@ func (m *mark) raise(o mark) {
 }
 
 // newest returns the ID of the later change, zero while the log has not answered.
-func (m *mark) newest() ID {
+func (m *mark) newest() shared.ID {
 	if m.remove.n > m.expire.n {
 		return m.remove.id
 	}
@@ -154,7 +156,7 @@ const (
 func (l *ledger) by(number uint64) string { return l.me + strconv.FormatUint(number, 36) }
 
 // own returns the number that an invalidation of this node took, and counts by already.
-func (l *ledger) own(r Record) (uint64, bool) {
+func (l *ledger) own(r shared.Record) (uint64, bool) {
 	digits, ok := strings.CutPrefix(r.By, l.me)
 	if !ok {
 		return 0, false
@@ -166,10 +168,10 @@ func (l *ledger) own(r Record) (uint64, bool) {
 
 // take reads an answer of the log into the ledger. asked is the head that the log was asked from. The
 // ledger may have moved on since it asked: what it has read already is passed over.
-func (l *ledger) take(asked Stamp, r Reading) joint {
+func (l *ledger) take(asked shared.Stamp, r shared.Reading) joint {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	ok := len(r.Records) > 0 && asked != (Stamp{}) && asked == (Stamp{r.Records[0].Epoch, r.Records[0].ID})
+	ok := len(r.Records) > 0 && asked != (shared.Stamp{}) && asked == (shared.Stamp{Epoch: r.Records[0].Epoch, ID: r.Records[0].ID})
 	switch {
 	case ok && asked.Epoch == l.head.Epoch:
 		before, learned := l.head, l.learned
@@ -190,7 +192,7 @@ func (l *ledger) take(asked Stamp, r Reading) joint {
 
 // restart reads a log that does not join on to what the ledger knows, from its beginning: nothing
 // that was loaded before is known to be valid any more (rule 3).
-func (l *ledger) restart(r Reading) {
+func (l *ledger) restart(r shared.Reading) {
 	if len(r.Records) == 0 {
 		return
 	}
@@ -199,23 +201,23 @@ func (l *ledger) restart(r Reading) {
 	// The places of the lost log mean nothing in this one; its numbers still do, on this node.
 	for _, table := range []map[string]*mark{l.keys, l.tags, l.classes, l.patterns} {
 		for _, m := range table {
-			m.remove.id, m.expire.id = ID{}, ID{}
+			m.remove.id, m.expire.id = shared.ID{}, shared.ID{}
 		}
 	}
-	l.all.remove.id, l.all.expire.id = ID{}, ID{}
+	l.all.remove.id, l.all.expire.id = shared.ID{}, shared.ID{}
 	n := l.number.Load() + 1
-	if l.head != (Stamp{}) && l.learned != nil {
-		l.learned(Record{ID: r.Records[0].ID, Epoch: r.Records[0].Epoch, Fence: true})
+	if l.head != (shared.Stamp{}) && l.learned != nil {
+		l.learned(shared.Record{ID: r.Records[0].ID, Epoch: r.Records[0].Epoch, Fence: true})
 	}
 	l.leaveLocked(l.head.Epoch, "")
-	l.head, l.floor = Stamp{}, place{n: n, id: r.Records[0].ID}
+	l.head, l.floor = shared.Stamp{}, place{n: n, id: r.Records[0].ID}
 	l.takeLocked(r, nil)
 	l.old = r.More
 	l.behind.Store(r.More)
 	l.number.Store(max(n, l.number.Load()))
 }
 
-func (l *ledger) takeLocked(r Reading, learned func(Record)) {
+func (l *ledger) takeLocked(r shared.Reading, learned func(shared.Record)) {
 	for _, rec := range r.Records {
 		if l.head.Epoch == rec.Epoch && rec.ID.Compare(l.head.ID) <= 0 {
 			continue
@@ -234,7 +236,7 @@ func (l *ledger) takeLocked(r Reading, learned func(Record)) {
 
 // doubtful makes of a record that no node of ours wrote, or that nobody can read, what is right in any case: it
 // removes everything.
-func (l *ledger) doubtful(rec Record) Record {
+func (l *ledger) doubtful(rec shared.Record) shared.Record {
 	if l.ring != nil && !rec.Fence && !l.ring.wrote(rec) {
 		rec.Unreadable = true
 	}
@@ -244,7 +246,7 @@ func (l *ledger) doubtful(rec Record) Record {
 	return rec
 }
 
-func (l *ledger) applyLocked(rec Record) {
+func (l *ledger) applyLocked(rec shared.Record) {
 	n, own := l.own(rec)
 	if !own {
 		n = l.number.Load() + 1
@@ -258,7 +260,7 @@ func (l *ledger) applyLocked(rec Record) {
 	if l.head.Epoch != rec.Epoch {
 		l.leaveLocked(l.head.Epoch, rec.Epoch)
 	}
-	l.head, l.run = Stamp{rec.Epoch, rec.ID}, rec.Run
+	l.head, l.run = shared.Stamp{Epoch: rec.Epoch, ID: rec.ID}, rec.Run
 	if !own {
 		l.number.Store(n)
 	}
@@ -272,7 +274,7 @@ func (l *ledger) markLocked(t Target, mode Mode, at place) {
 	} else {
 		m.remove.raise(at)
 	}
-	if t.Kind == KindAll || t.Kind == KindClass {
+	if t.Kind == shared.KindAll || t.Kind == shared.KindClass {
 		return // few, and kept for ever
 	}
 	if m.last() != before {
@@ -281,20 +283,20 @@ func (l *ledger) markLocked(t Target, mode Mode, at place) {
 }
 
 // table returns where the marks of a kind of target are kept.
-func (l *ledger) table(k Kind) map[string]*mark {
+func (l *ledger) table(k shared.Kind) map[string]*mark {
 	switch k {
-	case KindKey:
+	case shared.KindKey:
 		return l.keys
-	case KindTag:
+	case shared.KindTag:
 		return l.tags
-	case KindPattern:
+	case shared.KindPattern:
 		return l.patterns
 	}
 	return l.classes
 }
 
 func (l *ledger) markOfLocked(t Target) *mark {
-	if t.Kind == KindAll {
+	if t.Kind == shared.KindAll {
 		return &l.all
 	}
 	table := l.table(t.Kind)
@@ -374,7 +376,7 @@ func (l *ledger) marksLocked(key, class string, tags []string) func(func(*mark) 
 			}
 		}
 		for p, m := range l.patterns {
-			if matchPattern(p, key) && !yield(m) {
+			if shared.MatchPattern(p, key) && !yield(m) {
 				return
 			}
 		}
@@ -418,7 +420,7 @@ func (l *ledger) epoch() string {
 }
 
 // place returns the head and the number, as a load needs them before it begins (rule 2).
-func (l *ledger) place() (Stamp, uint64) {
+func (l *ledger) place() (shared.Stamp, uint64) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	return l.head, l.number.Load()

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/forebay-cache/forebay/shared"
 )
 
 // NodeStats is a process on the same log.
@@ -38,7 +40,7 @@ const (
 )
 
 // learned is told each record of another node.
-func (c *Cache) learned(r Record) {
+func (c *Cache) learned(r shared.Record) {
 	if r.Unreadable {
 		c.sayUnreadable(r)
 	}
@@ -55,7 +57,7 @@ func (c *Cache) learned(r Record) {
 // unreadableEvery is how often it is said that records cannot be read.
 const unreadableEvery = time.Minute
 
-func (c *Cache) sayUnreadable(r Record) {
+func (c *Cache) sayUnreadable(r shared.Record) {
 	now := c.now()
 	if last := c.unread.Load(); (last == 0 || now-last > int64(unreadableEvery)) && c.unread.CompareAndSwap(last, max(now, 1)) {
 		c.logger.Warn("forebay: the log holds a record that this node cannot read or does not trust; it removes everything: does another program write there, or a node with other keys?",
@@ -64,9 +66,9 @@ func (c *Cache) sayUnreadable(r Record) {
 }
 
 // canaryOf returns the node that a canary's invalidation comes from.
-func canaryOf(r Record) (name, key string, ok bool) {
+func canaryOf(r shared.Record) (name, key string, ok bool) {
 	parts, ok := strings.CutPrefix(r.Target.Name, canaryPrefix)
-	if !ok || r.Target.Kind != KindKey {
+	if !ok || r.Target.Kind != shared.KindKey {
 		return "", "", false
 	}
 	name, _, _ = strings.Cut(parts, ",")

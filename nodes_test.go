@@ -10,22 +10,23 @@ import (
 	"time"
 
 	"github.com/forebay-cache/forebay"
+	"github.com/forebay-cache/forebay/shared"
 )
 
 // A heldLog is a tier in memory whose appends wait while it is held.
 type heldLog struct {
-	*forebay.Memory
+	*shared.Memory
 	held chan struct{} // nil: appends go through
 }
 
-func (h *heldLog) Append(ctx context.Context, head forebay.ID, records []forebay.Record) (forebay.Reading, error) {
+func (h *heldLog) Append(ctx context.Context, head shared.ID, records []shared.Record) (shared.Reading, error) {
 	if h.held != nil && len(records) > 0 {
 		<-h.held
 	}
 	return h.Memory.Append(ctx, head, records)
 }
 
-func joined(t *testing.T, s forebay.Shared, o *origin) (*forebay.Cache, *forebay.Func[string, int]) {
+func joined(t *testing.T, s shared.Tier, o *origin) (*forebay.Cache, *forebay.Func[string, int]) {
 	t.Helper()
 	c := open(t, forebay.Options{Shared: s, Logger: slog.New(slog.DiscardHandler), Classes: []forebay.Class{{Name: "c", TTL: time.Hour}}})
 	return c, wrap(t, c, "c", o.load, tagged())
@@ -34,7 +35,7 @@ func joined(t *testing.T, s forebay.Shared, o *origin) (*forebay.Cache, *forebay
 // Two caches on one tier in memory are two nodes.
 func TestTwoNodesInOneProcess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o, m := &origin{took: second}, forebay.NewMemory()
+		o, m := &origin{took: second}, shared.NewMemory()
 		a, f := joined(t, m, o)
 		_, g := joined(t, m, o)
 		f.Get(ctx, "a")
@@ -57,7 +58,7 @@ func TestTwoNodesInOneProcess(t *testing.T) {
 // tier. It may not keep it as if it were known to be valid.
 func TestAnInvalidationInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o, m := &origin{}, &heldLog{Memory: forebay.NewMemory()}
+		o, m := &origin{}, &heldLog{Memory: shared.NewMemory()}
 		_, other := joined(t, m.Memory, o)
 		other.Get(ctx, "a")
 		synctest.Wait()
@@ -81,7 +82,7 @@ func TestAnInvalidationInFlight(t *testing.T) {
 
 // A mutedLog is a tier whose log cannot be read while it is muted; its values and leases work.
 type mutedLog struct {
-	*forebay.Memory
+	*shared.Memory
 	muted atomic.Bool
 	sets  atomic.Int64
 }
@@ -91,16 +92,16 @@ func (m *mutedLog) Set(ctx context.Context, key string, value []byte, ttl time.D
 	return m.Memory.Set(ctx, key, value, ttl)
 }
 
-func (m *mutedLog) Read(ctx context.Context, head forebay.Stamp) (forebay.Reading, error) {
+func (m *mutedLog) Read(ctx context.Context, head shared.Stamp) (shared.Reading, error) {
 	if m.muted.Load() {
-		return forebay.Reading{}, errFull
+		return shared.Reading{}, errFull
 	}
 	return m.Memory.Read(ctx, head)
 }
 
-func (m *mutedLog) GetAndRead(ctx context.Context, key string, head forebay.Stamp) ([]byte, forebay.Reading, error) {
+func (m *mutedLog) GetAndRead(ctx context.Context, key string, head shared.Stamp) ([]byte, shared.Reading, error) {
 	if m.muted.Load() {
-		return nil, forebay.Reading{}, errFull
+		return nil, shared.Reading{}, errFull
 	}
 	return m.Memory.GetAndRead(ctx, key, head)
 }
@@ -109,8 +110,8 @@ func (m *mutedLog) GetAndRead(ctx context.Context, key string, head forebay.Stam
 // its own written to a tier that has just failed.
 func TestWhoCouldNotConfirmDoesNotWaitForALease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := &mutedLog{Memory: forebay.NewMemory()}
-		node := func(s forebay.Shared, took time.Duration) *forebay.Func[string, int] {
+		m := &mutedLog{Memory: shared.NewMemory()}
+		node := func(s shared.Tier, took time.Duration) *forebay.Func[string, int] {
 			c := open(t, forebay.Options{Shared: s, Logger: slog.New(slog.DiscardHandler), Classes: []forebay.Class{{Name: "c", Strict: true}}})
 			return wrap(t, c, "c", (&origin{took: took}).load, tagged())
 		}
@@ -130,7 +131,7 @@ func TestWhoCouldNotConfirmDoesNotWaitForALease(t *testing.T) {
 }
 
 func TestSchemaSeparates(t *testing.T) {
-	m := forebay.NewMemory()
+	m := shared.NewMemory()
 	for schema := range 2 {
 		c := open(t, forebay.Options{Shared: m, Logger: slog.New(slog.DiscardHandler), Classes: []forebay.Class{{Name: "c", Schema: schema}}})
 		f := wrap(t, c, "c", func(context.Context, string) (int, error) { return schema, nil })
@@ -142,7 +143,7 @@ func TestSchemaSeparates(t *testing.T) {
 }
 
 func TestPrivateClassesOnASharedTierNeedASecret(t *testing.T) {
-	_, err := forebay.Open(ctx, forebay.Options{Shared: forebay.NewMemory(), Classes: []forebay.Class{{Name: "p", Private: true}}})
+	_, err := forebay.Open(ctx, forebay.Options{Shared: shared.NewMemory(), Classes: []forebay.Class{{Name: "p", Private: true}}})
 	if err == nil {
 		t.Error("accepted: each node would hash with a secret of its own")
 	}
@@ -150,7 +151,7 @@ func TestPrivateClassesOnASharedTierNeedASecret(t *testing.T) {
 
 // A tier whose writes hang.
 type hungWrites struct {
-	*forebay.Memory
+	*shared.Memory
 	hang chan struct{}
 }
 
@@ -162,7 +163,7 @@ func (h *hungWrites) Set(ctx context.Context, key string, value []byte, ttl time
 // Writes are never in the request's way: what finds no room behind it is dropped and counted.
 func TestWritesNeverWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o, h := &origin{}, &hungWrites{forebay.NewMemory(), make(chan struct{})}
+		o, h := &origin{}, &hungWrites{shared.NewMemory(), make(chan struct{})}
 		c, f := joined(t, h, o)
 		begin := time.Now()
 		for i := range 6000 {

@@ -1,5 +1,7 @@
 package forebay
 
+import "github.com/forebay-cache/forebay/shared"
+
 // maxPatterns bounds the patterns, because each is compared with each key that is judged.
 const maxPatterns = 256
 
@@ -16,7 +18,7 @@ func (l *ledger) pruneLocked() {
 		if m == nil {
 			continue
 		}
-		if id := m.newest(); m.last() > l.floor.n && (id == (ID{}) || id.Ms >= cut) {
+		if id := m.newest(); m.last() > l.floor.n && (id == (shared.ID{}) || id.Ms >= cut) {
 			break
 		}
 		l.dropLocked(l.aging[0])
@@ -24,16 +26,16 @@ func (l *ledger) pruneLocked() {
 		l.floor.raise(m.expire)
 	}
 	for len(l.patterns) > maxPatterns {
-		l.coarsenLocked(KindPattern)
+		l.coarsenLocked(shared.KindPattern)
 	}
 	for len(l.keys)+len(l.tags)+len(l.patterns) > l.size {
 		switch {
 		case len(l.keys) > 0:
-			l.coarsenLocked(KindKey)
+			l.coarsenLocked(shared.KindKey)
 		case len(l.patterns) > 0:
-			l.coarsenLocked(KindPattern)
+			l.coarsenLocked(shared.KindPattern)
 		default:
-			l.coarsenLocked(KindTag)
+			l.coarsenLocked(shared.KindTag)
 		}
 	}
 	if len(l.aging) > 4*l.size {
@@ -53,7 +55,7 @@ func (l *ledger) dropLocked(a aged) { delete(l.table(a.target.Kind), a.target.Na
 
 // coarsenLocked makes the oldest quarter of a kind's targets coarser, so that the walk over the
 // order of age is paid once for many.
-func (l *ledger) coarsenLocked(kind Kind) {
+func (l *ledger) coarsenLocked(kind shared.Kind) {
 	todo := max(1, len(l.table(kind))/4)
 	kept := l.aging[:0]
 	for _, a := range l.aging {
@@ -67,8 +69,8 @@ func (l *ledger) coarsenLocked(kind Kind) {
 		}
 		l.dropLocked(a)
 		todo--
-		if class := classOf(a.target); class != "" {
-			l.markOfLocked(Target{KindClass, class}).raise(*m)
+		if class := a.target.Class(); class != "" {
+			l.markOfLocked(Target{Kind: shared.KindClass, Name: class}).raise(*m)
 			continue
 		}
 		l.floor.raise(m.remove)

@@ -10,15 +10,16 @@ import (
 	"time"
 
 	"github.com/forebay-cache/forebay"
+	"github.com/forebay-cache/forebay/shared"
 )
 
 // A slowTier is a tier in memory that answers late: what it was asked to do is done, and others see it.
 type slowTier struct {
-	*forebay.Memory
+	*shared.Memory
 	append, unlink time.Duration
 }
 
-func (s *slowTier) Append(ctx context.Context, head forebay.ID, records []forebay.Record) (forebay.Reading, error) {
+func (s *slowTier) Append(ctx context.Context, head shared.ID, records []shared.Record) (shared.Reading, error) {
 	r, err := s.Memory.Append(ctx, head, records)
 	if len(records) > 0 {
 		time.Sleep(s.append)
@@ -40,7 +41,7 @@ func TestWhatWasPutIsThere(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s.Memory = forebay.NewMemory()
+				s.Memory = shared.NewMemory()
 				o := &origin{}
 				_, f := joined(t, s, o)
 				_, g := joined(t, s.Memory, o)
@@ -139,7 +140,7 @@ func TestWarmLoadsWhatIsStale(t *testing.T) {
 func TestAPointerToATimeSurvives(t *testing.T) {
 	type value struct{ At *time.Time }
 	synctest.Test(t, func(t *testing.T) {
-		m := forebay.NewMemory()
+		m := shared.NewMemory()
 		node := func() *forebay.Func[string, value] {
 			return wrap(t, open(t, forebay.Options{Shared: m}), "c", func(context.Context, string) (value, error) {
 				now := time.Now()

@@ -5,6 +5,8 @@ import (
 	"runtime/debug"
 	"strings"
 	"time"
+
+	"github.com/forebay-cache/forebay/shared"
 )
 
 // sealed is seal, for what survives being written. Values have methods of the user's own: a panic in one
@@ -83,7 +85,7 @@ func (c *Cache) unseal(sp *space, key string, b []byte) (e *entry, v verdict, ah
 		env.tags[i] = strings.Clone(tag) // or a tag would keep the whole envelope
 	}
 	e = &entry{
-		space: sp, key: key, shared: true, tags: env.tags, stamp: Stamp{c.ledger.epoch(), env.stamp.ID}, took: env.took,
+		space: sp, key: key, shared: true, tags: env.tags, stamp: shared.Stamp{Epoch: c.ledger.epoch(), ID: env.stamp.ID}, took: env.took,
 		created: now - int64(max(0, age)),
 	}
 	e.fresh, e.stale, e.dead = e.created+int64(env.fresh), e.created+int64(env.stale), e.created+int64(env.dead)

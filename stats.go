@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 	"unsafe"
+
+	"github.com/forebay-cache/forebay/shared"
 )
 
 // Counters are kept where the answer is given, per class. Hits are striped, because they are the
@@ -124,7 +126,7 @@ const (
 
 // SharedStats is the shared tier, and what the cache does with it.
 type SharedStats struct {
-	SharedState
+	shared.State
 	Reads    uint64            // for requests; Lookups counts the canary's too
 	Queued   int               // writes that wait behind the requests
 	Dropped  uint64            // writes for which there was no room
@@ -181,9 +183,9 @@ type NearStats struct {
 
 // LogStats is how this node stands to the log.
 type LogStats struct {
-	Head      Stamp
+	Head      shared.Stamp
 	Lag       time.Duration // since the latest check of the log was sent
-	Floor     ID
+	Floor     shared.ID
 	Confirmed bool
 	Targets   int // held in the ledger
 
@@ -216,7 +218,7 @@ func (c *Cache) Stats() Stats {
 
 func (c *Cache) sharedStats() *SharedStats {
 	t := c.shared
-	s := &SharedStats{SharedState: t.State(), Reads: t.reads.Load(), Queued: t.queued(), Dropped: t.dropped.Load(), Failed: t.failed.Load(), TooLarge: t.large.Load(),
+	s := &SharedStats{State: t.State(), Reads: t.reads.Load(), Queued: t.queued(), Dropped: t.dropped.Load(), Failed: t.failed.Load(), TooLarge: t.large.Load(),
 		Deferred: c.journal.waiting.Load(), Lost: map[string]string{}, Others: c.census.said(t.Clock()), Canary: c.canary.state()}
 	t.mu.Lock()
 	s.Unusable = maps.Clone(t.unread)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"strings"
 	"time"
+
+	"github.com/forebay-cache/forebay/shared"
 )
 
 // The rate of sweeping is bounded: between the pages of a scan, and between two sweeps, which also
@@ -71,7 +73,7 @@ func (c *Cache) sweepShared(ctx context.Context) {
 func (c *Cache) sweepFor(targets []Target, mode Mode) {
 	wide := false
 	for _, t := range targets {
-		if t.Kind != KindKey {
+		if t.Kind != shared.KindKey {
 			wide = true
 			continue
 		}

@@ -3,63 +3,50 @@ package forebay
 import (
 	"fmt"
 	"strings"
+
+	"github.com/forebay-cache/forebay/shared"
 )
 
-// A Kind says what a [Target] names.
-type Kind uint8
+// A Target names what an invalidation covers: [Key], [Tag], [InClass], [Pattern] or [Everything].
+type Target = shared.Target
+
+// A Mode is how far an invalidation goes: [Remove] or [Expire].
+type Mode = shared.Mode
 
 const (
-	KindKey Kind = iota
-	KindTag
-	KindClass
-	KindPattern
-	KindAll
+	// Remove: what was loaded before is never served again.
+	Remove = shared.Remove
+	// Expire: what was loaded before may still be served while it is loaded again, or when that fails.
+	Expire = shared.Expire
 )
 
-var kindNames = [...]string{"key", "tag", "class", "pattern", "all"}
-
-func (k Kind) String() string { return nameOf(kindNames[:], k) }
-
-// A Target names what an invalidation covers.
-type Target struct {
-	Kind Kind
-	Name string
-}
-
 // Key is one entry, by its full key as [Func.Key] returns it.
-func Key(key string) Target { return Target{KindKey, key} }
+func Key(key string) Target { return Target{Kind: shared.KindKey, Name: key} }
 
 // Tag is every entry that was stored with the tag.
-func Tag(tag string) Target { return Target{KindTag, tag} }
+func Tag(tag string) Target { return Target{Kind: shared.KindTag, Name: tag} }
 
 // InClass is every entry of a class.
-func InClass(name string) Target { return Target{KindClass, name} }
+func InClass(name string) Target { return Target{Kind: shared.KindClass, Name: name} }
 
 // Pattern is every entry whose key matches; '*' stands for any run of characters, everything else
 // for itself. Each part of a key is closed by ',', so "partner_data:org_id=acme,*" does not reach
 // acme2. Entries of private classes, and the parts of long keys that are hashed, have no readable
 // key: name their tag or class instead.
-func Pattern(pattern string) Target { return Target{KindPattern, pattern} }
+func Pattern(pattern string) Target { return Target{Kind: shared.KindPattern, Name: pattern} }
 
 // Everything is every entry of the cache.
-func Everything() Target { return Target{Kind: KindAll} }
-
-func (t Target) String() string {
-	if t.Kind == KindAll {
-		return "all"
-	}
-	return t.Kind.String() + " " + t.Name
-}
+func Everything() Target { return Target{Kind: shared.KindAll} }
 
 // maxTarget bounds a target's name, as the log and the ledger hold it.
 const maxTarget = 1024
 
-// check says why an invalidation of the target cannot be accepted.
-func (t Target) check(classes func(string) *class) error {
-	if t.Kind == KindAll {
+// checkTarget says why an invalidation of the target cannot be accepted.
+func checkTarget(t Target, classes func(string) *class) error {
+	if t.Kind == shared.KindAll {
 		return nil
 	}
-	if t.Kind > KindAll {
+	if t.Kind > shared.KindAll {
 		return fmt.Errorf("%w: there is no kind of target %s", ErrTarget, t.Kind)
 	}
 	if t.Name == "" {
@@ -69,11 +56,11 @@ func (t Target) check(classes func(string) *class) error {
 		return fmt.Errorf("%w: a %s of %d bytes; %d are the most", ErrTarget, t.Kind, len(t.Name), maxTarget)
 	}
 	switch t.Kind {
-	case KindClass:
+	case shared.KindClass:
 		if classes(t.Name) == nil {
 			return fmt.Errorf("%w: there is no class %q", ErrTarget, t.Name)
 		}
-	case KindPattern:
+	case shared.KindPattern:
 		return checkPattern(t.Name, classes)
 	}
 	return nil
@@ -86,7 +73,7 @@ func checkPattern(pattern string, classes func(string) *class) error {
 		return nil // it is a key
 	}
 	hashed := strings.Contains(pattern, hashMark)
-	if c := classes(classOf(Target{KindPattern, pattern})); c != nil && c.Private {
+	if c := classes(Target{Kind: shared.KindPattern, Name: pattern}.Class()); c != nil && c.Private {
 		_, part, _ := strings.Cut(literal, ":")
 		hashed = hashed || part != "" || strings.Trim(pattern[len(literal):], "*") != ""
 	}
@@ -94,38 +81,4 @@ func checkPattern(pattern string, classes func(string) *class) error {
 		return fmt.Errorf("%w: the pattern %q could only match inside a hashed part of a key: name a tag or the class instead", ErrTarget, pattern)
 	}
 	return nil
-}
-
-// classOf returns the class that a key or pattern begins with, or "".
-func classOf(t Target) string {
-	if t.Kind != KindKey && t.Kind != KindPattern {
-		return ""
-	}
-	i := strings.IndexAny(t.Name, ":/*")
-	if i < 0 || t.Name[i] == '*' {
-		return ""
-	}
-	return t.Name[:i]
-}
-
-// matchPattern compares without recursion: it goes back to the last '*' only, so its cost is at
-// most the product of the two lengths.
-func matchPattern(pattern, key string) bool {
-	p, k, star, mark := 0, 0, -1, 0
-	for k < len(key) {
-		switch {
-		case p < len(pattern) && pattern[p] == '*':
-			star, mark = p, k
-			p++
-		case p < len(pattern) && pattern[p] == key[k]:
-			p++
-			k++
-		case star >= 0:
-			mark++
-			p, k = star+1, mark
-		default:
-			return false
-		}
-	}
-	return strings.Trim(pattern[p:], "*") == ""
 }

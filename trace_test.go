@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/forebay-cache/forebay"
+	"github.com/forebay-cache/forebay/shared"
 )
 
 // A way collects the steps of a request.
@@ -35,7 +36,7 @@ func (w *way) take() string {
 }
 
 func TestATraceTellsTheWay(t *testing.T) {
-	tier := forebay.NewMemory()
+	tier := shared.NewMemory()
 	load := func(_ context.Context, p string) (string, error) {
 		if p == "bad" {
 			return "", errors.New("down")
@@ -94,7 +95,7 @@ func TestEntriesAndWhatCoversThem(t *testing.T) {
 			if e.TTL <= 0 || e.Bytes == 0 || e.Class != "c" {
 				t.Errorf("%+v", e)
 			}
-			if target.Covers(e) {
+			if e.Matches(target) {
 				n++
 			}
 		}
@@ -112,7 +113,7 @@ func TestEntriesAndWhatCoversThem(t *testing.T) {
 
 // A node is told what others invalidate, and sees who is there, by the canaries in the log.
 func TestNeighbours(t *testing.T) {
-	tier := forebay.NewMemory()
+	tier := shared.NewMemory()
 	named := func(name string) *forebay.Cache {
 		return open(t, forebay.Options{Shared: tier, Node: name, Canary: 20 * time.Millisecond})
 	}

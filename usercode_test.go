@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/forebay-cache/forebay"
+	"github.com/forebay-cache/forebay/shared"
 )
 
 // A tricky value has methods that panic, as a nil pointer's do.
@@ -32,7 +33,7 @@ type ring struct {
 // Users' types and functions may panic: the process goes on, and the values stay near.
 func TestUserCodePanics(t *testing.T) {
 	shared := func(t *testing.T) *forebay.Cache {
-		return open(t, forebay.Options{Shared: forebay.NewMemory(), Logger: slog.New(slog.DiscardHandler), Classes: []forebay.Class{{Name: "c", TTL: time.Hour}}})
+		return open(t, forebay.Options{Shared: shared.NewMemory(), Logger: slog.New(slog.DiscardHandler), Classes: []forebay.Class{{Name: "c", TTL: time.Hour}}})
 	}
 	t.Run("a marshaler", func(t *testing.T) {
 		c := shared(t)
@@ -120,7 +121,7 @@ type embedsTime struct {
 
 // A method that a struct has only because it embeds a type speaks of that part alone.
 func TestPromotedMethods(t *testing.T) {
-	m := forebay.NewMemory()
+	m := shared.NewMemory()
 	options := forebay.Options{Shared: m, Logger: slog.New(slog.DiscardHandler), Classes: []forebay.Class{{Name: "c", TTL: time.Hour}}}
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	load := func(_ context.Context, p embedsTime) (embedsTime, error) { return p, nil }

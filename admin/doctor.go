@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/forebay-cache/forebay"
+	"github.com/forebay-cache/forebay/shared"
 )
 
 // A Proof is one thing that the doctor tried for real.
@@ -57,7 +58,7 @@ func ProveNear(ctx context.Context) Proof {
 
 // ProveShared tries every ability of a shared tier by a real round trip, then two nodes on it. It
 // leaves nothing behind but a few records in the log, of a tag that nobody has.
-func ProveShared(ctx context.Context, s forebay.Shared) []Proof {
+func ProveShared(ctx context.Context, s shared.Tier) []Proof {
 	d := &doctor{ctx: ctx, shared: s, key: "doctor:" + rand.Text() + ","}
 	return []Proof{
 		prove("values: write, read back, remove", "look at the server's log, and at the ACL of the user", d.values),
@@ -95,7 +96,7 @@ func prove(what, remedy string, try func() error) Proof {
 
 type doctor struct {
 	ctx    context.Context
-	shared forebay.Shared
+	shared shared.Tier
 	key    string
 }
 
@@ -162,12 +163,12 @@ func (d *doctor) leases() error {
 	return nil
 }
 
-func (d *doctor) record() []forebay.Record {
-	return []forebay.Record{{Target: forebay.Tag(d.key)}}
+func (d *doctor) record() []shared.Record {
+	return []shared.Record{{Target: forebay.Tag(d.key)}}
 }
 
 func (d *doctor) log() error {
-	r, err := d.shared.Append(d.ctx, forebay.ID{}, nil)
+	r, err := d.shared.Append(d.ctx, shared.ID{}, nil)
 	if err != nil {
 		return err
 	}
@@ -180,7 +181,7 @@ func (d *doctor) log() error {
 	if len(r.Appended) != 1 {
 		return fmt.Errorf("%d records appended, want 1", len(r.Appended))
 	}
-	read, err := d.shared.Read(d.ctx, forebay.Stamp{Epoch: r.Epoch, ID: r.Appended[0]})
+	read, err := d.shared.Read(d.ctx, shared.Stamp{Epoch: r.Epoch, ID: r.Appended[0]})
 	if err != nil {
 		return err
 	}
@@ -194,7 +195,7 @@ func (d *doctor) log() error {
 func (d *doctor) follow() error {
 	ctx, cancel := context.WithTimeout(d.ctx, proofTimeout)
 	defer cancel()
-	r, err := d.shared.Append(ctx, forebay.ID{}, d.record())
+	r, err := d.shared.Append(ctx, shared.ID{}, d.record())
 	if err != nil {
 		return err
 	}

@@ -234,7 +234,7 @@ func (a *Admin) readEntries(_ context.Context, in *entriesRequest) (*answer[Entr
 	}
 	out := Entries{Classes: map[string]int{}, Entries: []Entry{}}
 	for e := range a.cache.Entries() {
-		if target != nil && !target.Covers(e) {
+		if target != nil && !e.Matches(*target) {
 			continue
 		}
 		out.Count++

@@ -10,24 +10,25 @@ import (
 
 	"github.com/forebay-cache/forebay"
 	"github.com/forebay-cache/forebay/admin"
+	"github.com/forebay-cache/forebay/shared"
 )
 
 // A mutedLog is a tier whose log cannot be read while it is muted.
 type mutedLog struct {
-	*forebay.Memory
+	*shared.Memory
 	muted atomic.Bool
 }
 
-func (m *mutedLog) Read(ctx context.Context, head forebay.Stamp) (forebay.Reading, error) {
+func (m *mutedLog) Read(ctx context.Context, head shared.Stamp) (shared.Reading, error) {
 	if m.muted.Load() {
-		return forebay.Reading{}, errors.New("muted")
+		return shared.Reading{}, errors.New("muted")
 	}
 	return m.Memory.Read(ctx, head)
 }
 
-func (m *mutedLog) GetAndRead(ctx context.Context, key string, head forebay.Stamp) ([]byte, forebay.Reading, error) {
+func (m *mutedLog) GetAndRead(ctx context.Context, key string, head shared.Stamp) ([]byte, shared.Reading, error) {
 	if m.muted.Load() {
-		return nil, forebay.Reading{}, errors.New("muted")
+		return nil, shared.Reading{}, errors.New("muted")
 	}
 	return m.Memory.GetAndRead(ctx, key, head)
 }
@@ -35,7 +36,7 @@ func (m *mutedLog) GetAndRead(ctx context.Context, key string, head forebay.Stam
 // What a strict class loads because it cannot be confirmed is a miss of its key, once a request, and says why:
 // also for who waited for a load that had begun too early.
 func TestKeysThatCannotBeConfirmed(t *testing.T) {
-	tier := &mutedLog{Memory: forebay.NewMemory()}
+	tier := &mutedLog{Memory: shared.NewMemory()}
 	c, err := forebay.Open(t.Context(), forebay.Options{Shared: tier, Canary: -1, Classes: []forebay.Class{{Name: "strict", Strict: true}}})
 	if err != nil {
 		t.Fatal(err)

@@ -16,6 +16,7 @@ import (
 	"github.com/forebay-cache/forebay"
 	"github.com/forebay-cache/forebay/admin"
 	"github.com/forebay-cache/forebay/demo/origin"
+	"github.com/forebay-cache/forebay/shared"
 )
 
 // Options configure [Open]. The zero Options work.
@@ -24,7 +25,7 @@ type Options struct {
 	OriginLatency origin.Latency  // of each call of the partner API; the zero Latency is none
 	Classes       []forebay.Class // default: Classes; others must have the same names
 	NearBytes     int64           // default: the library's
-	Shared        forebay.Shared  // the tier that nodes share; the platform does not close it. Default: none
+	Shared        shared.Tier     // the tier that nodes share; the platform does not close it. Default: none
 	Journal       string          // file of the invalidations that the log does not have yet; default: memory
 	Secret        []byte          // keys the hashes of sessions; nodes that share a tier need the same
 	Assistant     Assistant       // default: the embedded one

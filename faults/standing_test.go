@@ -9,6 +9,7 @@ import (
 	"github.com/forebay-cache/forebay/admin"
 	"github.com/forebay-cache/forebay/demo"
 	"github.com/forebay-cache/forebay/redis"
+	"github.com/forebay-cache/forebay/shared"
 )
 
 // A node is what requests are sent to: a platform, a gateway, or a process.
@@ -60,7 +61,7 @@ func (w *world) platform(url string, o demo.Options) *node {
 }
 
 // tier opens a node's shared tier; none for no URL.
-func (w *world) tier(url string) forebay.Shared {
+func (w *world) tier(url string) shared.Tier {
 	if url == "" {
 		return nil
 	}

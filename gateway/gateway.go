@@ -10,17 +10,18 @@ import (
 
 	"github.com/forebay-cache/forebay"
 	"github.com/forebay-cache/forebay/httpcache"
+	"github.com/forebay-cache/forebay/shared"
 )
 
 // Options configure [Open].
 type Options struct {
 	Config
-	NearBytes int64          // default: the library's
-	Shared    forebay.Shared // the tier that nodes share; the gateway does not close it. Default: none
-	Journal   string         // file of the invalidations that the log does not have yet; default: memory
-	Secret    []byte         // keys the hashes of credentials; nodes that share a tier need the same
-	Keys      [][]byte       // see forebay.Options.Keys; default: Secret; empty: none
-	Logger    *slog.Logger   // default slog.Default()
+	NearBytes int64        // default: the library's
+	Shared    shared.Tier  // the tier that nodes share; the gateway does not close it. Default: none
+	Journal   string       // file of the invalidations that the log does not have yet; default: memory
+	Secret    []byte       // keys the hashes of credentials; nodes that share a tier need the same
+	Keys      [][]byte     // see forebay.Options.Keys; default: Secret; empty: none
+	Logger    *slog.Logger // default slog.Default()
 }
 
 // A Gateway answers for its origin. Its methods are safe for concurrent use.

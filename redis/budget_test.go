@@ -16,6 +16,7 @@ import (
 	"github.com/forebay-cache/forebay"
 	"github.com/forebay-cache/forebay/internal/redistest"
 	"github.com/forebay-cache/forebay/redis"
+	"github.com/forebay-cache/forebay/shared"
 )
 
 // slow delays everything that is said through a proxy, in each direction.
@@ -48,7 +49,7 @@ func TestARequestPaysItsBudgetOnce(t *testing.T) {
 	if _, err := tier.Get(visit, "a"); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := tier.Lease(visit, "a", "token", time.Second); !errors.Is(err, forebay.ErrAway) {
+	if _, _, err := tier.Lease(visit, "a", "token", time.Second); !errors.Is(err, shared.ErrAway) {
 		t.Errorf("the lease: %v", err)
 	}
 	if !tier.State().Connected {

@@ -7,9 +7,10 @@ import (
 	"time"
 
 	"github.com/forebay-cache/forebay"
-	"github.com/forebay-cache/forebay/forebaytest"
 	"github.com/forebay-cache/forebay/internal/redistest"
 	"github.com/forebay-cache/forebay/redis"
+	"github.com/forebay-cache/forebay/shared"
+	"github.com/forebay-cache/forebay/shared/sharedtest"
 )
 
 func clusterURL(servers []*redistest.Server) string {
@@ -28,7 +29,7 @@ func TestCluster(t *testing.T) {
 	url := clusterURL(servers)
 	t.Run("contract", func(t *testing.T) {
 		n := 0
-		forebaytest.TestShared(t, func(t *testing.T) forebay.Shared {
+		sharedtest.Run(t, func(t *testing.T) shared.Tier {
 			n++
 			return open(t, redis.Options{URL: url, Budget: 10 * time.Second, Namespace: fmt.Sprintf("test-%d-%d", time.Now().UnixNano(), n)})
 		})

@@ -11,7 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/forebay-cache/forebay"
+	"github.com/forebay-cache/forebay/shared"
 	"github.com/redis/rueidis"
 	"github.com/sony/gobreaker/v2"
 )
@@ -36,7 +36,7 @@ func newBreaker(changed func(from, to gobreaker.State)) *gobreaker.CircuitBreake
 		Name: "redis", MaxRequests: 1, Timeout: openFor,
 		ReadyToTrip:   func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= tripAfter },
 		IsSuccessful:  func(err error) bool { return err == nil || writesOnly(err) },
-		IsExcluded:    func(err error) bool { return errors.Is(err, context.Canceled) || errors.Is(err, forebay.ErrAway) },
+		IsExcluded:    func(err error) bool { return errors.Is(err, context.Canceled) || errors.Is(err, shared.ErrAway) },
 		OnStateChange: func(_ string, from, to gobreaker.State) { changed(from, to) },
 	})
 }
@@ -74,7 +74,7 @@ type visit struct {
 
 type visitKey struct{}
 
-// Visit implements [forebay.Shared].
+// Visit implements [shared.Tier].
 func (t *Tier) Visit(ctx context.Context) context.Context {
 	if ctx.Value(visitKey{}) != nil {
 		return ctx
@@ -95,13 +95,13 @@ func (v *visit) Value(key any) any {
 }
 
 // guard runs an operation within its budget and lets the breaker know. While the breaker is not
-// closed, or the connection is lost, it returns [forebay.ErrAway] at once. A caller whose own deadline is sooner
+// closed, or the connection is lost, it returns [shared.ErrAway] at once. A caller whose own deadline is sooner
 // waits until then; the operation goes on, because what becomes of it says how the server is.
 func guard[T any](ctx context.Context, t *Tier, whole time.Duration, op func(context.Context, clients) (T, error)) (T, error) {
 	var none T
 	client := t.client.Load()
 	if client == nil || !t.usable() {
-		return none, forebay.ErrAway
+		return none, shared.ErrAway
 	}
 	request := ctx
 	v, visiting := ctx.Value(visitKey{}).(*visit)
@@ -133,7 +133,7 @@ func guard[T any](ctx context.Context, t *Tier, whole time.Duration, op func(con
 		v, err := try()
 		answered <- answer{v, err}
 	}) {
-		return none, forebay.ErrAway
+		return none, shared.ErrAway
 	}
 	select {
 	case a := <-answered:
@@ -154,10 +154,10 @@ func (t *Tier) own(run func()) bool {
 }
 
 // errHurried says that the request had spent most of its budget before.
-var errHurried = fmt.Errorf("%w: the request's time for it is up", forebay.ErrAway)
+var errHurried = fmt.Errorf("%w: the request's time for it is up", shared.ErrAway)
 
 // errLate says that the budget was spent while this process did not run: see [budget].
-var errLate = fmt.Errorf("%w: this process was late itself", forebay.ErrAway)
+var errLate = fmt.Errorf("%w: this process was late itself", shared.ErrAway)
 
 // execute runs an operation within a budget. begun: the request has spent some of it before.
 func execute[T any](t *Tier, client *clients, limit *budget, begun bool, op func(context.Context, clients) (T, error)) (value T, err error) {
@@ -168,7 +168,7 @@ func execute[T any](t *Tier, client *clients, limit *budget, begun bool, op func
 		case err == nil:
 			t.late.Store(false)
 		case errors.Is(err, context.Canceled):
-			err = forebay.ErrAway // the tier was lost meanwhile
+			err = shared.ErrAway // the tier was lost meanwhile
 		case !errors.Is(err, context.DeadlineExceeded):
 		case begun:
 			err = errHurried

@@ -6,11 +6,11 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/forebay-cache/forebay"
+	"github.com/forebay-cache/forebay/shared"
 	"github.com/redis/rueidis"
 )
 
-// Lease implements [forebay.Shared].
+// Lease implements [shared.Tier].
 func (t *Tier) Lease(ctx context.Context, key, token string, life time.Duration) (held bool, value []byte, err error) {
 	leases, err := t.LeaseMany(ctx, []string{key}, token, life)
 	if err != nil {
@@ -22,9 +22,9 @@ func (t *Tier) Lease(ctx context.Context, key, token string, life time.Duration)
 // perLease is how many commands a lease is asked for with.
 const perLease = 3
 
-// LeaseMany implements [forebay.Shared].
-func (t *Tier) LeaseMany(ctx context.Context, keys []string, token string, life time.Duration) ([]forebay.Lease, error) {
-	return guard(ctx, t, t.o.Budget, func(ctx context.Context, c clients) ([]forebay.Lease, error) {
+// LeaseMany implements [shared.Tier].
+func (t *Tier) LeaseMany(ctx context.Context, keys []string, token string, life time.Duration) ([]shared.Lease, error) {
+	return guard(ctx, t, t.o.Budget, func(ctx context.Context, c clients) ([]shared.Lease, error) {
 		all := make(rueidis.Commands, 0, perLease*len(keys))
 		for _, k := range keys {
 			all = append(all,
@@ -33,7 +33,7 @@ func (t *Tier) LeaseMany(ctx context.Context, keys []string, token string, life 
 				c.values.B().Pttl().Key(t.leaseKey(k)).Build())
 		}
 		replies := c.values.DoMulti(ctx, all...)
-		out := make([]forebay.Lease, len(keys))
+		out := make([]shared.Lease, len(keys))
 		for i, k := range keys {
 			var err error
 			if out[i], err = t.leaseOf(k, life, replies[perLease*i:perLease*(i+1)]); err != nil {
@@ -44,7 +44,7 @@ func (t *Tier) LeaseMany(ctx context.Context, keys []string, token string, life 
 	})
 }
 
-func (t *Tier) leaseOf(key string, life time.Duration, replies []rueidis.RedisResult) (l forebay.Lease, err error) {
+func (t *Tier) leaseOf(key string, life time.Duration, replies []rueidis.RedisResult) (l shared.Lease, err error) {
 	err = replies[0].Error()
 	if l.Held = err == nil; err != nil && !rueidis.IsRedisNil(err) {
 		return l, err
@@ -80,7 +80,7 @@ var (
 	releaseScript = rueidis.NewLuaScript(`if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0`)
 )
 
-// Renew implements [forebay.Shared].
+// Renew implements [shared.Tier].
 func (t *Tier) Renew(ctx context.Context, key, token string, life time.Duration) error {
 	_, err := guard(ctx, t, t.o.Budget, func(ctx context.Context, c clients) (nothing, error) {
 		return nothing{}, renewScript.Exec(ctx, c.values, []string{t.leaseKey(key)}, []string{token, strconv.FormatInt(life.Milliseconds(), 10)}).Error()
@@ -88,7 +88,7 @@ func (t *Tier) Renew(ctx context.Context, key, token string, life time.Duration)
 	return err
 }
 
-// Release implements [forebay.Shared].
+// Release implements [shared.Tier].
 func (t *Tier) Release(ctx context.Context, key, token string) error {
 	_, err := guard(ctx, t, t.o.Budget, func(ctx context.Context, c clients) (nothing, error) {
 		return nothing{}, releaseScript.Exec(ctx, c.values, []string{t.leaseKey(key)}, []string{token}).Error()

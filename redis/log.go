@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/forebay-cache/forebay"
+	"github.com/forebay-cache/forebay/shared"
 	"github.com/redis/rueidis"
 )
 
@@ -95,32 +95,32 @@ func (t *Tier) knownRun() *serverRun {
 	return nil
 }
 
-// Append implements [forebay.Log].
-func (t *Tier) Append(ctx context.Context, head forebay.ID, records []forebay.Record) (forebay.Reading, error) {
+// Append implements [shared.Log].
+func (t *Tier) Append(ctx context.Context, head shared.ID, records []shared.Record) (shared.Reading, error) {
 	budget := t.o.Budget
-	if head == (forebay.ID{}) || len(records) > fewRecords {
+	if head == (shared.ID{}) || len(records) > fewRecords {
 		budget = max(budget, appendBudget) // nobody's request: a node that begins, or its journal
 	}
-	return guard(ctx, t, budget, func(ctx context.Context, c clients) (forebay.Reading, error) {
+	return guard(ctx, t, budget, func(ctx context.Context, c clients) (shared.Reading, error) {
 		return t.script(ctx, c.log, true, head, travel{}, records)
 	})
 }
 
-// Rejoin implements [forebay.Log].
-func (t *Tier) Rejoin(ctx context.Context, seen forebay.Stamp, left []string) (forebay.Reading, error) {
-	return guard(ctx, t, max(t.o.Budget, appendBudget), func(ctx context.Context, c clients) (forebay.Reading, error) {
-		return t.script(ctx, c.log, true, forebay.ID{}, travel{seen, left}, nil)
+// Rejoin implements [shared.Log].
+func (t *Tier) Rejoin(ctx context.Context, seen shared.Stamp, left []string) (shared.Reading, error) {
+	return guard(ctx, t, max(t.o.Budget, appendBudget), func(ctx context.Context, c clients) (shared.Reading, error) {
+		return t.script(ctx, c.log, true, shared.ID{}, travel{seen, left}, nil)
 	})
 }
 
-// Read implements [forebay.Log].
-func (t *Tier) Read(ctx context.Context, head forebay.Stamp) (forebay.Reading, error) {
-	return guard(ctx, t, t.o.Budget, func(ctx context.Context, c clients) (forebay.Reading, error) {
+// Read implements [shared.Log].
+func (t *Tier) Read(ctx context.Context, head shared.Stamp) (shared.Reading, error) {
+	return guard(ctx, t, t.o.Budget, func(ctx context.Context, c clients) (shared.Reading, error) {
 		return t.readLog(ctx, c.log, head)
 	})
 }
 
-func (t *Tier) readLog(ctx context.Context, c rueidis.Client, head forebay.Stamp) (forebay.Reading, error) {
+func (t *Tier) readLog(ctx context.Context, c rueidis.Client, head shared.Stamp) (shared.Reading, error) {
 	run := t.knownRun()
 	if run == nil {
 		return t.script(ctx, c, false, head.ID, travel{}, nil)
@@ -145,31 +145,31 @@ var errDemoted = errors.New("READONLY the server is a replica")
 
 func demoted(err error) bool { return err != nil && strings.HasPrefix(err.Error(), "READONLY ") }
 
-func (t *Tier) xrange(c rueidis.Client, head forebay.ID) rueidis.Completed {
+func (t *Tier) xrange(c rueidis.Client, head shared.ID) rueidis.Completed {
 	return c.B().Xrange().Key(t.logKey()).Start(head.String()).End("+").Count(pageRecords).Build()
 }
 
 // reading makes sense of an XRANGE, and of the role before it, that were sent when the run was known.
-func (t *Tier) reading(role, log rueidis.RedisResult, run *serverRun) (forebay.Reading, error) {
+func (t *Tier) reading(role, log rueidis.RedisResult, run *serverRun) (shared.Reading, error) {
 	info, err := role.ToString()
 	if err != nil {
-		return forebay.Reading{}, err
+		return shared.Reading{}, err
 	}
 	if !strings.Contains(info, "role:master") {
-		return forebay.Reading{}, errDemoted
+		return shared.Reading{}, errDemoted
 	}
 	entries, err := log.AsXRange()
 	if err != nil && !rueidis.IsRedisNil(err) {
-		return forebay.Reading{}, err
+		return shared.Reading{}, err
 	}
 	records, err := recordsOf(entries)
 	if err != nil {
-		return forebay.Reading{}, err
+		return shared.Reading{}, err
 	}
 	if run.dials != t.dials.Load() {
-		return forebay.Reading{}, errDialled
+		return shared.Reading{}, errDialled
 	}
-	return forebay.Reading{Records: records, Run: run.id, More: len(records) == pageRecords}, nil
+	return shared.Reading{Records: records, Run: run.id, More: len(records) == pageRecords}, nil
 }
 
 // errDialled says that the server may have changed between the command and its answer. The caller
@@ -178,14 +178,14 @@ var errDialled = errors.New("redis: reconnected meanwhile")
 
 // travel is what a node knows that shows whether the server's data has gone back in time.
 type travel struct {
-	seen forebay.Stamp
+	seen shared.Stamp
 	left []string // epochs
 }
 
-func (t *Tier) script(ctx context.Context, c rueidis.Client, add bool, head forebay.ID, known travel, records []forebay.Record) (forebay.Reading, error) {
+func (t *Tier) script(ctx context.Context, c rueidis.Client, add bool, head shared.ID, known travel, records []shared.Record) (shared.Reading, error) {
 	dials := t.dials.Load()
 	args := []string{"read", rand.Text(), head.String(), strconv.Itoa(pageRecords), "", "", strings.Join(known.left, ",")}
-	if known.seen != (forebay.Stamp{}) {
+	if known.seen != (shared.Stamp{}) {
 		args[4], args[5] = known.seen.ID.String(), known.seen.Epoch
 	}
 	if add {
@@ -196,35 +196,35 @@ func (t *Tier) script(ctx context.Context, c rueidis.Client, add bool, head fore
 	}
 	reply, err := logScript.Exec(ctx, c, []string{t.logKey()}, args).ToArray()
 	if err != nil {
-		return forebay.Reading{}, err
+		return shared.Reading{}, err
 	}
 	if len(reply) != 4 {
-		return forebay.Reading{}, fmt.Errorf("redis: the log answered with %d parts", len(reply))
+		return shared.Reading{}, fmt.Errorf("redis: the log answered with %d parts", len(reply))
 	}
-	out := forebay.Reading{}
+	out := shared.Reading{}
 	if out.Run, err = reply[0].ToString(); err != nil {
-		return forebay.Reading{}, err
+		return shared.Reading{}, err
 	}
 	if out.Epoch, err = reply[1].ToString(); err != nil {
-		return forebay.Reading{}, err
+		return shared.Reading{}, err
 	}
 	ids, err := reply[2].AsStrSlice()
 	if err != nil {
-		return forebay.Reading{}, err
+		return shared.Reading{}, err
 	}
 	for _, s := range ids {
-		id, err := forebay.ParseID(s)
+		id, err := shared.ParseID(s)
 		if err != nil {
-			return forebay.Reading{}, err
+			return shared.Reading{}, err
 		}
 		out.Appended = append(out.Appended, id)
 	}
 	entries, err := reply[3].AsXRange()
 	if err != nil {
-		return forebay.Reading{}, err
+		return shared.Reading{}, err
 	}
 	if out.Records, err = recordsOf(entries); err != nil {
-		return forebay.Reading{}, err
+		return shared.Reading{}, err
 	}
 	out.More = len(out.Records) == pageRecords
 	if dials == t.dials.Load() {
@@ -233,14 +233,14 @@ func (t *Tier) script(ctx context.Context, c rueidis.Client, add bool, head fore
 	return out, nil
 }
 
-func recordsOf(entries []rueidis.XRangeEntry) ([]forebay.Record, error) {
-	out := make([]forebay.Record, 0, len(entries))
+func recordsOf(entries []rueidis.XRangeEntry) ([]shared.Record, error) {
+	out := make([]shared.Record, 0, len(entries))
 	for _, e := range entries {
-		id, err := forebay.ParseID(e.ID)
+		id, err := shared.ParseID(e.ID)
 		if err != nil {
 			return nil, err
 		}
-		r := forebay.Record{ID: id, Epoch: e.FieldValues["e"], Run: e.FieldValues["r"], By: e.FieldValues["w"], Fence: e.FieldValues["f"] != ""}
+		r := shared.Record{ID: id, Epoch: e.FieldValues["e"], Run: e.FieldValues["r"], By: e.FieldValues["w"], Fence: e.FieldValues["f"] != ""}
 		if !r.Fence {
 			if r.Target, r.Mode, err = targetOf(e.FieldValues["t"], e.FieldValues["m"]); err != nil {
 				r.Unreadable = true // nobody knows what it was about
@@ -252,35 +252,35 @@ func recordsOf(entries []rueidis.XRangeEntry) ([]forebay.Record, error) {
 }
 
 // targetOf reads what script writes. A kind from a later version covers more than this one knows of.
-func targetOf(target, mode string) (forebay.Target, forebay.Mode, error) {
+func targetOf(target, mode string) (shared.Target, shared.Mode, error) {
 	if len(target) < 2 || target[1] != ':' || target[0] < '0' || target[0] > '9' {
-		return forebay.Target{}, 0, fmt.Errorf("target %q", target)
+		return shared.Target{}, 0, fmt.Errorf("target %q", target)
 	}
-	kind := forebay.Kind(target[0] - '0')
-	if kind > forebay.KindAll {
-		return forebay.Target{}, 0, fmt.Errorf("target %q", target)
+	kind := shared.Kind(target[0] - '0')
+	if kind > shared.KindAll {
+		return shared.Target{}, 0, fmt.Errorf("target %q", target)
 	}
-	m := forebay.Remove
-	if mode == strconv.Itoa(int(forebay.Expire)) {
-		m = forebay.Expire
+	m := shared.Remove
+	if mode == strconv.Itoa(int(shared.Expire)) {
+		m = shared.Expire
 	}
-	return forebay.Target{Kind: kind, Name: target[2:]}, m, nil
+	return shared.Target{Kind: kind, Name: target[2:]}, m, nil
 }
 
 // followFor bounds one wait at the doorbell.
 const followFor = 900 * time.Millisecond
 
-// Follow implements [forebay.Shared], with a blocking XREAD on a connection of its own. It is only a
+// Follow implements [shared.Tier], with a blocking XREAD on a connection of its own. It is only a
 // doorbell: after a failover to a server whose clock is behind, or after a flush, it stays silent.
-func (t *Tier) Follow(ctx context.Context, head forebay.ID) error {
+func (t *Tier) Follow(ctx context.Context, head shared.ID) error {
 	client := t.client.Load()
 	if client == nil || !t.usable() {
-		return forebay.ErrAway
+		return shared.ErrAway
 	}
 	// The client does not give a blocking command up before its answer. Close does, by closing the client.
 	rung := make(chan error, 1)
 	if !t.own(func() { rung <- t.ring(client.log, head) }) {
-		return forebay.ErrAway
+		return shared.ErrAway
 	}
 	select {
 	case err := <-rung:
@@ -290,7 +290,7 @@ func (t *Tier) Follow(ctx context.Context, head forebay.ID) error {
 	}
 }
 
-func (t *Tier) ring(c rueidis.Client, head forebay.ID) error {
+func (t *Tier) ring(c rueidis.Client, head shared.ID) error {
 	ctx, cancel := context.WithTimeout(mayDial(context.Background(), dialToFollow), followFor+2*t.o.Budget)
 	defer cancel()
 	err := c.Do(ctx, c.B().Xread().Count(1).Block(followFor.Milliseconds()).Streams().Key(t.logKey()).Id(head.String()).Build()).Error()
@@ -300,7 +300,7 @@ func (t *Tier) ring(c rueidis.Client, head forebay.ID) error {
 	return err
 }
 
-// Trim implements [forebay.Shared].
+// Trim implements [shared.Tier].
 func (t *Tier) Trim(ctx context.Context, retention time.Duration) error {
 	_, err := guard(ctx, t, scanBudget, func(ctx context.Context, c clients) (nothing, error) {
 		return nothing{}, trimScript.Exec(ctx, c.log, []string{t.logKey()}, []string{strconv.FormatInt(retention.Milliseconds(), 10), strconv.Itoa(maxRecords)}).Error()

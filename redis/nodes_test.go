@@ -16,6 +16,7 @@ import (
 	"github.com/forebay-cache/forebay"
 	"github.com/forebay-cache/forebay/internal/redistest"
 	"github.com/forebay-cache/forebay/redis"
+	"github.com/forebay-cache/forebay/shared"
 )
 
 // A node is a cache with a tier of its own on a server, in front of an origin that all nodes share.
@@ -110,7 +111,7 @@ func get(t *testing.T, f *forebay.Func[string, int], key string) int {
 	return v
 }
 
-func (n *node) invalidate(targets ...forebay.Target) forebay.Receipt {
+func (n *node) invalidate(targets ...shared.Target) forebay.Receipt {
 	n.t.Helper()
 	r, err := n.cache.Invalidate(ctx, targets...)
 	if err != nil {
@@ -158,7 +159,7 @@ func TestASecondNodeHitsTheSharedTier(t *testing.T) {
 func TestStrictReadsSeeEveryChange(t *testing.T) {
 	s, o := redistest.Start(t), &shop{}
 	nodes := []*node{start(t, s.URL(), o), start(t, s.URL(), o)}
-	targets := []forebay.Target{forebay.Key("strict:k,"), forebay.Tag("tag-k"), forebay.InClass("strict"), forebay.Pattern("strict:*"), forebay.Everything()}
+	targets := []shared.Target{forebay.Key("strict:k,"), forebay.Tag("tag-k"), forebay.InClass("strict"), forebay.Pattern("strict:*"), forebay.Everything()}
 	for i := range 300 {
 		v := o.write("k")
 		nodes[i%2].invalidate(targets[i%len(targets)])
@@ -339,7 +340,7 @@ func TestValuesThatDoNotSurviveStayNear(t *testing.T) {
 func TestSweepReclaimsWithoutKEYS(t *testing.T) {
 	s, o := redistest.Start(t), &shop{}
 	n := start(t, s.URL(), o)
-	for _, target := range []forebay.Target{forebay.Key("loose:k1,"), forebay.Tag("tag-k1"), forebay.Pattern("loose:k1*"), forebay.InClass("loose"), forebay.Everything()} {
+	for _, target := range []shared.Target{forebay.Key("loose:k1,"), forebay.Tag("tag-k1"), forebay.Pattern("loose:k1*"), forebay.InClass("loose"), forebay.Everything()} {
 		for i := range 5 {
 			get(t, n.loose, fmt.Sprint("k", i))
 		}
@@ -415,7 +416,7 @@ func TestNodesUnderLoad(t *testing.T) {
 			for range rounds {
 				v := o.write(key)
 				n := nodes[rand.IntN(len(nodes))]
-				target := []forebay.Target{forebay.Key("strict:" + key + ","), forebay.Tag("tag-" + key), forebay.InClass("strict"), forebay.Everything()}[rand.IntN(4)]
+				target := []shared.Target{forebay.Key("strict:" + key + ","), forebay.Tag("tag-" + key), forebay.InClass("strict"), forebay.Everything()}[rand.IntN(4)]
 				if r := n.invalidate(target); r.Deferred {
 					t.Error("deferred")
 				}

@@ -15,7 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/forebay-cache/forebay"
+	"github.com/forebay-cache/forebay/shared"
 	"github.com/redis/rueidis"
 	"github.com/sony/gobreaker/v2"
 )
@@ -57,7 +57,7 @@ type Tier struct {
 	wake chan struct{} // rings the prober
 
 	mu     sync.Mutex // guards what follows
-	state  forebay.SharedState
+	state  shared.State
 	closed bool
 
 	sockets sockets
@@ -65,7 +65,7 @@ type Tier struct {
 	probing sync.WaitGroup
 }
 
-var _ forebay.Shared = (*Tier)(nil)
+var _ shared.Tier = (*Tier)(nil)
 
 const (
 	defaultBudget    = 50 * time.Millisecond
@@ -154,7 +154,7 @@ func (t *Tier) logKey() string             { return t.o.Namespace + ":log" }
 func (t *Tier) valueKey(key string) string { return t.o.Namespace + ":e:" + key }
 func (t *Tier) leaseKey(key string) string { return t.o.Namespace + ":l:" + key }
 
-// Get implements [forebay.Shared].
+// Get implements [shared.Tier].
 func (t *Tier) Get(ctx context.Context, key string) (value []byte, err error) {
 	start := time.Now()
 	value, err = guard(ctx, t, t.o.Budget, func(ctx context.Context, c clients) ([]byte, error) {
@@ -164,8 +164,8 @@ func (t *Tier) Get(ctx context.Context, key string) (value []byte, err error) {
 	return value, err
 }
 
-// GetAndRead implements [forebay.Shared].
-func (t *Tier) GetAndRead(ctx context.Context, key string, head forebay.Stamp) (value []byte, r forebay.Reading, err error) {
+// GetAndRead implements [shared.Tier].
+func (t *Tier) GetAndRead(ctx context.Context, key string, head shared.Stamp) (value []byte, r shared.Reading, err error) {
 	start := time.Now()
 	both, err := guard(ctx, t, t.o.Budget, func(ctx context.Context, c clients) (valueAndLog, error) {
 		value, r, err := t.getAndRead(ctx, c, key, head)
@@ -177,10 +177,10 @@ func (t *Tier) GetAndRead(ctx context.Context, key string, head forebay.Stamp) (
 
 type valueAndLog struct {
 	value []byte
-	log   forebay.Reading
+	log   shared.Reading
 }
 
-func (t *Tier) getAndRead(ctx context.Context, c clients, key string, head forebay.Stamp) ([]byte, forebay.Reading, error) {
+func (t *Tier) getAndRead(ctx context.Context, c clients, key string, head shared.Stamp) ([]byte, shared.Reading, error) {
 	run := t.knownRun()
 	if run == nil || c.values != c.log {
 		return t.getBeside(ctx, c, key, head)
@@ -188,7 +188,7 @@ func (t *Tier) getAndRead(ctx context.Context, c clients, key string, head foreb
 	replies := c.log.DoMulti(ctx, roleOf(c.log), c.log.B().Get().Key(t.valueKey(key)).Build(), t.xrange(c.log, head.ID))
 	value, err := bytesOf(replies[1])
 	if err != nil {
-		return nil, forebay.Reading{}, err
+		return nil, shared.Reading{}, err
 	}
 	r, err := t.reading(replies[0], replies[2], run)
 	return value, r, err
@@ -196,7 +196,7 @@ func (t *Tier) getAndRead(ctx context.Context, c clients, key string, head foreb
 
 // getBeside reads the value and the log at the same time, where they are not on one connection. Their
 // order does not matter: the value is judged by the log, whenever it was read.
-func (t *Tier) getBeside(ctx context.Context, c clients, key string, head forebay.Stamp) (value []byte, r forebay.Reading, err error) {
+func (t *Tier) getBeside(ctx context.Context, c clients, key string, head shared.Stamp) (value []byte, r shared.Reading, err error) {
 	var failed error
 	var reading sync.WaitGroup
 	reading.Go(func() { r, failed = t.readLog(ctx, c.log, head) })
@@ -214,7 +214,7 @@ func bytesOf(r rueidis.RedisResult) ([]byte, error) {
 	return b, err
 }
 
-// GetMany implements [forebay.Shared].
+// GetMany implements [shared.Tier].
 func (t *Tier) GetMany(ctx context.Context, keys []string) ([][]byte, error) {
 	return guard(ctx, t, t.o.Budget, func(ctx context.Context, c clients) ([][]byte, error) {
 		gets := make(rueidis.Commands, len(keys)) // one each: they may be on different servers
@@ -235,7 +235,7 @@ func (t *Tier) GetMany(ctx context.Context, keys []string) ([][]byte, error) {
 // nothing is the result of an operation that has none.
 type nothing = struct{}
 
-// Set implements [forebay.Shared].
+// Set implements [shared.Tier].
 func (t *Tier) Set(ctx context.Context, key string, value []byte, ttl time.Duration) error {
 	_, err := guard(ctx, t, t.o.Budget, func(ctx context.Context, c clients) (nothing, error) {
 		return nothing{}, c.values.Do(ctx, c.values.B().Set().Key(t.valueKey(key)).Value(rueidis.BinaryString(value)).PxMilliseconds(max(1, ttl.Milliseconds())).Build()).Error()
@@ -243,7 +243,7 @@ func (t *Tier) Set(ctx context.Context, key string, value []byte, ttl time.Durat
 	return err
 }
 
-// Unlink implements [forebay.Shared].
+// Unlink implements [shared.Tier].
 func (t *Tier) Unlink(ctx context.Context, keys ...string) error {
 	_, err := guard(ctx, t, t.o.Budget, func(ctx context.Context, c clients) (nothing, error) {
 		all := make(rueidis.Commands, len(keys)) // one each: they may be on different servers
@@ -259,7 +259,7 @@ func (t *Tier) Unlink(ctx context.Context, keys ...string) error {
 	return err
 }
 
-// Close implements [forebay.Shared].
+// Close implements [shared.Tier].
 func (t *Tier) Close() error {
 	t.stop()
 	t.mu.Lock()

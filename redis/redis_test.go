@@ -11,10 +11,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/forebay-cache/forebay"
-	"github.com/forebay-cache/forebay/forebaytest"
 	"github.com/forebay-cache/forebay/internal/redistest"
 	"github.com/forebay-cache/forebay/redis"
+	"github.com/forebay-cache/forebay/shared"
+	"github.com/forebay-cache/forebay/shared/sharedtest"
 )
 
 var ctx = context.Background()
@@ -44,7 +44,7 @@ func TestContract(t *testing.T) {
 		url = redistest.Start(t).URL()
 	}
 	n := 0
-	forebaytest.TestShared(t, func(t *testing.T) forebay.Shared {
+	sharedtest.Run(t, func(t *testing.T) shared.Tier {
 		n++
 		return open(t, redis.Options{URL: url, Budget: 10 * time.Second, Namespace: fmt.Sprintf("test-%d-%d", time.Now().UnixNano(), n)})
 	})
@@ -118,7 +118,7 @@ func TestStartsWithoutAServer(t *testing.T) {
 	if st := tier.State(); st.Connected || !strings.Contains(st.Problem, "nothing listens there") {
 		t.Errorf("state %+v", st)
 	}
-	if _, err := tier.Get(ctx, "a"); err != forebay.ErrAway {
+	if _, err := tier.Get(ctx, "a"); err != shared.ErrAway {
 		t.Errorf("got %v", err)
 	}
 	s.Restart()
@@ -138,7 +138,7 @@ func TestWhoWaitsIsReleased(t *testing.T) {
 		first <- err
 	}()
 	time.Sleep(budget / 2)
-	if _, err := tier.Get(ctx, "b"); err != forebay.ErrAway {
+	if _, err := tier.Get(ctx, "b"); err != shared.ErrAway {
 		t.Errorf("who came later got %v", err)
 	}
 	if err := <-first; !errors.Is(err, context.DeadlineExceeded) {
@@ -202,21 +202,21 @@ func TestWhatCannotBeUsed(t *testing.T) {
 func TestTheRunFollowsTheServer(t *testing.T) {
 	s := redistest.Start(t)
 	tier := open(t, redis.Options{URL: s.URL()})
-	first, err := tier.Append(ctx, forebay.ID{}, nil)
+	first, err := tier.Append(ctx, shared.ID{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.Kill()
 	s.Restart()
-	var r forebay.Reading
+	var r shared.Reading
 	eventually(t, 10*time.Second, "the server answers again", func() bool {
-		r, err = tier.Read(ctx, forebay.Stamp{Epoch: first.Epoch, ID: first.Records[0].ID})
+		r, err = tier.Read(ctx, shared.Stamp{Epoch: first.Epoch, ID: first.Records[0].ID})
 		return err == nil
 	})
 	if r.Run == first.Run || len(r.Records) != 0 {
 		t.Errorf("read %+v after a restart that lost everything; the run was %s", r, first.Run)
 	}
-	again, err := tier.Append(ctx, forebay.ID{}, nil)
+	again, err := tier.Append(ctx, shared.ID{}, nil)
 	if err != nil || len(again.Records) != 1 || !again.Records[0].Fence || again.Records[0].Epoch == first.Records[0].Epoch {
 		t.Errorf("%+v, %v", again, err)
 	}

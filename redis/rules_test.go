@@ -9,6 +9,7 @@ import (
 
 	"github.com/forebay-cache/forebay"
 	"github.com/forebay-cache/forebay/internal/redistest"
+	"github.com/forebay-cache/forebay/shared"
 )
 
 // The rules of the log (docs/log.md), each with the interleaving that breaks a cache without it, on
@@ -381,7 +382,7 @@ func TestAStrictReadFarBehind(t *testing.T) {
 	get(t, b.strict, "k")
 	b.settled()
 	proxy.Hold()
-	var many []forebay.Target
+	var many []shared.Target
 	for i := range 2500 {
 		many = append(many, forebay.Tag(fmt.Sprint(i)))
 	}

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/forebay-cache/forebay"
+	"github.com/forebay-cache/forebay/shared"
 	"github.com/redis/rueidis"
 )
 
@@ -18,10 +18,10 @@ const (
 	serverShift = 56
 )
 
-// Scan implements [forebay.Shared], with SCAN: never KEYS.
-func (t *Tier) Scan(ctx context.Context, cursor uint64, prefix string) (found []forebay.Scanned, next uint64, err error) {
+// Scan implements [shared.Tier], with SCAN: never KEYS.
+func (t *Tier) Scan(ctx context.Context, cursor uint64, prefix string) (found []shared.Scanned, next uint64, err error) {
 	type part struct {
-		found []forebay.Scanned
+		found []shared.Scanned
 		next  uint64
 	}
 	out, err := guard(ctx, t, scanBudget, func(ctx context.Context, c clients) (p part, err error) {
@@ -50,7 +50,7 @@ func (t *Tier) Scan(ctx context.Context, cursor uint64, prefix string) (found []
 		}
 		for i, r := range c.values.DoMulti(ctx, gets...) {
 			if head, err := bytesOf(r); err == nil && len(head) > 0 {
-				p.found = append(p.found, forebay.Scanned{Key: strings.TrimPrefix(page.Elements[i], begin), Head: head})
+				p.found = append(p.found, shared.Scanned{Key: strings.TrimPrefix(page.Elements[i], begin), Head: head})
 			}
 		}
 		return p, nil

@@ -11,6 +11,7 @@ import (
 
 	"github.com/forebay-cache/forebay"
 	"github.com/forebay-cache/forebay/internal/redistest"
+	"github.com/forebay-cache/forebay/shared"
 )
 
 var (
@@ -98,7 +99,7 @@ func TestSoak(t *testing.T) {
 			for !stopped() {
 				v := o.write(key)
 				i := rand.IntN(len(nodes))
-				targets := []forebay.Target{forebay.Tag("tag-" + key), forebay.Everything(), forebay.Pattern("*:" + key + ",")}
+				targets := []shared.Target{forebay.Tag("tag-" + key), forebay.Everything(), forebay.Pattern("*:" + key + ",")}
 				r, err := nodes[i].cache.Invalidate(ctx, targets[rand.IntN(len(targets))])
 				if err != nil {
 					t.Errorf("invalidate: %v", err)

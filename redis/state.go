@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/forebay-cache/forebay"
+	"github.com/forebay-cache/forebay/shared"
 )
 
 // counts are kept where the operations are made.
@@ -86,7 +86,7 @@ func (t *Tier) readClock(usec string, asked, answered time.Time) {
 	t.clock.Store(&sight{time.UnixMicro(n), asked.Add(answered.Sub(asked) / 2)})
 }
 
-// Clock implements [forebay.Shared]: the server's, as it was at the latest inspection, and the time since.
+// Clock implements [shared.Tier]: the server's, as it was at the latest inspection, and the time since.
 func (t *Tier) Clock() time.Time {
 	r := t.clock.Load()
 	if r == nil {
@@ -95,8 +95,8 @@ func (t *Tier) Clock() time.Time {
 	return r.server.Add(time.Since(r.at))
 }
 
-// State implements [forebay.Shared].
-func (t *Tier) State() forebay.SharedState {
+// State implements [shared.Tier].
+func (t *Tier) State() shared.State {
 	t.mu.Lock()
 	s := t.state
 	t.mu.Unlock()

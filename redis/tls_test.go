@@ -22,6 +22,7 @@ import (
 
 	"github.com/forebay-cache/forebay"
 	"github.com/forebay-cache/forebay/internal/redistest"
+	"github.com/forebay-cache/forebay/shared"
 )
 
 // By TLS, with a certificate that the system trusts, and as a user who may do what docs/operations.md says
@@ -47,7 +48,7 @@ func TestTLSAndAUserOfFewRights(t *testing.T) {
 	if r := b.loose.Do(ctx, "k"); r.Tier != forebay.TierShared {
 		t.Errorf("the other node has it from %s", r.Tier)
 	}
-	for _, target := range []forebay.Target{forebay.Key(a.strict.Key("k")), forebay.Tag("tag-k"), forebay.Pattern("strict:*")} {
+	for _, target := range []shared.Target{forebay.Key(a.strict.Key("k")), forebay.Tag("tag-k"), forebay.Pattern("strict:*")} {
 		v := o.write("k")
 		if r := a.invalidate(target); r.Deferred {
 			t.Errorf("%v: deferred", target)

@@ -18,16 +18,17 @@ type rule struct {
 }
 
 var rules = map[string]rule{
-	"":                   {[]string{"internal/", "github.com/maypok86/otter", "github.com/fxamacker/cbor", "github.com/klauspost/compress/zstd"}, "the core knows nothing of HTTP, Redis, metrics or pages: whoever uses it pays for nothing else"},
-	"redis":              {[]string{"", "github.com/redis/rueidis", "github.com/sony/gobreaker"}, "a shared tier knows the core's interface and one client"},
+	"":                   {[]string{"shared", "internal/", "github.com/maypok86/otter", "github.com/fxamacker/cbor", "github.com/klauspost/compress/zstd"}, "the core knows nothing of HTTP, Redis, metrics or pages: whoever uses it pays for nothing else"},
+	"shared":             {nil, "a leaf: who writes a tier depends on nothing else"},
+	"shared/sharedtest":  {[]string{"shared"}, "the contract knows the interface alone"},
+	"redis":              {[]string{"shared", "github.com/redis/rueidis", "github.com/sony/gobreaker"}, "a shared tier knows the interface of one, and one client"},
 	"redis/types":        {nil, "tests alone, apart because they take long to compile"},
-	"forebaytest":        {[]string{""}, "the contract knows the interface alone"},
 	"internal/redistest": {nil, "starts processes; knows nothing of ours"},
 	"httpcache":          {[]string{"", "github.com/dunglas/httpsfv", "github.com/fxamacker/cbor"}, "the HTTP cache stands on the core alone"},
-	"gateway":            {[]string{"", "httpcache", "github.com/goccy/go-yaml", "golang.org/x/time"}, "the gateway adds a file and the way to an origin to the HTTP cache"},
-	"admin":              {[]string{"", "github.com/prometheus", "github.com/danielgtaylor/huma", "github.com/klauspost/compress", "golang.org/x/time"}, "operators' views read the core; nothing of the demo or the gateway may leak into them"},
+	"gateway":            {[]string{"", "shared", "httpcache", "github.com/goccy/go-yaml", "golang.org/x/time"}, "the gateway adds a file and the way to an origin to the HTTP cache"},
+	"admin":              {[]string{"", "shared", "github.com/prometheus", "github.com/danielgtaylor/huma", "github.com/klauspost/compress", "golang.org/x/time"}, "operators' views read the core; nothing of the demo or the gateway may leak into them"},
 	"web":                {nil, "the pages know the operations by their addresses alone"},
-	"demo":               {[]string{"", "httpcache", "admin", "demo/origin", "github.com/alexedwards/scs", "github.com/klauspost/compress", "golang.org/x/"}, "the platform is the example users copy: it uses the public API only"},
+	"demo":               {[]string{"", "shared", "httpcache", "admin", "demo/origin", "github.com/alexedwards/scs", "github.com/klauspost/compress", "golang.org/x/"}, "the platform is the example users copy: it uses the public API only"},
 	"demo/origin":        {[]string{"modernc.org/sqlite"}, "an origin knows nothing of caches"},
 	"cmd/forebay":        {[]string{"", "httpcache", "admin", "demo", "demo/origin", "gateway", "redis", "web", "internal/", "github.com/alecthomas/kong", "go.opentelemetry.io/"}, "the command wires everyone"},
 	"internal/arch":      {nil, "it reads the others' imports from outside"},

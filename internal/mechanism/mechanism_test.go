@@ -37,7 +37,7 @@ var mechanisms = []mechanism{
 	{"an expire does not hide a remove", "ledger.go",
 		"m.expire.raise(at)\n", "m.expire.raise(at)\n\t\tm.remove = place{}\n", "LoadAgainstInvalidation", nil},
 	{"what leaves the ledger for room becomes its class", "prune.go",
-		"l.markOfLocked(Target{KindClass, class}).raise(*m)\n", "\n", "LedgerBounds", nil},
+		"l.markOfLocked(Target{Kind: shared.KindClass, Name: class}).raise(*m)\n", "\n", "LedgerBounds", nil},
 	{"a strict class serves nothing that was expired", "entry.go",
 		"case v == expired && e.space.class.Strict:", "case false:", "ExpireServes", nil},
 	{"the key of a private class holds the caller", "keyhash.go",

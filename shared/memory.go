@@ -1,4 +1,4 @@
-package forebay
+package shared
 
 import (
 	"context"
@@ -279,8 +279,8 @@ func (m *Memory) Scan(_ context.Context, _ uint64, prefix string) ([]Scanned, ui
 func (m *Memory) Clock() time.Time { return time.Now() }
 
 // State implements [Shared].
-func (m *Memory) State() SharedState {
-	return SharedState{Connected: true, Version: "memory", Breaker: "closed"}
+func (m *Memory) State() State {
+	return State{Connected: true, Version: "memory", Breaker: "closed"}
 }
 
 // Close implements [Shared]; there is nothing to end.

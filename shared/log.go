@@ -1,4 +1,4 @@
-package forebay
+package shared
 
 import (
 	"cmp"

@@ -7,12 +7,14 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/forebay-cache/forebay/shared"
 )
 
 // A tier is what the cache adds to a shared tier: it reads and judges what is there, and writes
 // behind the requests.
 type tier struct {
-	Shared
+	shared.Tier
 	codec codecID
 	keys  *keyring
 	most  int                    // bytes of an entry; 0: no bound
@@ -46,7 +48,7 @@ const (
 const sharedMax = 1 << 20
 
 func newTier(o Options, keys *keyring) *tier {
-	t := &tier{Shared: o.Shared, codec: o.Codec.id(), keys: keys, most: o.SharedMax, doubts: make(chan struct{}, 1), unread: map[string]uint64{}}
+	t := &tier{Tier: o.Shared, codec: o.Codec.id(), keys: keys, most: o.SharedMax, doubts: make(chan struct{}, 1), unread: map[string]uint64{}}
 	for i := range t.jobs {
 		t.jobs[i] = make(chan job, queueLength)
 	}

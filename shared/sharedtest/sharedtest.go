@@ -1,5 +1,5 @@
-// Package forebaytest holds the contract of a shared tier as a suite of tests.
-package forebaytest
+// Package sharedtest holds the contract of a shared tier as a suite of tests.
+package sharedtest
 
 import (
 	"bytes"
@@ -9,13 +9,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/forebay-cache/forebay"
+	"github.com/forebay-cache/forebay/shared"
 )
 
-// TestShared runs the contract of a shared tier against what open returns: an empty tier, new for
+// Run runs the contract of a shared tier against what open returns: an empty tier, new for
 // each test, that the test closes.
-func TestShared(t *testing.T, open func(t *testing.T) forebay.Shared) {
-	for name, test := range map[string]func(t *testing.T, s forebay.Shared){
+func Run(t *testing.T, open func(t *testing.T) shared.Tier) {
+	for name, test := range map[string]func(t *testing.T, s shared.Tier){
 		"values":            testValues,
 		"values expire":     testExpiry,
 		"unlink":            testUnlink,
@@ -48,6 +48,8 @@ func TestShared(t *testing.T, open func(t *testing.T) forebay.Shared) {
 
 var ctx = context.Background()
 
+func tag(name string) shared.Target { return shared.Target{Kind: shared.KindTag, Name: name} }
+
 func must[V any](t *testing.T) func(V, error) V {
 	return func(v V, err error) V {
 		t.Helper()
@@ -65,7 +67,7 @@ func ok(t *testing.T, err error) {
 	}
 }
 
-func testValues(t *testing.T, s forebay.Shared) {
+func testValues(t *testing.T, s shared.Tier) {
 	get := must[[]byte](t)
 	if v := get(s.Get(ctx, "a")); v != nil {
 		t.Errorf("got %q from an empty tier", v)
@@ -99,12 +101,12 @@ func eventually(t *testing.T, what string, holds func() bool) {
 	t.Fatalf("never: %s", what)
 }
 
-func testExpiry(t *testing.T, s forebay.Shared) {
+func testExpiry(t *testing.T, s shared.Tier) {
 	ok(t, s.Set(ctx, "a", []byte("1"), 30*time.Millisecond))
 	eventually(t, "the value expires", func() bool { v, err := s.Get(ctx, "a"); return err == nil && v == nil })
 }
 
-func testUnlink(t *testing.T, s forebay.Shared) {
+func testUnlink(t *testing.T, s shared.Tier) {
 	for _, k := range []string{"a", "b", "c"} {
 		ok(t, s.Set(ctx, k, []byte(k), time.Minute))
 	}
@@ -116,7 +118,7 @@ func testUnlink(t *testing.T, s forebay.Shared) {
 	}
 }
 
-func testLeases(t *testing.T, s forebay.Shared) {
+func testLeases(t *testing.T, s shared.Tier) {
 	lease := func(token string) (bool, string) {
 		t.Helper()
 		held, v, err := s.Lease(ctx, "a", token, time.Minute)
@@ -134,7 +136,7 @@ func testLeases(t *testing.T, s forebay.Shared) {
 	if held, _ := lease("two"); held {
 		t.Error("a lease was released by another's token")
 	}
-	leases := must[[]forebay.Lease](t)(s.LeaseMany(ctx, []string{"a", "b"}, "two", time.Minute))
+	leases := must[[]shared.Lease](t)(s.LeaseMany(ctx, []string{"a", "b"}, "two", time.Minute))
 	if len(leases) != 2 || leases[0].Held || string(leases[0].Value) != "value" || !leases[1].Held || leases[1].Value != nil {
 		t.Errorf("two at once: %+v", leases)
 	}
@@ -144,7 +146,7 @@ func testLeases(t *testing.T, s forebay.Shared) {
 	}
 }
 
-func testLeaseEnds(t *testing.T, s forebay.Shared) {
+func testLeaseEnds(t *testing.T, s shared.Tier) {
 	held, _, err := s.Lease(ctx, "a", "dead", 40*time.Millisecond)
 	ok(t, err)
 	if !held {
@@ -161,23 +163,23 @@ func testLeaseEnds(t *testing.T, s forebay.Shared) {
 	}
 }
 
-func record(target forebay.Target, mode forebay.Mode) []forebay.Record {
-	return []forebay.Record{{Target: target, Mode: mode}}
+func record(target shared.Target, mode shared.Mode) []shared.Record {
+	return []shared.Record{{Target: target, Mode: mode}}
 }
 
-func testLog(t *testing.T, s forebay.Shared) {
-	reading := must[forebay.Reading](t)
-	if r := reading(s.Read(ctx, forebay.Stamp{})); len(r.Records) != 0 {
+func testLog(t *testing.T, s shared.Tier) {
+	reading := must[shared.Reading](t)
+	if r := reading(s.Read(ctx, shared.Stamp{})); len(r.Records) != 0 {
 		t.Errorf("%d records in an empty log", len(r.Records))
 	}
-	first := reading(s.Append(ctx, forebay.ID{}, nil))
+	first := reading(s.Append(ctx, shared.ID{}, nil))
 	if len(first.Records) != 1 || !first.Records[0].Fence || first.Records[0].Epoch == "" || first.Run == "" || first.Records[0].Run != first.Run {
 		t.Fatalf("a new log begins with %+v", first)
 	}
-	head := forebay.Stamp{Epoch: first.Records[0].Epoch, ID: first.Records[0].ID}
-	targets := []forebay.Target{forebay.Key("c:a b,\x00\xff"), forebay.Tag("t:1"), forebay.InClass("c"), forebay.Pattern("c:*"), forebay.Everything()}
+	head := shared.Stamp{Epoch: first.Records[0].Epoch, ID: first.Records[0].ID}
+	targets := []shared.Target{shared.Target{Kind: shared.KindKey, Name: "c:a b,\x00\xff"}, tag("t:1"), shared.Target{Kind: shared.KindClass, Name: "c"}, shared.Target{Kind: shared.KindPattern, Name: "c:*"}, shared.Target{Kind: shared.KindAll}}
 	for i, target := range targets {
-		mode := forebay.Mode(i % 2)
+		mode := shared.Mode(i % 2)
 		r := reading(s.Append(ctx, head.ID, record(target, mode)))
 		last := r.Records[len(r.Records)-1]
 		if r.Records[0].ID != head.ID || len(r.Appended) != 1 || r.Appended[0] != last.ID || r.Epoch != head.Epoch {
@@ -191,9 +193,9 @@ func testLog(t *testing.T, s forebay.Shared) {
 	if len(r.Records) != 1+len(targets) || r.Records[0].ID != head.ID || r.Run != first.Run || r.More {
 		t.Errorf("read %+v", r)
 	}
-	many := make([]forebay.Record, 50)
+	many := make([]shared.Record, 50)
 	for i := range many {
-		many[i] = forebay.Record{Target: forebay.Tag(fmt.Sprint(i))}
+		many[i] = shared.Record{Target: tag(fmt.Sprint(i))}
 	}
 	r = reading(s.Append(ctx, r.Records[len(r.Records)-1].ID, many))
 	if len(r.Appended) != 50 || len(r.Records) != 51 {
@@ -201,10 +203,10 @@ func testLog(t *testing.T, s forebay.Shared) {
 	}
 }
 
-func testOneEpoch(t *testing.T, s forebay.Shared) {
+func testOneEpoch(t *testing.T, s shared.Tier) {
 	epoch := ""
 	for range 10 {
-		r := must[forebay.Reading](t)(s.Append(ctx, forebay.ID{}, nil))
+		r := must[shared.Reading](t)(s.Append(ctx, shared.ID{}, nil))
 		if epoch != "" && r.Records[0].Epoch != epoch || len(r.Records) != 1 {
 			t.Fatalf("appending nothing changed the log: %+v", r)
 		}
@@ -212,14 +214,14 @@ func testOneEpoch(t *testing.T, s forebay.Shared) {
 	}
 }
 
-func testGetAndRead(t *testing.T, s forebay.Shared) {
-	begin := must[forebay.Reading](t)(s.Append(ctx, forebay.ID{}, nil))
-	head := forebay.Stamp{Epoch: begin.Records[0].Epoch, ID: begin.Records[0].ID}
+func testGetAndRead(t *testing.T, s shared.Tier) {
+	begin := must[shared.Reading](t)(s.Append(ctx, shared.ID{}, nil))
+	head := shared.Stamp{Epoch: begin.Records[0].Epoch, ID: begin.Records[0].ID}
 	ok(t, s.Set(ctx, "a", []byte("v"), time.Minute))
-	must[forebay.Reading](t)(s.Append(ctx, head.ID, record(forebay.Tag("t"), forebay.Remove)))
+	must[shared.Reading](t)(s.Append(ctx, head.ID, record(tag("t"), shared.Remove)))
 	v, r, err := s.GetAndRead(ctx, "a", head)
 	ok(t, err)
-	if string(v) != "v" || len(r.Records) != 2 || r.Records[1].Target != forebay.Tag("t") || r.Run == "" {
+	if string(v) != "v" || len(r.Records) != 2 || r.Records[1].Target != tag("t") || r.Run == "" {
 		t.Errorf("got %q and %+v", v, r)
 	}
 	if v, _, err := s.GetAndRead(ctx, "b", head); err != nil || v != nil {
@@ -227,17 +229,17 @@ func testGetAndRead(t *testing.T, s forebay.Shared) {
 	}
 }
 
-func testConcurrentAppend(t *testing.T, s forebay.Shared) {
+func testConcurrentAppend(t *testing.T, s shared.Tier) {
 	const writers, each = 8, 25
-	begin := must[forebay.Reading](t)(s.Append(ctx, forebay.ID{}, nil))
+	begin := must[shared.Reading](t)(s.Append(ctx, shared.ID{}, nil))
 	head := begin.Records[0]
 	var mu sync.Mutex
-	seen := map[forebay.ID]bool{}
+	seen := map[shared.ID]bool{}
 	var wg sync.WaitGroup
 	for w := range writers {
 		wg.Go(func() {
 			for i := range each {
-				r, err := s.Append(ctx, head.ID, record(forebay.Tag(fmt.Sprint(w, " ", i)), forebay.Remove))
+				r, err := s.Append(ctx, head.ID, record(tag(fmt.Sprint(w, " ", i)), shared.Remove))
 				if err != nil || len(r.Appended) != 1 {
 					t.Errorf("%+v, %v", r, err)
 					return
@@ -252,7 +254,7 @@ func testConcurrentAppend(t *testing.T, s forebay.Shared) {
 		})
 	}
 	wg.Wait()
-	r := must[forebay.Reading](t)(s.Read(ctx, forebay.Stamp{Epoch: head.Epoch, ID: head.ID}))
+	r := must[shared.Reading](t)(s.Read(ctx, shared.Stamp{Epoch: head.Epoch, ID: head.ID}))
 	if len(r.Records) != 1+writers*each {
 		t.Errorf("%d records, want %d", len(r.Records), 1+writers*each)
 	}
@@ -263,23 +265,23 @@ func testConcurrentAppend(t *testing.T, s forebay.Shared) {
 	}
 }
 
-func testDoorbell(t *testing.T, s forebay.Shared) {
-	begin := must[forebay.Reading](t)(s.Append(ctx, forebay.ID{}, nil))
+func testDoorbell(t *testing.T, s shared.Tier) {
+	begin := must[shared.Reading](t)(s.Append(ctx, shared.ID{}, nil))
 	head := begin.Records[0].ID
 	rung := make(chan error)
 	go func() { rung <- s.Follow(ctx, head) }()
-	must[forebay.Reading](t)(s.Append(ctx, head, record(forebay.Everything(), forebay.Remove)))
+	must[shared.Reading](t)(s.Append(ctx, head, record(shared.Target{Kind: shared.KindAll}, shared.Remove)))
 	ok(t, <-rung)
 	ok(t, s.Follow(ctx, head)) // there is something already
 	stopped, stop := context.WithCancel(ctx)
 	stop()
-	r := must[forebay.Reading](t)(s.Append(ctx, forebay.ID{}, nil))
+	r := must[shared.Reading](t)(s.Append(ctx, shared.ID{}, nil))
 	if s.Follow(stopped, r.Records[len(r.Records)-1].ID) == nil {
 		t.Error("the doorbell outlasts its context")
 	}
 }
 
-func testScan(t *testing.T, s forebay.Shared) {
+func testScan(t *testing.T, s shared.Tier) {
 	want := map[string]bool{}
 	for i := range 500 {
 		key := fmt.Sprintf("c:%d*[x],", i)
@@ -306,26 +308,26 @@ func testScan(t *testing.T, s forebay.Shared) {
 	}
 }
 
-func testTrim(t *testing.T, s forebay.Shared) {
-	must[forebay.Reading](t)(s.Append(ctx, forebay.ID{}, nil))
-	must[forebay.Reading](t)(s.Append(ctx, forebay.ID{}, record(forebay.Tag("old"), forebay.Remove)))
+func testTrim(t *testing.T, s shared.Tier) {
+	must[shared.Reading](t)(s.Append(ctx, shared.ID{}, nil))
+	must[shared.Reading](t)(s.Append(ctx, shared.ID{}, record(tag("old"), shared.Remove)))
 	tick := time.NewTimer(60 * time.Millisecond) // the tier's own clock must move
 	<-tick.C
-	must[forebay.Reading](t)(s.Append(ctx, forebay.ID{}, record(forebay.Tag("new"), forebay.Remove)))
+	must[shared.Reading](t)(s.Append(ctx, shared.ID{}, record(tag("new"), shared.Remove)))
 	ok(t, s.Trim(ctx, 30*time.Millisecond))
-	r := must[forebay.Reading](t)(s.Append(ctx, forebay.ID{}, nil))
+	r := must[shared.Reading](t)(s.Append(ctx, shared.ID{}, nil))
 	// The newest of the old ones stays: an entry loaded since then is later than it.
-	if len(r.Records) != 2 || r.Records[0].Target != forebay.Tag("old") || r.Records[1].Target != forebay.Tag("new") {
+	if len(r.Records) != 2 || r.Records[0].Target != tag("old") || r.Records[1].Target != tag("new") {
 		t.Errorf("after trimming: %+v", r.Records)
 	}
 	ok(t, s.Trim(ctx, time.Hour))
-	if again := must[forebay.Reading](t)(s.Append(ctx, forebay.ID{}, nil)); len(again.Records) != 2 {
+	if again := must[shared.Reading](t)(s.Append(ctx, shared.ID{}, nil)); len(again.Records) != 2 {
 		t.Errorf("trimmed what is young: %+v", again.Records)
 	}
 }
 
 // testClock: it goes on, and what is asked together is told alike.
-func testClock(t *testing.T, s forebay.Shared) {
+func testClock(t *testing.T, s shared.Tier) {
 	first, begun := s.Clock(), time.Now()
 	tick := time.NewTimer(20 * time.Millisecond)
 	<-tick.C
@@ -334,7 +336,7 @@ func testClock(t *testing.T, s forebay.Shared) {
 	}
 }
 
-func testState(t *testing.T, s forebay.Shared) {
+func testState(t *testing.T, s shared.Tier) {
 	if st := s.State(); !st.Connected || st.Breaker != "closed" || st.Problem != "" || st.Version == "" {
 		t.Errorf("state %+v", st)
 	}

@@ -1,4 +1,4 @@
-package forebay
+package shared
 
 import (
 	"context"
@@ -10,13 +10,13 @@ import (
 // reached a moment ago. The cache goes on without it.
 var ErrAway = errors.New("forebay: the shared tier is away")
 
-// Shared is the shared tier: bytes under keys, leases, and the log that joins the nodes. Package
-// redis implements it, and [Memory] does for several caches in one process; package forebaytest
+// A Tier is what nodes share: bytes under keys, leases, and the log that joins the nodes. Package
+// redis implements it, and [Memory] does for several caches in one process; package sharedtest
 // holds the contract.
 //
 // Every method returns within the tier's own budget, and by the deadline of its context, whatever the server
 // does, and is safe for concurrent use. Keys are logical: the tier adds its namespace.
-type Shared interface {
+type Tier interface {
 	Log
 
 	// Get returns what is stored under a key; nil if there is nothing.
@@ -58,7 +58,7 @@ type Shared interface {
 	// of values are told by it.
 	Clock() time.Time
 	// State says how the tier is.
-	State() SharedState
+	State() State
 	// Close ends the tier's own work. It is safe to call twice.
 	Close() error
 }
@@ -77,7 +77,7 @@ type Scanned struct {
 }
 
 // SharedState is how a shared tier is, kept where the operations are made.
-type SharedState struct {
+type State struct {
 	Connected  bool
 	Version    string // "redis 7.0.15"
 	Breaker    string // closed, open or half-open
