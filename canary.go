@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/forebay-cache/forebay/internal/keys"
 	"github.com/forebay-cache/forebay/shared"
 )
 
@@ -44,7 +45,7 @@ func newCanary(c *Cache) *canary {
 		return v, err
 	}
 	sp.weigh = func(any) int { return 0 }
-	return &canary{cache: c, space: sp, key: string(appendEscaped([]byte(sp.prefix), c.options.Node)) + "," + rand.Text() + ","}
+	return &canary{cache: c, space: sp, key: string(keys.AppendEscaped([]byte(sp.prefix), c.options.Node)) + "," + rand.Text() + ","}
 }
 
 // sing lets it go its way until ctx ends: every so often, and soon when there is doubt.

@@ -3,8 +3,9 @@ package forebay
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"time"
+
+	"github.com/forebay-cache/forebay/internal/keys"
 )
 
 // A Class is a kind of data and how long it lives. It is plain data: a file can overlay it. For
@@ -102,7 +103,7 @@ func (c Class) mistakes(path string) []error {
 	wrong := func(field, format string, args ...any) {
 		out = append(out, fmt.Errorf("%s.%s: %s", path, field, fmt.Sprintf(format, args...)))
 	}
-	if err := checkName(c.Name); err != nil {
+	if err := keys.CheckName(c.Name); err != nil {
 		wrong("Name", "%v", err)
 	}
 	for _, f := range []struct {
@@ -117,22 +118,6 @@ func (c Class) mistakes(path string) []error {
 		wrong("Strict", "a strict class serves nothing stale: leave Stale and StaleIfError out")
 	}
 	return out
-}
-
-// maxName bounds the names of classes, functions and key parts: they stand in every key.
-const maxName = 64
-
-func checkName(name string) error {
-	if name == "" {
-		return errors.New("is empty")
-	}
-	if len(name) > maxName {
-		return fmt.Errorf("%q is longer than %d bytes", name, maxName)
-	}
-	if bad := strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789_-"); bad != "" {
-		return fmt.Errorf("%q: use lower-case letters, digits, '_' and '-'", name)
-	}
-	return nil
 }
 
 // life is how long an entry of the class can be of use at all.

@@ -8,6 +8,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/forebay-cache/forebay/internal/keys"
 	"github.com/forebay-cache/forebay/shared"
 )
 
@@ -18,7 +19,7 @@ import (
 // changed. Where callers cannot promise that, [CloneBy] gives each its own.
 type Func[P, V any] struct {
 	space *Space[V]
-	plan  *keyPlan
+	plan  *keys.Plan
 	load  func(context.Context, P) (V, error)
 	fast  fastPath
 
@@ -33,7 +34,7 @@ type Func[P, V any] struct {
 type fastPath struct {
 	near   *near
 	prefix string
-	root   *op
+	plan   *keys.Plan
 	hits   *striped
 	cache  *Cache
 }
@@ -87,7 +88,7 @@ func Wrap[P, V any](c *Cache, name string, load func(context.Context, P) (V, err
 		mistakes = append(mistakes, errors.New("the function is nil"))
 	}
 	var err error
-	if f.plan, err = newKeyPlan(reflect.TypeFor[P]()); err != nil {
+	if f.plan, err = keys.NewPlan(reflect.TypeFor[P]()); err != nil {
 		mistakes = append(mistakes, err)
 	}
 	if err := configError(fmt.Sprintf("Wrap %q", name), mistakes); err != nil {
@@ -96,8 +97,8 @@ func Wrap[P, V any](c *Cache, name string, load func(context.Context, P) (V, err
 	if f.space, err = OpenSpace(c, name, f.size); err != nil {
 		return nil, err
 	}
-	if k := f.space.class; f.plan.scalar && !k.Private && (c.shared == nil || !k.Strict) {
-		f.fast = fastPath{c.near, f.space.prefix, &f.plan.root, &k.hits[TierNear], c}
+	if k := f.space.class; f.plan.Scalar && !k.Private && (c.shared == nil || !k.Strict) {
+		f.fast = fastPath{c.near, f.space.prefix, f.plan, &k.hits[TierNear], c}
 	}
 	return f, nil
 }
@@ -109,8 +110,8 @@ const keyScratch = 96
 func (f *Func[P, V]) Get(ctx context.Context, p P) (V, error) {
 	if fast := &f.fast; fast.near != nil {
 		var scratch [keyScratch]byte
-		key := appendScalarParts(append(scratch[:0], fast.prefix...), fast.root, unsafe.Pointer(&p))
-		if len(key) <= maxReadableKey {
+		key := keys.AppendScalar(append(scratch[:0], fast.prefix...), fast.plan, unsafe.Pointer(&p))
+		if len(key) <= keys.MaxReadable {
 			e, st := fast.near.get(unsafe.String(unsafe.SliceData(key), len(key)), fast.cache.now())
 			if st == isFresh {
 				fast.hits.add(e.took)
@@ -180,7 +181,7 @@ func (f *Func[P, V]) key(ctx context.Context, p P) (string, Reason) {
 		return "", Closed
 	}
 	var scratch [keyScratch]byte
-	key, err := appendKey(f.plan, append(scratch[:0], f.space.prefix...), &p)
+	key, err := keys.Append(f.plan, append(scratch[:0], f.space.prefix...), &p)
 	if err != nil {
 		return "", BadKey
 	}
@@ -192,9 +193,9 @@ func (f *Func[P, V]) key(ctx context.Context, p P) (string, Reason) {
 		if caller == "" {
 			return "", NoCaller
 		}
-		key = hashPrivate(key, len(f.space.prefix), c.options.Secret, caller)
-	} else if len(key) > maxReadableKey {
-		key = hashLong(key, len(f.space.prefix))
+		key = keys.HashPrivate(key, len(f.space.prefix), c.options.Secret, caller)
+	} else if len(key) > keys.MaxReadable {
+		key = keys.HashLong(key, len(f.space.prefix))
 	}
 	return string(key), NoReason
 }

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/forebay-cache/forebay/internal/keys"
 	"github.com/forebay-cache/forebay/internal/shape"
 )
 
@@ -75,11 +76,11 @@ func OpenSpace[V any](c *Cache, name string, size func(V) int) (*Space[V], error
 func (c *Cache) open(name string, value reflect.Type) (*space, error) {
 	className, function, hasFunction := strings.Cut(name, "/")
 	var mistakes []error
-	if err := checkName(className); err != nil {
+	if err := keys.CheckName(className); err != nil {
 		mistakes = append(mistakes, fmt.Errorf("class %w", err))
 	}
 	if hasFunction {
-		if err := checkName(function); err != nil {
+		if err := keys.CheckName(function); err != nil {
 			mistakes = append(mistakes, fmt.Errorf("function %w", err))
 		}
 	}
@@ -118,8 +119,8 @@ func (c *Cache) newSpace(name string, k *class, value reflect.Type) *space {
 // [Key] targets and [Space.Lookup] takes. A long one ends in a hash.
 func (s *space) Key(part string) string {
 	key := s.prefix + part
-	if len(key) > maxReadableKey {
-		return string(hashLong([]byte(key), len(s.prefix)))
+	if len(key) > keys.MaxReadable {
+		return string(keys.HashLong([]byte(key), len(s.prefix)))
 	}
 	return key
 }
@@ -127,7 +128,7 @@ func (s *space) Key(part string) string {
 // PrivateKey returns the full key of a part that is one caller's own: a hash of both, keyed with
 // [Options.Secret], so that neither key nor log nor page shows whose entry it is.
 func (s *space) PrivateKey(part, caller string) string {
-	return string(hashPrivate([]byte(s.prefix+part), len(s.prefix), s.cache.options.Secret, caller))
+	return string(keys.HashPrivate([]byte(s.prefix+part), len(s.prefix), s.cache.options.Secret, caller))
 }
 
 // stored is where a key's entry is in the shared tier. Values of another schema, or of a type with another
@@ -243,4 +244,17 @@ func (s *space) Count(o Outcome) {
 		return
 	}
 	c.saved.Add(int64(o.Took))
+}
+
+// PlanKey returns the function that writes the key part of a parameter, for [Space.Key]. Its own
+// error is about the type; the function's is about a value whose text form fails.
+func PlanKey[P any]() (func(P) (string, error), error) {
+	plan, err := keys.NewPlan(reflect.TypeFor[P]())
+	if err != nil {
+		return nil, err
+	}
+	return func(p P) (string, error) {
+		key, err := keys.Append(plan, nil, &p)
+		return string(key), err
+	}, nil
 }

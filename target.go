@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/forebay-cache/forebay/internal/keys"
 	"github.com/forebay-cache/forebay/shared"
 )
 
@@ -72,7 +73,7 @@ func checkPattern(pattern string, classes func(string) *class) error {
 	if !found {
 		return nil // it is a key
 	}
-	hashed := strings.Contains(pattern, hashMark)
+	hashed := strings.Contains(pattern, keys.HashMark)
 	if c := classes(Target{Kind: shared.KindPattern, Name: pattern}.Class()); c != nil && c.Private {
 		_, part, _ := strings.Cut(literal, ":")
 		hashed = hashed || part != "" || strings.Trim(pattern[len(literal):], "*") != ""

@@ -1,4 +1,4 @@
-package forebay
+package keys
 
 import (
 	"encoding"
@@ -12,22 +12,27 @@ import (
 )
 
 // appendKey appends the parts of the parameter at p, which must be of the plan's type.
-func appendKey[P any](plan *keyPlan, dst []byte, p *P) ([]byte, error) {
-	if plan.scalar {
+func Append[P any](plan *Plan, dst []byte, p *P) ([]byte, error) {
+	if plan.Scalar {
 		return appendScalarParts(dst, &plan.root, unsafe.Pointer(p)), nil
 	}
 	heap := *p // reflection makes its operands escape; the caller's stay where they are
 	return plan.root.appendParts(append([]byte(nil), dst...), unsafe.Pointer(&heap))
 }
 
+// appendPlanned is appendKey for a scalar plan, at an address that does not escape.
+func AppendScalar(dst []byte, plan *Plan, p unsafe.Pointer) []byte {
+	return appendScalarParts(dst, &plan.root, p)
+}
+
 // appendScalarParts is appendParts for scalar plans. It calls nothing that could keep the address.
 func appendScalarParts(dst []byte, o *op, p unsafe.Pointer) []byte {
 	switch o.kind {
 	case opString: // by far the most frequent
-		return append(appendEscaped(dst, *(*string)(p)), ',')
+		return append(AppendEscaped(dst, *(*string)(p)), ',')
 	case opStruct:
 	default:
-		return append(appendScalar(dst, o, p), ',')
+		return append(appendOne(dst, o, p), ',')
 	}
 	for i := range o.fields {
 		f := &o.fields[i]
@@ -36,19 +41,19 @@ func appendScalarParts(dst []byte, o *op, p unsafe.Pointer) []byte {
 		if f.kind == opStruct {
 			dst = append(appendScalarParts(append(dst, '{'), &f.op, at), '}')
 		} else {
-			dst = appendScalar(dst, &f.op, at)
+			dst = appendOne(dst, &f.op, at)
 		}
 		dst = append(dst, ',')
 	}
 	return dst
 }
 
-func appendScalar(dst []byte, o *op, p unsafe.Pointer) []byte {
+func appendOne(dst []byte, o *op, p unsafe.Pointer) []byte {
 	switch o.kind {
 	case opString:
-		return appendEscaped(dst, *(*string)(p))
+		return AppendEscaped(dst, *(*string)(p))
 	case opBytes:
-		return appendEscaped(dst, string(*(*[]byte)(p)))
+		return AppendEscaped(dst, string(*(*[]byte)(p)))
 	case opBool:
 		return strconv.AppendBool(dst, *(*bool)(p))
 	case opInt8:
@@ -129,7 +134,7 @@ func (o *op) append(dst []byte, p unsafe.Pointer) ([]byte, error) {
 	case opText:
 		return appendText(dst, reflect.NewAt(o.typ, p).Elem())
 	}
-	return appendScalar(dst, o, p), nil
+	return appendOne(dst, o, p), nil
 }
 
 func (o *op) appendList(dst []byte, first unsafe.Pointer, n int) ([]byte, error) {
@@ -185,12 +190,12 @@ func appendText(dst []byte, v reflect.Value) ([]byte, error) {
 	if err != nil {
 		return dst, fmt.Errorf("key: %w", err)
 	}
-	return appendEscaped(dst, string(text)), nil
+	return AppendEscaped(dst, string(text)), nil
 }
 
 // appendEscaped appends a string so that it can hold no delimiter and cannot be taken for a number,
 // a bool, nil or a hash. A leading apostrophe marks what would otherwise look like one of those.
-func appendEscaped(dst []byte, s string) []byte {
+func AppendEscaped(dst []byte, s string) []byte {
 	if looksOther(s) {
 		dst = append(dst, '\'')
 	}

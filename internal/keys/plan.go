@@ -1,7 +1,8 @@
-package forebay
+package keys
 
 import (
 	"encoding"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -16,17 +17,17 @@ import (
 // is escaped inside values, so that no two parameters give one key.
 
 const (
-	maxReadableKey = 200 // bytes; longer keys end in a hash
-	keptOfLongKey  = 120 // bytes at most of whole parts that stay readable before the hash
-	hashMark       = "#" // begins a hashed part; escaped at the start of values
+	MaxReadable   = 200 // bytes; longer keys end in a hash
+	keptOfLongKey = 120 // bytes at most of whole parts that stay readable before the hash
+	HashMark      = "#" // begins a hashed part; escaped at the start of values
 )
 
 // A keyPlan writes the key parts of one parameter type. It is made once, at Wrap.
-type keyPlan struct {
+type Plan struct {
 	root op
 	// scalar plans read memory by offsets alone and let the parameter stay on the stack; the
 	// others need reflection (maps, text marshalers) or follow their own memory.
-	scalar bool
+	Scalar bool
 }
 
 type opKind uint8
@@ -73,13 +74,14 @@ var (
 	textMarshaler = reflect.TypeFor[encoding.TextMarshaler]()
 )
 
-func newKeyPlan(t reflect.Type) (*keyPlan, error) {
+// newKeyPlan plans the keys of a type. Its error names every part that has no key.
+func NewPlan(t reflect.Type) (*Plan, error) {
 	b := planBuilder{}
 	root := b.plan(t, t.String())
-	if err := configError("key of "+t.String(), b.mistakes); err != nil {
-		return nil, err
+	if err := errors.Join(b.mistakes...); err != nil {
+		return nil, fmt.Errorf("key of %s: %w", t, err)
 	}
-	return &keyPlan{root: root, scalar: root.scalar()}, nil
+	return &Plan{root: root, Scalar: root.scalar()}, nil
 }
 
 func (o *op) scalar() bool {
@@ -185,7 +187,7 @@ func (b *planBuilder) planStruct(t reflect.Type, path string) op {
 		if name == "" {
 			name = snakeCase(f.Name)
 		}
-		if checkName(name) != nil {
+		if CheckName(name) != nil {
 			b.wrong(here, "the name %q: use lower-case letters, digits, '_' and '-'", name)
 		}
 		if other, taken := seen[name]; taken {
@@ -213,17 +215,4 @@ func snakeCase(s string) string {
 		out = utf8.AppendRune(out, r[i])
 	}
 	return string(out)
-}
-
-// PlanKey returns the function that writes the key part of a parameter, for [Space.Key]. Its own
-// error is about the type; the function's is about a value whose text form fails.
-func PlanKey[P any]() (func(P) (string, error), error) {
-	plan, err := newKeyPlan(reflect.TypeFor[P]())
-	if err != nil {
-		return nil, err
-	}
-	return func(p P) (string, error) {
-		key, err := appendKey(plan, nil, &p)
-		return string(key), err
-	}, nil
 }

@@ -1,4 +1,4 @@
-package forebay
+package keys
 
 import (
 	"crypto/hmac"
@@ -9,7 +9,7 @@ import (
 
 // hashLong replaces what does not fit of a long key by its hash. Whole leading parts stay, so that
 // patterns on them go on working.
-func hashLong(key []byte, prefix int) []byte {
+func HashLong(key []byte, prefix int) []byte {
 	sum := sha256.Sum256(key)
 	keep, depth := prefix, 0
 	for i := prefix; i < keptOfLongKey; i++ {
@@ -24,16 +24,16 @@ func hashLong(key []byte, prefix int) []byte {
 			}
 		}
 	}
-	return append(append(key[:keep], hashMark...), hex.EncodeToString(sum[:])...)
+	return append(append(key[:keep], HashMark...), hex.EncodeToString(sum[:])...)
 }
 
 // hashPrivate replaces everything behind the prefix by a hash of it and of the caller, keyed with
 // the secret: neither key nor log nor page shows whose entry it is.
-func hashPrivate(key []byte, prefix int, secret []byte, caller string) []byte {
+func HashPrivate(key []byte, prefix int, secret []byte, caller string) []byte {
 	mac := hmac.New(sha256.New, secret)
 	mac.Write(strconv.AppendInt(nil, int64(len(caller)), 10)) // length first: no two pairs give one input
 	mac.Write([]byte{':'})
 	mac.Write([]byte(caller))
 	mac.Write(key)
-	return append(append(key[:prefix], hashMark...), hex.EncodeToString(mac.Sum(nil))...)
+	return append(append(key[:prefix], HashMark...), hex.EncodeToString(mac.Sum(nil))...)
 }
