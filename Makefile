@@ -18,7 +18,7 @@ test: deps ## every test; installs what is missing in CI or as root on Debian
 	$(GO) test -parallel 3 -timeout 25m ./internal/mechanism
 	$(GO) test -run '^$$' -fuzz '^FuzzKey$$' -fuzztime 200000x -fuzzminimizetime 10x .
 	$(GO) test -run '^$$' -fuzz '^FuzzPattern$$' -fuzztime 60000x -fuzzminimizetime 10x .
-	$(GO) test -run '^$$' -fuzz '^FuzzEnvelope$$' -fuzztime 150000x -fuzzminimizetime 10x .
+	$(GO) test -run '^$$' -fuzz '^FuzzEnvelope$$' -fuzztime 150000x -fuzzminimizetime 10x ./internal/codec
 
 	$(GO) test -run '^$$' -fuzz '^FuzzCachedIsUncached$$' -fuzztime 3000x -fuzzminimizetime 10x ./httpcache
 	$(GO) test -run '^$$' -fuzz '^FuzzForwardedAlike$$' -fuzztime 1500x -fuzzminimizetime 10x ./httpcache
@@ -67,7 +67,7 @@ bench-http: ## what a miss and a hit cost through the HTTP cache, against a plai
 fuzz: ## look for new inputs, a minute for each target
 	$(GO) test -run '^$$' -fuzz '^FuzzKey$$' -fuzztime 1m -fuzzminimizetime 100x .
 	$(GO) test -run '^$$' -fuzz '^FuzzPattern$$' -fuzztime 1m -fuzzminimizetime 100x .
-	$(GO) test -run '^$$' -fuzz '^FuzzEnvelope$$' -fuzztime 1m -fuzzminimizetime 100x .
+	$(GO) test -run '^$$' -fuzz '^FuzzEnvelope$$' -fuzztime 1m -fuzzminimizetime 100x ./internal/codec
 	for target in FuzzCachedIsUncached FuzzForwardedAlike FuzzFields FuzzCanonicalJSON FuzzParts; do $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime 1m ./httpcache || exit 1; done
 	$(GO) test -run '^$$' -fuzz '^FuzzConfig$$' -fuzztime 1m ./gateway
 

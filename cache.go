@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/forebay-cache/forebay/internal/codec"
 	"github.com/forebay-cache/forebay/internal/memlimit"
 	"github.com/forebay-cache/forebay/shared"
 )
@@ -169,7 +170,7 @@ func Open(ctx context.Context, o Options) (*Cache, error) {
 		c.Observe(o.Observer)
 	}
 	c.ledger = newLedger(o.LedgerSize, retention(c.classes))
-	c.ledger.learned, c.ledger.ring = c.learned, newKeyring(o.Keys, o.Encrypt)
+	c.ledger.learned, c.ledger.ring = c.learned, codec.NewKeyring(o.Keys, o.Encrypt)
 	c.flights = newFlights(c)
 	var err error
 	if c.journal, err = openJournal(o.Journal); err != nil {

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/forebay-cache/forebay/internal/codec"
 	"github.com/forebay-cache/forebay/internal/keys"
 	"github.com/forebay-cache/forebay/shared"
 )
@@ -39,9 +40,9 @@ const canaryPrefix = "canary:"
 
 func newCanary(c *Cache) *canary {
 	sp := c.newSpace("canary", newClass(Class{Name: "canary"}), reflect.TypeFor[string]())
-	sp.decode = func(id codecID, payload []byte, compressed bool) (any, error) {
+	sp.decode = func(id codec.ID, payload []byte, compressed bool) (any, error) {
 		var v string
-		err := decodeValue(id, payload, compressed, &v)
+		err := codec.Decode(id, payload, compressed, &v)
 		return v, err
 	}
 	sp.weigh = func(any) int { return 0 }

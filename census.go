@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/forebay-cache/forebay/internal/codec"
 )
 
 // A census goes through the shared tier, a page at a time, and finds who else writes under the names of this
@@ -31,21 +33,21 @@ func (n *census) look(ctx context.Context, c *Cache) {
 	n.cursor = next
 	now := c.shared.Clock()
 	for _, s := range page {
-		env, err := openHeader(s.Head)
+		env, err := codec.OpenHeader(s.Head)
 		if err != nil {
 			continue
 		}
-		name, _, _ := strings.Cut(env.key, ":")
+		name, _, _ := strings.Cut(env.Key, ":")
 		c.mu.RLock()
 		sp := c.names[name]
 		c.mu.RUnlock()
-		if sp != nil && s.Key != sp.stored(env.key) && now.Sub(env.created) < otherFor && env.created.After(n.since(c, now)) {
+		if sp != nil && s.Key != sp.stored(env.Key) && now.Sub(env.Created) < otherFor && env.Created.After(n.since(c, now)) {
 			n.mu.Lock()
 			if n.others == nil {
 				n.others = map[string]time.Time{}
 			}
-			if n.others[name].Before(env.created) {
-				n.others[name] = env.created
+			if n.others[name].Before(env.Created) {
+				n.others[name] = env.Created
 			}
 			n.mu.Unlock()
 		}

@@ -152,7 +152,7 @@ func (c *Cache) append(ctx context.Context, all ...deferred) (last shared.ID, er
 	for _, d := range all {
 		by := c.ledger.by(d.Number)
 		for _, t := range d.Targets {
-			records = append(records, c.ledger.ring.signRecord(shared.Record{Target: t, Mode: d.Mode, By: by}))
+			records = append(records, c.ledger.ring.SignRecord(shared.Record{Target: t, Mode: d.Mode, By: by}))
 		}
 	}
 	defer func() {

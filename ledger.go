@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/forebay-cache/forebay/internal/codec"
 	"github.com/forebay-cache/forebay/shared"
 )
 
@@ -28,7 +29,7 @@ type ledger struct {
 
 	me        string              // begins the By of this node's records, before the number that each took
 	learned   func(shared.Record) // is told each record of another node, under the lock; may be nil
-	ring      *keyring            // what a record must be written with; nil: anything
+	ring      *codec.Keyring      // what a record must be written with; nil: anything
 	size      int                 // targets held at most
 	retention time.Duration       // after which a mark has outlived every entry before it
 
@@ -161,7 +162,7 @@ func (l *ledger) own(r shared.Record) (uint64, bool) {
 	if !ok {
 		return 0, false
 	}
-	digits, _, _ = strings.Cut(digits, signMark)
+	digits, _, _ = strings.Cut(digits, codec.SignMark)
 	n, err := strconv.ParseUint(digits, 36, 64)
 	return n, err == nil
 }
@@ -237,7 +238,7 @@ func (l *ledger) takeLocked(r shared.Reading, learned func(shared.Record)) {
 // doubtful makes of a record that no node of ours wrote, or that nobody can read, what is right in any case: it
 // removes everything.
 func (l *ledger) doubtful(rec shared.Record) shared.Record {
-	if l.ring != nil && !rec.Fence && !l.ring.wrote(rec) {
+	if l.ring != nil && !rec.Fence && !l.ring.Wrote(rec) {
 		rec.Unreadable = true
 	}
 	if rec.Unreadable {
@@ -331,7 +332,7 @@ func (l *ledger) judge(key, class string, tags []string, since uint64) (verdict,
 
 // judgeStamp says what has happened to an entry of the shared tier since its stamp, and the number
 // that this was true at. ahead: the entry was loaded beyond what this node has read.
-func (l *ledger) judgeStamp(e *envelope) (v verdict, number uint64, ahead bool) {
+func (l *ledger) judgeStamp(e *codec.Envelope) (v verdict, number uint64, ahead bool) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	// What this node has invalidated and the log does not have yet has no place to compare with. The
@@ -344,18 +345,18 @@ func (l *ledger) judgeStamp(e *envelope) (v verdict, number uint64, ahead bool) 
 	if len(l.pending) > 0 {
 		number = l.pending[0] - 1
 	}
-	if e.stamp.Epoch != l.head.Epoch || e.stamp.ID.Compare(l.floor.id) < 0 {
+	if e.Stamp.Epoch != l.head.Epoch || e.Stamp.ID.Compare(l.floor.id) < 0 {
 		return removed, number, false
 	}
-	for m := range l.marksLocked(e.key, e.class, e.tags) {
-		if e.stamp.ID.Compare(m.remove.id) < 0 || m.remove.n > number {
+	for m := range l.marksLocked(e.Key, e.Class, e.Tags) {
+		if e.Stamp.ID.Compare(m.remove.id) < 0 || m.remove.n > number {
 			return removed, number, false
 		}
-		if e.stamp.ID.Compare(m.expire.id) < 0 || m.expire.n > number {
+		if e.Stamp.ID.Compare(m.expire.id) < 0 || m.expire.n > number {
 			v = expired
 		}
 	}
-	return v, number, l.head.ID.Compare(e.stamp.ID) < 0
+	return v, number, l.head.ID.Compare(e.Stamp.ID) < 0
 }
 
 // marksLocked yields the marks of every target that covers an entry.

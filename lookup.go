@@ -1,6 +1,10 @@
 package forebay
 
-import "context"
+import (
+	"context"
+
+	"github.com/forebay-cache/forebay/internal/codec"
+)
 
 // A lookup's result, before it has a type.
 type lookup struct {
@@ -89,7 +93,7 @@ func (c *Cache) readShared(ctx context.Context, sp *space, key string, withLog b
 			return lookup{}, err
 		}
 		l, err := c.sharedEntry(sp, key, b)
-		if err == errAhead && !withLog {
+		if err == codec.ErrAhead && !withLog {
 			withLog = true // it was loaded beyond what this node has read: read the log with it
 			continue
 		}
@@ -175,7 +179,7 @@ func (c *Cache) lookupShared(ctx context.Context, sp *space, keys []string, whic
 	for n := 0; err == nil && n < len(values); n++ {
 		i := which[n]
 		l, unusable := c.sharedEntry(sp, keys[i], values[n])
-		if unusable == errAhead && c.confirm(visit) == nil { // it was loaded beyond what this node had read
+		if unusable == codec.ErrAhead && c.confirm(visit) == nil { // it was loaded beyond what this node had read
 			l, unusable = c.sharedEntry(sp, keys[i], values[n])
 		}
 		if unusable != nil {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/forebay-cache/forebay/internal/codec"
 	"github.com/forebay-cache/forebay/shared"
 )
 
@@ -30,20 +31,20 @@ func (t *tier) sealed(e *entry, now int64) (b []byte, err error) {
 
 // seal makes an entry's envelope. Its times are of the tier's clock, which is everybody's.
 func (t *tier) seal(e *entry, now int64) ([]byte, error) {
-	env := envelope{
-		key: e.key, class: e.space.class.Name, stamp: e.stamp, tags: e.tags, took: e.took, codec: t.codec, notFound: e.err != nil,
-		created: t.Clock().Add(time.Duration(e.created - now)), fresh: time.Duration(e.fresh - e.created), stale: time.Duration(e.stale - e.created),
-		dead: time.Duration(e.dead - e.created),
+	env := codec.Envelope{
+		Key: e.key, Class: e.space.class.Name, Stamp: e.stamp, Tags: e.tags, Took: e.took, Codec: t.codec, NotFound: e.err != nil,
+		Created: t.Clock().Add(time.Duration(e.created - now)), Fresh: time.Duration(e.fresh - e.created), Stale: time.Duration(e.stale - e.created),
+		Dead: time.Duration(e.dead - e.created),
 	}
 	if e.err != nil {
-		env.payload = []byte(textOf(e.err))
+		env.Payload = []byte(textOf(e.err))
 	} else {
 		var err error
-		if env.codec, env.payload, env.compressed, err = encodeValue(t.codec, e.value); err != nil {
+		if env.Codec, env.Payload, env.Compressed, err = codec.Encode(t.codec, e.value); err != nil {
 			return nil, err
 		}
 	}
-	return env.bytes(t.keys), nil
+	return env.Bytes(t.keys), nil
 }
 
 // clocksApart is how far two nodes may be apart in what they take the tier's clock for.
@@ -51,13 +52,13 @@ const clocksApart = time.Second
 
 // decoded is an envelope's value and what it takes in memory. A panic of the value's own methods makes it
 // unusable, no more.
-func (s *space) decoded(env *envelope) (v any, size int, err error) {
+func (s *space) decoded(env *codec.Envelope) (v any, size int, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = &PanicError{Value: p, Stack: debug.Stack()}
 		}
 	}()
-	if v, err = s.decode(env.codec, env.payload, env.compressed); err != nil {
+	if v, err = s.decode(env.Codec, env.Payload, env.Compressed); err != nil {
 		return nil, 0, err
 	}
 	return v, s.weigh(v), nil
@@ -66,41 +67,41 @@ func (s *space) decoded(env *envelope) (v any, size int, err error) {
 // unseal opens an envelope, judges it by the log, and makes it an entry of this node. What it cannot
 // use is an error that says why.
 func (c *Cache) unseal(sp *space, key string, b []byte) (e *entry, v verdict, ahead bool, err error) {
-	env, err := openEnvelope(b, c.shared.keys)
+	env, err := codec.OpenEnvelope(b, c.shared.keys)
 	if err != nil {
 		return nil, removed, false, err
 	}
-	if env.key != key || env.class != sp.class.Name {
-		return nil, removed, false, errOtherKey
+	if env.Key != key || env.Class != sp.class.Name {
+		return nil, removed, false, codec.ErrOtherKey
 	}
 	v, number, ahead := c.ledger.judgeStamp(env)
 	if ahead {
-		return nil, removed, true, errAhead
+		return nil, removed, true, codec.ErrAhead
 	}
-	now, age := c.now(), c.shared.Clock().Sub(env.created)
+	now, age := c.now(), c.shared.Clock().Sub(env.Created)
 	if age < -clocksApart {
-		return nil, removed, false, errFuture
+		return nil, removed, false, codec.ErrFuture
 	}
-	for i, tag := range env.tags {
-		env.tags[i] = strings.Clone(tag) // or a tag would keep the whole envelope
+	for i, tag := range env.Tags {
+		env.Tags[i] = strings.Clone(tag) // or a tag would keep the whole envelope
 	}
 	e = &entry{
-		space: sp, key: key, shared: true, tags: env.tags, stamp: shared.Stamp{Epoch: c.ledger.epoch(), ID: env.stamp.ID}, took: env.took,
+		space: sp, key: key, shared: true, tags: env.Tags, stamp: shared.Stamp{Epoch: c.ledger.epoch(), ID: env.Stamp.ID}, took: env.Took,
 		created: now - int64(max(0, age)),
 	}
-	e.fresh, e.stale, e.dead = e.created+int64(env.fresh), e.created+int64(env.stale), e.created+int64(env.dead)
+	e.fresh, e.stale, e.dead = e.created+int64(env.Fresh), e.created+int64(env.Stale), e.created+int64(env.Dead)
 	e.number.Store(number)
 	e.setPlain()
 	if v == removed {
 		return e, v, false, nil
 	}
 	size := 0
-	if env.notFound {
-		e.err = &kept{string(env.payload[:min(len(env.payload), maxErrorText)]), c.options.IsNotFound}
-		size = len(env.payload)
+	if env.NotFound {
+		e.err = &kept{string(env.Payload[:min(len(env.Payload), maxErrorText)]), c.options.IsNotFound}
+		size = len(env.Payload)
 	} else {
 		if e.value, size, err = sp.decoded(env); err != nil {
-			return nil, removed, false, errDecode
+			return nil, removed, false, codec.ErrDecode
 		}
 	}
 	e.weigh(size)

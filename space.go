@@ -8,8 +8,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/forebay-cache/forebay/internal/codec"
 	"github.com/forebay-cache/forebay/internal/keys"
 	"github.com/forebay-cache/forebay/internal/shape"
+	"github.com/forebay-cache/forebay/internal/size"
 )
 
 // A Space is the entries of one name: the layer that [Wrap] is written on, and that a cache with
@@ -33,7 +35,7 @@ type space struct {
 	prefix string // of every key: the name and ':'
 	suffix string // of every key in the shared tier: see stored
 
-	decode   func(id codecID, payload []byte, compressed bool) (any, error)
+	decode   func(id codec.ID, payload []byte, compressed bool) (any, error)
 	weigh    func(any) int
 	survival survival
 
@@ -43,8 +45,8 @@ type space struct {
 // OpenSpace opens the space of a name: a class, or "class/function". The name must be free and its
 // class declared, unless [Options.Classes] declares none at all.
 //
-// size is what a value takes in memory, in bytes; nil measures it.
-func OpenSpace[V any](c *Cache, name string, size func(V) int) (*Space[V], error) {
+// sizeOf returns what a value takes in memory, in bytes; nil measures it.
+func OpenSpace[V any](c *Cache, name string, sizeOf func(V) int) (*Space[V], error) {
 	if c == nil {
 		return nil, fmt.Errorf("forebay: OpenSpace %q: the cache is nil", name)
 	}
@@ -52,18 +54,18 @@ func OpenSpace[V any](c *Cache, name string, size func(V) int) (*Space[V], error
 	if err != nil {
 		return nil, err
 	}
-	s := &Space[V]{space: sp, size: size}
-	if size == nil {
-		sizerOf(reflect.TypeFor[V]())
-		s.size = func(v V) int { return deepSize(v) }
+	s := &Space[V]{space: sp, size: sizeOf}
+	if sizeOf == nil {
+		size.Prepare(reflect.TypeFor[V]())
+		s.size = func(v V) int { return size.Of(v) }
 	}
 	s.weigh = func(v any) int {
 		typed, _ := v.(V)
 		return s.size(typed)
 	}
-	s.decode = func(id codecID, payload []byte, compressed bool) (any, error) {
+	s.decode = func(id codec.ID, payload []byte, compressed bool) (any, error) {
 		var v V
-		err := decodeValue(id, payload, compressed, &v)
+		err := codec.Decode(id, payload, compressed, &v)
 		return v, err
 	}
 	if c.shared != nil {
@@ -109,7 +111,7 @@ func (c *Cache) open(name string, value reflect.Type) (*space, error) {
 func (c *Cache) newSpace(name string, k *class, value reflect.Type) *space {
 	sp := &space{cache: c, near: c.near, class: k, name: name, prefix: name + ":"}
 	if c.shared != nil {
-		sp.survival.shape = shape.Of(value, c.shared.codec.form())
+		sp.survival.shape = shape.Of(value, c.shared.codec.Shape())
 		sp.suffix = fmt.Sprintf("@%d-%08x", k.Schema, sp.survival.shape.Print())
 	}
 	return sp

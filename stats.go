@@ -2,6 +2,7 @@ package forebay
 
 import (
 	"maps"
+	"math/bits"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -56,7 +57,7 @@ func (c *counters) init() {
 const stackShift = 11
 
 // stripes is a power of two, so that masking picks one.
-var stripes = roundPow2(min(64, 4*runtime.GOMAXPROCS(0)))
+var stripes = 1 << bits.Len(uint(min(64, 4*runtime.GOMAXPROCS(0))-1))
 
 type striped struct{ cells []cell }
 

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/forebay-cache/forebay/internal/codec"
 	"github.com/forebay-cache/forebay/internal/shape"
 )
 
@@ -27,14 +28,14 @@ const (
 )
 
 // judgeType finds what the type of a space's values loses, whatever the value.
-func (s *space) judgeType(id codecID) {
+func (s *space) judgeType(id codec.ID) {
 	if lost := s.survival.shape.Loses(func(v any) (any, error) { return s.writtenAndRead(id, v) }); lost != "" {
 		s.keepNear(lost)
 	}
 }
 
 // survives judges one value.
-func (s *space) survives(id codecID, v any) bool {
+func (s *space) survives(id codec.ID, v any) bool {
 	if s.lostField() != "" {
 		return false
 	}
@@ -72,7 +73,7 @@ func (s *space) lostField() string {
 }
 
 // roundTrip returns the first difference between a value and what comes back of it.
-func (s *space) roundTrip(id codecID, v any) string {
+func (s *space) roundTrip(id codec.ID, v any) string {
 	back, err := s.writtenAndRead(id, v)
 	if err != nil {
 		return err.Error()
@@ -81,13 +82,13 @@ func (s *space) roundTrip(id codecID, v any) string {
 }
 
 // writtenAndRead is what comes back of a value.
-func (s *space) writtenAndRead(id codecID, v any) (back any, err error) {
+func (s *space) writtenAndRead(id codec.ID, v any) (back any, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("%T: a method of the value panicked: %v", v, p)
 		}
 	}()
-	id, payload, compressed, err := encodeValue(id, v)
+	id, payload, compressed, err := codec.Encode(id, v)
 	if err != nil {
 		return nil, err
 	}

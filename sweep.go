@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/forebay-cache/forebay/internal/codec"
 	"github.com/forebay-cache/forebay/shared"
 )
 
@@ -47,7 +48,7 @@ func (c *Cache) sweepShared(ctx context.Context) {
 		}
 		var gone []string
 		for _, s := range page {
-			env, err := openHeader(s.Head)
+			env, err := codec.OpenHeader(s.Head)
 			if err != nil {
 				continue // not ours, or of another version: it has a TTL
 			}

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/forebay-cache/forebay/internal/codec"
 	"github.com/forebay-cache/forebay/shared"
 )
 
@@ -15,8 +16,8 @@ import (
 // behind the requests.
 type tier struct {
 	shared.Tier
-	codec codecID
-	keys  *keyring
+	codec codec.ID
+	keys  *codec.Keyring
 	most  int                    // bytes of an entry; 0: no bound
 	jobs  [queueWorkers]chan job // see enqueue
 
@@ -47,7 +48,7 @@ const (
 // sharedMax is the default of [Options.SharedMax]: what a gigabit takes in 8 ms, of a budget of 50.
 const sharedMax = 1 << 20
 
-func newTier(o Options, keys *keyring) *tier {
+func newTier(o Options, keys *codec.Keyring) *tier {
 	t := &tier{Tier: o.Shared, codec: o.Codec.id(), keys: keys, most: o.SharedMax, doubts: make(chan struct{}, 1), unread: map[string]uint64{}}
 	for i := range t.jobs {
 		t.jobs[i] = make(chan job, queueLength)

@@ -1,3 +1,5 @@
+// Package keys writes the keys of entries: a function's name and its parameter's parts, the same in every process
+// and on every platform. It knows types and text alone.
 package keys
 
 import (

@@ -1,4 +1,4 @@
-package forebay
+package codec
 
 import (
 	"crypto/aes"
@@ -20,7 +20,7 @@ import (
 // A keyring authenticates what this cache's nodes write to the shared tier, and may encrypt the values: what was
 // not written by one of them is not used. The first key writes, all read, so that keys can be changed one node at
 // a time. A nil keyring does nothing.
-type keyring struct {
+type Keyring struct {
 	keys    []*sealKey
 	encrypt bool
 
@@ -61,11 +61,11 @@ type writingKey struct {
 
 var errUnauthentic = errors.New("unauthentic") // not written by a node that has one of the keys
 
-func newKeyring(keys [][]byte, encrypt bool) *keyring {
+func NewKeyring(keys [][]byte, encrypt bool) *Keyring {
 	if len(keys) == 0 {
 		return nil
 	}
-	r := &keyring{encrypt: encrypt, reading: map[saltedKey]cipher.AEAD{}}
+	r := &Keyring{encrypt: encrypt, reading: map[saltedKey]cipher.AEAD{}}
 	for _, raw := range keys {
 		k := &sealKey{raw: raw}
 		copy(k.id[:], derived(raw, nil, "id", idSize))
@@ -84,7 +84,7 @@ func derived(raw, salt []byte, use string, size int) []byte {
 	return key
 }
 
-func (r *keyring) byID(id []byte) *sealKey {
+func (r *Keyring) byID(id []byte) *sealKey {
 	for _, k := range r.keys {
 		if string(k.id[:]) == string(id) {
 			return k
@@ -103,13 +103,13 @@ func (k *sealKey) tag(dst []byte, text []byte) []byte {
 }
 
 // sign appends the writing key's id and the tag of all before.
-func (r *keyring) sign(b []byte) []byte {
+func (r *Keyring) sign(b []byte) []byte {
 	k := r.keys[0]
 	return k.tag(append(b, k.id[:]...), b)
 }
 
 // signed returns what was signed.
-func (r *keyring) signed(b []byte) ([]byte, error) {
+func (r *Keyring) signed(b []byte) ([]byte, error) {
 	n := len(b) - idSize - tagSize
 	if n < 0 {
 		return nil, errUnauthentic
@@ -122,7 +122,7 @@ func (r *keyring) signed(b []byte) ([]byte, error) {
 }
 
 // seal appends a value that is encrypted, and bound to the header that it stands behind.
-func (r *keyring) seal(dst, value, header []byte) []byte {
+func (r *Keyring) seal(dst, value, header []byte) []byte {
 	r.mu.Lock()
 	if r.writing.aead == nil || r.writing.used >= rekeyAfter {
 		rand.Read(r.writing.salt[:])
@@ -136,7 +136,7 @@ func (r *keyring) seal(dst, value, header []byte) []byte {
 }
 
 // unseal reads what seal wrote.
-func (r *keyring) unseal(sealed, header []byte) ([]byte, error) {
+func (r *Keyring) unseal(sealed, header []byte) ([]byte, error) {
 	if len(sealed) < idSize+saltSize {
 		return nil, errUnauthentic
 	}
@@ -179,21 +179,21 @@ func (k *sealKey) aead(salt [saltSize]byte) cipher.AEAD {
 }
 
 // signMark stands between what a record's node knows it by and the tag of the whole.
-const signMark = "/"
+const SignMark = "/"
 
 // signRecord adds the tag of a record to its By.
-func (r *keyring) signRecord(rec shared.Record) shared.Record {
+func (r *Keyring) SignRecord(rec shared.Record) shared.Record {
 	if r == nil {
 		return rec
 	}
 	k := r.keys[0]
-	rec.By += signMark + base64.RawURLEncoding.EncodeToString(k.tag(k.id[:], recordText(rec, rec.By)))
+	rec.By += SignMark + base64.RawURLEncoding.EncodeToString(k.tag(k.id[:], recordText(rec, rec.By)))
 	return rec
 }
 
 // wrote reports whether a node with one of the keys wrote a record.
-func (r *keyring) wrote(rec shared.Record) bool {
-	by, text, ok := strings.Cut(rec.By, signMark)
+func (r *Keyring) Wrote(rec shared.Record) bool {
+	by, text, ok := strings.Cut(rec.By, SignMark)
 	tag, err := base64.RawURLEncoding.DecodeString(text)
 	if !ok || err != nil || len(tag) != idSize+tagSize {
 		return false

@@ -1,4 +1,4 @@
-package forebay
+package size
 
 import (
 	"fmt"
@@ -86,7 +86,7 @@ func weighed[V any](t *testing.T, name string, value func(int) V) {
 		heap := heapNow() - before
 		weight := int64(0)
 		for _, v := range values {
-			weight += int64(deepSize(v))
+			weight += int64(Of(v))
 		}
 		ratio := float64(weight) / float64(heap)
 		t.Logf("%d bytes weighed, %d on the heap: %.2f", weight/n, heap/n, ratio)

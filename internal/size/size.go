@@ -1,31 +1,12 @@
-package forebay
+// Package size measures what values take in memory.
+package size
 
 import (
-	"math"
 	"reflect"
 	"slices"
 	"sync"
 	"unsafe"
 )
-
-// An entry weighs what it really takes in memory: the deep size of its value, rounded up to the
-// allocator's size classes (slices by capacity, strings by length, maps by table), its key and
-// tags, and what the near tier and the entry itself cost. Encoded sizes are wrong by up to 3.4 ×.
-
-// tierOverhead is what otter keeps for an entry besides key and value: its node, its place in the
-// hash table and in the timer wheel. Found by filling the tier and measuring the live heap.
-const tierOverhead = 144
-
-func (e *entry) weigh(value int) {
-	n := tierOverhead + sizeClass(int(unsafe.Sizeof(entry{})), true) + sizeClass(len(e.key), false) + value
-	if len(e.tags) > 0 {
-		n += sizeClass(cap(e.tags)*int(unsafe.Sizeof("")), true)
-		for _, t := range e.tags {
-			n += sizeClass(len(t), false)
-		}
-	}
-	e.weight = uint32(min(n, math.MaxUint32))
-}
 
 // A sizer measures the values of one type. flat is what a value takes where it is stored; the
 // rest is what it points to. It is made once per type.
@@ -64,8 +45,12 @@ func (s *seen) first(p unsafe.Pointer) bool {
 
 var sizers sync.Map // reflect.Type → *sizer
 
-// deepSize measures a value boxed in an interface.
-func deepSize(v any) int {
+// prepare plans how the values of a type are measured.
+func Prepare(t reflect.Type) { sizerOf(t) }
+
+// deepSize is what a value takes in memory besides the interface that holds it, in bytes: rounded up to the allocator's size
+// classes, slices by capacity, strings by length, maps by table. It is safe for concurrent use.
+func Of(v any) int {
 	r := reflect.ValueOf(v)
 	if !r.IsValid() {
 		return 0
@@ -73,7 +58,7 @@ func deepSize(v any) int {
 	s := sizerOf(r.Type())
 	n := 0
 	if r.Kind() != reflect.Pointer && r.Kind() != reflect.Map { // those are the interface's own word
-		n = sizeClass(s.flat, s.beyond != nil)
+		n = Class(s.flat, s.beyond != nil)
 	}
 	if s.beyond != nil {
 		n += s.beyond(r, &seen{})
@@ -110,7 +95,7 @@ func newSizer(t reflect.Type) *sizer {
 	}
 	switch t.Kind() {
 	case reflect.String:
-		s.beyond = func(v reflect.Value, _ *seen) int { return sizeClass(v.Len(), false) }
+		s.beyond = func(v reflect.Value, _ *seen) int { return Class(v.Len(), false) }
 	case reflect.Slice:
 		s.beyond = sliceSize(t)
 	case reflect.Pointer:
@@ -147,7 +132,7 @@ func lazySizer(t reflect.Type) func() *sizer {
 
 // boxed is the size of a value with an allocation of its own.
 func (s *sizer) boxed(v reflect.Value, seen *seen) int {
-	n := sizeClass(s.flat, s.beyond != nil)
+	n := Class(s.flat, s.beyond != nil)
 	if s.beyond != nil {
 		n += s.beyond(v, seen)
 	}
@@ -167,12 +152,12 @@ func sliceSize(t reflect.Type) func(reflect.Value, *seen) int {
 	return func(v reflect.Value, seen *seen) int {
 		e := elem()
 		if e.beyond == nil { // cannot lead back here, and two owners of one array are rare
-			return sizeClass(v.Cap()*e.flat, false)
+			return Class(v.Cap()*e.flat, false)
 		}
 		if v.Cap() == 0 || !seen.first(v.UnsafePointer()) {
 			return 0
 		}
-		return sizeClass(v.Cap()*e.flat, true) + e.beyondAll(v, seen)
+		return Class(v.Cap()*e.flat, true) + e.beyondAll(v, seen)
 	}
 }
 
@@ -221,10 +206,10 @@ func mapSize(t reflect.Type) func(reflect.Value, *seen) int {
 		switch slots := roundPow2(max(groupSlots, (v.Len()*8+6)/7)); {
 		case v.Len() == 0:
 		case v.Len() <= groupSlots:
-			n += sizeClass(group, pointers)
+			n += Class(group, pointers)
 		default:
 			tables := max(1, slots/tableSlots)
-			n += tables*(mapTable+8) + tables*sizeClass(slots/tables/groupSlots*group, pointers)
+			n += tables*(mapTable+8) + tables*Class(slots/tables/groupSlots*group, pointers)
 		}
 		if !pointers {
 			return n
@@ -268,7 +253,7 @@ const (
 )
 
 // sizeClass is what an allocation of n bytes takes.
-func sizeClass(n int, pointers bool) int {
+func Class(n int, pointers bool) int {
 	if n == 0 {
 		return 0
 	}

@@ -1,4 +1,6 @@
-package forebay
+// Package codec makes bytes of entries and entries of bytes: the encoded value, the envelope around it, and what
+// authenticates or encrypts both.
+package codec
 
 import (
 	"encoding/binary"
@@ -28,17 +30,17 @@ import (
 //
 // With keys, the format says which: instead of the checksum stand the key's name and a tag of all before; or the
 // payload is encrypted, and the header authenticated with it.
-type envelope struct {
-	key, class         string
-	stamp              shared.Stamp
-	created            time.Time
-	fresh, stale, dead time.Duration // since created
-	took               time.Duration
-	tags               []string
-	notFound           bool
-	codec              codecID
-	compressed         bool
-	payload            []byte
+type Envelope struct {
+	Key, Class         string
+	Stamp              shared.Stamp
+	Created            time.Time
+	Fresh, Stale, Dead time.Duration // since created
+	Took               time.Duration
+	Tags               []string
+	NotFound           bool
+	Codec              ID
+	Compressed         bool
+	Payload            []byte
 }
 
 const (
@@ -55,51 +57,54 @@ var (
 	errFormat   = errors.New("format")
 	errGarbage  = errors.New("garbage")
 	errChecksum = errors.New("checksum")
-	errOtherKey = errors.New("other-key")
-	errDecode   = errors.New("decode")
-	errFuture   = errors.New("future") // made later than now: the tier's clock was set back, and the age cannot be told
-	errAhead    = errors.New("ahead")  // of everything that this node can read of the log
+	ErrOtherKey = errors.New("other-key")
+	ErrDecode   = errors.New("decode")
+	ErrFuture   = errors.New("future") // made later than now: the tier's clock was set back, and the age cannot be told
+	ErrAhead    = errors.New("ahead")  // of everything that this node can read of the log
 )
+
+// maxSpan bounds the times of an entry, which are a class's.
+const maxSpan = 10 * 365 * 24 * time.Hour
 
 var crcTable = crc32.MakeTable(crc32.Castagnoli)
 
 // bytes is the envelope as it is written.
-func (e *envelope) bytes(keys *keyring) []byte {
+func (e *Envelope) Bytes(keys *Keyring) []byte {
 	switch {
 	case keys == nil:
-		b := e.appendPayload(e.appendHeader(nil, formatPlain), e.payload)
+		b := e.appendPayload(e.appendHeader(nil, formatPlain), e.Payload)
 		return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, crcTable))
 	case keys.encrypt:
 		header := e.appendHeader(nil, formatEncrypted)
-		return e.appendPayload(header, keys.seal(nil, e.payload, header))
+		return e.appendPayload(header, keys.seal(nil, e.Payload, header))
 	}
-	return keys.sign(e.appendPayload(e.appendHeader(nil, formatSigned), e.payload))
+	return keys.sign(e.appendPayload(e.appendHeader(nil, formatSigned), e.Payload))
 }
 
-func (e *envelope) appendPayload(b, payload []byte) []byte {
+func (e *Envelope) appendPayload(b, payload []byte) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(payload))), payload...)
 }
 
-func (e *envelope) appendHeader(b []byte, format byte) []byte {
+func (e *Envelope) appendHeader(b []byte, format byte) []byte {
 	var flags byte
-	if e.notFound {
+	if e.NotFound {
 		flags |= flagNotFound
 	}
-	if e.compressed {
+	if e.Compressed {
 		flags |= flagCompressed
 	}
-	b = append(b, format, byte(e.codec), flags)
-	for _, s := range []string{e.key, e.class, e.stamp.Epoch} {
+	b = append(b, format, byte(e.Codec), flags)
+	for _, s := range []string{e.Key, e.Class, e.Stamp.Epoch} {
 		b = appendString(b, s)
 	}
-	b = binary.AppendUvarint(binary.AppendUvarint(b, e.stamp.ID.Ms), e.stamp.ID.Seq)
-	b = binary.AppendVarint(b, e.created.UnixMilli())
-	for _, d := range []time.Duration{e.fresh, e.stale, e.dead} {
+	b = binary.AppendUvarint(binary.AppendUvarint(b, e.Stamp.ID.Ms), e.Stamp.ID.Seq)
+	b = binary.AppendVarint(b, e.Created.UnixMilli())
+	for _, d := range []time.Duration{e.Fresh, e.Stale, e.Dead} {
 		b = binary.AppendVarint(b, d.Milliseconds())
 	}
-	b = binary.AppendUvarint(b, uint64(e.took.Microseconds()))
-	b = binary.AppendUvarint(b, uint64(len(e.tags)))
-	for _, t := range e.tags {
+	b = binary.AppendUvarint(b, uint64(e.Took.Microseconds()))
+	b = binary.AppendUvarint(b, uint64(len(e.Tags)))
+	for _, t := range e.Tags {
 		b = appendString(b, t)
 	}
 	return b
@@ -111,7 +116,7 @@ func appendString(b []byte, s string) []byte {
 
 // openEnvelope reads a whole envelope. Its payload is a part of b, unless it was encrypted. With keys, nothing else
 // than what one of them has written is read.
-func openEnvelope(b []byte, keys *keyring) (*envelope, error) {
+func OpenEnvelope(b []byte, keys *Keyring) (*Envelope, error) {
 	body, err := authentic(b, keys)
 	if err != nil {
 		return nil, err
@@ -122,9 +127,9 @@ func openEnvelope(b []byte, keys *keyring) (*envelope, error) {
 	if r.bad || n != uint64(len(r.b)) {
 		return nil, errGarbage
 	}
-	e.payload = r.b
+	e.Payload = r.b
 	if b[0] == formatEncrypted {
-		if e.payload, err = keys.unseal(r.b, header); err != nil {
+		if e.Payload, err = keys.unseal(r.b, header); err != nil {
 			return nil, err
 		}
 	}
@@ -132,7 +137,7 @@ func openEnvelope(b []byte, keys *keyring) (*envelope, error) {
 }
 
 // authentic returns an envelope without what stands behind its payload. The tag of an encrypted one is in the payload.
-func authentic(b []byte, keys *keyring) ([]byte, error) {
+func authentic(b []byte, keys *Keyring) ([]byte, error) {
 	if len(b) < 4 {
 		return nil, errGarbage
 	}
@@ -154,7 +159,7 @@ func authentic(b []byte, keys *keyring) ([]byte, error) {
 }
 
 // openHeader reads an envelope's header from its first bytes, unchecked: good enough to sweep by.
-func openHeader(b []byte) (*envelope, error) {
+func OpenHeader(b []byte) (*Envelope, error) {
 	if len(b) == 0 || b[0] < formatPlain || b[0] > formatEncrypted {
 		return nil, errFormat
 	}
@@ -165,22 +170,22 @@ func openHeader(b []byte) (*envelope, error) {
 	return e, nil
 }
 
-func readHeader(b []byte) (*envelope, *reader) {
+func readHeader(b []byte) (*Envelope, *reader) {
 	r := &reader{b: b}
-	e := &envelope{}
+	e := &Envelope{}
 	r.byte()
-	e.codec = codecID(r.byte())
+	e.Codec = ID(r.byte())
 	flags := r.byte()
-	e.notFound, e.compressed = flags&flagNotFound != 0, flags&flagCompressed != 0
-	e.key, e.class, e.stamp.Epoch = r.string(), r.string(), r.string()
-	e.stamp.ID = shared.ID{Ms: r.uvarint(), Seq: r.uvarint()}
-	e.created = time.UnixMilli(r.varint())
-	e.fresh, e.stale, e.dead = r.millis(), r.millis(), r.millis()
-	e.took = time.Duration(r.uvarint()) * time.Microsecond
+	e.NotFound, e.Compressed = flags&flagNotFound != 0, flags&flagCompressed != 0
+	e.Key, e.Class, e.Stamp.Epoch = r.string(), r.string(), r.string()
+	e.Stamp.ID = shared.ID{Ms: r.uvarint(), Seq: r.uvarint()}
+	e.Created = time.UnixMilli(r.varint())
+	e.Fresh, e.Stale, e.Dead = r.millis(), r.millis(), r.millis()
+	e.Took = time.Duration(r.uvarint()) * time.Microsecond
 	if n := r.count(); n > 0 {
-		e.tags = make([]string, 0, n)
+		e.Tags = make([]string, 0, n)
 		for range n {
-			e.tags = append(e.tags, r.string())
+			e.Tags = append(e.Tags, r.string())
 		}
 	}
 	return e, r
@@ -229,7 +234,7 @@ func (r *reader) varint() int64 {
 
 func (r *reader) millis() time.Duration {
 	ms := r.varint()
-	if ms > maxLife.Milliseconds() || ms < -maxLife.Milliseconds() {
+	if ms > maxSpan.Milliseconds() || ms < -maxSpan.Milliseconds() {
 		r.fail()
 		return 0
 	}
@@ -257,6 +262,6 @@ func (r *reader) string() string {
 	return s
 }
 
-func (e *envelope) String() string {
-	return fmt.Sprintf("%s at %s-%s", e.key, e.stamp.Epoch, e.stamp.ID)
+func (e *Envelope) String() string {
+	return fmt.Sprintf("%s at %s-%s", e.Key, e.Stamp.Epoch, e.Stamp.ID)
 }
