@@ -12,6 +12,7 @@ import (
 
 	"github.com/forebay-cache/forebay/internal/codec"
 	"github.com/forebay-cache/forebay/internal/memlimit"
+	"github.com/forebay-cache/forebay/internal/replica"
 	"github.com/forebay-cache/forebay/shared"
 )
 
@@ -92,24 +93,17 @@ type Options struct {
 type Cache struct {
 	options Options
 	opened  time.Time
-	ledger  *ledger
-	log     shared.Log
+	replica *replica.Replica // this node's copy of the log
+	keys    *codec.Keyring   // nil: what is written is not authenticated
 	near    *near
 	shared  *tier // nil: near tier only
 	flights *flights
-	journal *journal
 	logger  *slog.Logger
 
-	watching     observers
-	neighbours   neighbours
-	canary       *canary // nil: none sings
-	census       census
-	acknowledged acknowledged
-	confirmer    confirmer
-	restarting   chan struct{} // holds one while the log is read from its beginning
-	confirmedAt  atomic.Int64  // when the latest check that was read was sent
-	refusing     atomic.Int64  // since when the log takes nothing that is to be appended; 0: it does
-	caughtUp     atomic.Bool   // the log was read to its end once
+	watching   observers
+	neighbours neighbours
+	canary     *canary // nil: none sings
+	census     census
 
 	mu       sync.RWMutex // guards what follows
 	classes  map[string]*class
@@ -117,7 +111,6 @@ type Cache struct {
 	names    map[string]*space
 	declared bool
 
-	unsaved atomic.Bool  // the journal's file fails
 	unread  atomic.Int64 // when the log's unreadable records were said last
 	closed  atomic.Bool
 	stop    context.CancelFunc
@@ -140,9 +133,6 @@ func Open(ctx context.Context, o Options) (*Cache, error) {
 	if o.NearBytes == 0 {
 		o.NearBytes = memlimit.NearDefault()
 	}
-	if o.LedgerSize == 0 {
-		o.LedgerSize = ledgerSize
-	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
@@ -158,9 +148,9 @@ func Open(ctx context.Context, o Options) (*Cache, error) {
 		o.Secret = []byte(rand.Text())
 	}
 	c := &Cache{
-		options: o, opened: time.Now(), log: shared.NewMemory(), logger: o.Logger, watching: observers{logger: o.Logger},
+		options: o, opened: time.Now(), logger: o.Logger, watching: observers{logger: o.Logger},
 		classes: map[string]*class{}, names: map[string]*space{}, declared: len(o.Classes) > 0,
-		sweep: make(chan struct{}, 1), restarting: make(chan struct{}, 1),
+		sweep: make(chan struct{}, 1),
 	}
 	for _, k := range o.Classes {
 		c.classes[k.Name] = newClass(k)
@@ -169,14 +159,16 @@ func Open(ctx context.Context, o Options) (*Cache, error) {
 	if o.Observer != nil {
 		c.Observe(o.Observer)
 	}
-	c.ledger = newLedger(o.LedgerSize, retention(c.classes))
-	c.ledger.learned, c.ledger.ring = c.learned, codec.NewKeyring(o.Keys, o.Encrypt)
-	c.flights = newFlights(c)
+	c.keys = codec.NewKeyring(o.Keys, o.Encrypt)
 	var err error
-	if c.journal, err = openJournal(o.Journal); err != nil {
+	if c.replica, err = replica.Open(replica.Options{
+		Tier: o.Shared, Targets: o.LedgerSize, Retention: retention(c.classes), Keys: c.keys, Journal: o.Journal,
+		AppendFor: o.InvalidateFor, Now: c.now, Learned: c.learned, Logger: o.Logger,
+	}); err != nil {
 		return nil, fmt.Errorf("forebay: %w", err)
 	}
-	if c.near, err = newNear(uint64(o.NearBytes), c.ledger, c.evicted); err != nil {
+	c.flights = newFlights(c)
+	if c.near, err = newNear(uint64(o.NearBytes), c.replica, c.evicted); err != nil {
 		return nil, fmt.Errorf("forebay: near tier: %w", err)
 	}
 	c.start(ctx)
@@ -189,18 +181,14 @@ func (c *Cache) start(ctx context.Context) {
 	c.stop = stop
 	c.workers.Go(func() { c.sweeper(working) })
 	if c.options.Shared == nil {
-		c.confirm(ctx) // a log in memory never fails
+		c.replica.Start(ctx) // a log in memory never fails
 		return
 	}
-	c.shared = newTier(c.options, c.ledger.ring)
-	c.log = c.shared
-	for _, d := range c.journal.renumber(c.ledger) {
-		c.logger.Warn("forebay: an earlier process left an invalidation that the log does not have", "targets", fmt.Sprint(d.Targets), "mode", d.Mode.String())
-	}
-	if err := c.readOn(ctx); err != nil {
+	c.shared = newTier(c.options, c.keys)
+	if err := c.replica.Start(ctx); err != nil {
 		c.logger.Warn("forebay: the shared tier cannot be used yet; the near tier answers meanwhile", "error", err, "state", c.shared.State().Problem)
 	}
-	c.workers.Go(func() { c.follow(working) })
+	c.workers.Go(func() { c.replica.Follow(working) })
 	if every := orDefault(c.options.Canary, canaryEvery); every > 0 {
 		c.canary = newCanary(c)
 		c.workers.Go(func() { c.canary.sing(working, every) })
@@ -304,10 +292,7 @@ func (c *Cache) Close() error {
 	c.stop()
 	c.workers.Wait()
 	c.near.close()
-	if c.shared != nil && !c.journal.empty() {
-		c.logger.Warn("forebay: closed with invalidations that the log does not have", "waiting", c.journal.waiting.Load(), "file", c.options.Journal)
-	}
-	return c.journal.close()
+	return c.replica.Close()
 }
 
 // Closed reports whether [Cache.Close] was called.

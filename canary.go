@@ -11,6 +11,7 @@ import (
 
 	"github.com/forebay-cache/forebay/internal/codec"
 	"github.com/forebay-cache/forebay/internal/keys"
+	"github.com/forebay-cache/forebay/internal/replica"
 	"github.com/forebay-cache/forebay/shared"
 )
 
@@ -63,7 +64,7 @@ func (k *canary) sing(ctx context.Context, every time.Duration) {
 		if !k.note(k.fly(ctx)) {
 			pause = again
 		}
-		if k.cache.ready() {
+		if k.cache.replica.Ready() {
 			k.cache.census.look(ctx, k.cache)
 		}
 		select {
@@ -109,10 +110,10 @@ func (k *canary) state() string {
 // fly goes the whole way once.
 func (k *canary) fly(ctx context.Context) error {
 	c := k.cache
-	if !c.ready() {
+	if !c.replica.Ready() {
 		return shared.ErrAway
 	}
-	stamp, number := c.ledger.place()
+	stamp, number := c.replica.Place()
 	now := c.now()
 	token := rand.Text()
 	e := &entry{space: k.space, key: k.key, value: token, stamp: stamp, created: now}
@@ -128,7 +129,7 @@ func (k *canary) fly(ctx context.Context) error {
 		return err
 	case !found:
 		return errors.New("a value that was just stored is gone: does the server evict at once, or something in between answer for it?")
-	case v != valid:
+	case v != replica.Valid:
 		return nil // somebody invalidated everything meanwhile
 	}
 	if _, _, err := c.record(ctx, Remove, []Target{Key(k.key)}); err != nil {
@@ -137,27 +138,27 @@ func (k *canary) fly(ctx context.Context) error {
 	if v, found, err = k.look(ctx, token); err != nil {
 		return err
 	}
-	if found && v == valid {
+	if found && v == replica.Valid {
 		return errors.New("an invalidation does not reach what is stored")
 	}
 	return c.shared.Unlink(ctx, k.key) // or the next one would find this one
 }
 
 // look reads the entry in the shared tier and judges it.
-func (k *canary) look(ctx context.Context, token string) (v verdict, found bool, err error) {
+func (k *canary) look(ctx context.Context, token string) (v replica.Verdict, found bool, err error) {
 	b, err := k.cache.shared.Get(ctx, k.key)
 	if err != nil || b == nil {
-		return removed, false, err
+		return replica.Removed, false, err
 	}
 	e, v, ahead, err := k.cache.unseal(k.space, k.key, b)
 	if ahead {
-		return removed, true, nil
+		return replica.Removed, true, nil
 	}
 	if err != nil {
-		return removed, true, fmt.Errorf("a value comes back changed: %w", err)
+		return replica.Removed, true, fmt.Errorf("a value comes back changed: %w", err)
 	}
-	if e.value != token && v == valid {
-		return removed, true, errors.New("a value comes back as another")
+	if e.value != token && v == replica.Valid {
+		return replica.Removed, true, errors.New("a value comes back as another")
 	}
 	return v, true, nil
 }

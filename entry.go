@@ -7,6 +7,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/forebay-cache/forebay/internal/replica"
 	"github.com/forebay-cache/forebay/internal/size"
 	"github.com/forebay-cache/forebay/shared"
 )
@@ -110,17 +111,17 @@ const (
 	isDead
 )
 
-func (e *entry) stateAt(now int64, v verdict) state {
+func (e *entry) stateAt(now int64, v replica.Verdict) state {
 	switch {
-	case v == removed || now >= e.dead:
+	case v == replica.Removed || now >= e.dead:
 		return isDead
-	case v == valid && now < e.plain:
+	case v == replica.Valid && now < e.plain:
 		return isFresh
-	case v == valid && now < e.fresh:
+	case v == replica.Valid && now < e.fresh:
 		return isAhead
 	case e.err != nil: // "not found" is never served stale
 		return isDead
-	case v == expired && e.space.class.Strict:
+	case v == replica.Expired && e.space.class.Strict:
 		return isDead
 	case now < e.stale && e.stale > e.fresh:
 		return isStale

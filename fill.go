@@ -48,7 +48,7 @@ func (s *Space[V]) begin(ctx context.Context, key string, how beginning) *Fill[V
 		return &Fill[V]{space: s, err: err}
 	}
 	for {
-		f := &Fill[V]{space: s, joined: s.cache.ledger.number.Load()}
+		f := &Fill[V]{space: s, joined: s.cache.replica.Number()}
 		if how.from > 0 {
 			f.joined = how.from // who begins again asks for no more than when it came
 		}

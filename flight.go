@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/forebay-cache/forebay/internal/replica"
 	"github.com/forebay-cache/forebay/shared"
 )
 
@@ -102,11 +103,11 @@ func (fs *flights) begin(ctx context.Context, sp *space, key string, how beginni
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	if f := fs.byKey[key]; f != nil {
-		v, _ := c.ledger.judge(key, sp.class.Name, f.tags, f.number) // its tags are known once it is published
-		if v == valid && f.created < how.since {
+		v, _ := c.replica.Judge(key, sp.class.Name, f.tags, f.number) // its tags are known once it is published
+		if v == replica.Valid && f.created < how.since {
 			return nil, false, nil, f.done
 		}
-		if v == valid && f.number >= how.from {
+		if v == replica.Valid && f.number >= how.from {
 			if !how.behind {
 				f.waiters++
 				if f.deserted != nil {
@@ -122,7 +123,7 @@ func (fs *flights) begin(ctx context.Context, sp *space, key string, how beginni
 		}
 	}
 	f = &flight{space: sp, key: key, readable: make(chan struct{}), done: make(chan struct{}), behind: how.behind, anyway: how.anyway, since: how.since, grace: how.grace, visit: how.visit}
-	f.stamp, f.number = c.ledger.place()
+	f.stamp, f.number = c.replica.Place()
 	f.created, f.held = c.now(), -1
 	if e, st := c.near.get(key, f.created); st != isDead {
 		f.held = e.created
@@ -332,8 +333,8 @@ func (fs *flights) leave(f *flight) {
 			f.deserted.Reset(f.grace)
 		}
 	}
-	v, _ := fs.cache.ledger.judge(f.key, f.space.class.Name, nil, f.number)
-	if f.space.class.TTL == 0 || v != valid {
+	v, _ := fs.cache.replica.Judge(f.key, f.space.class.Name, nil, f.number)
+	if f.space.class.TTL == 0 || v != replica.Valid {
 		fs.forget(f) // what is cancelled has no answer for a newcomer
 		f.cancel()
 	}
@@ -402,7 +403,7 @@ func (fs *flights) answer(f *flight, joined uint64) answer {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	if joined != f.number {
-		if v, _ := fs.cache.ledger.judge(f.key, f.space.class.Name, f.tags, f.number); v != valid {
+		if v, _ := fs.cache.replica.Judge(f.key, f.space.class.Name, f.tags, f.number); v != replica.Valid {
 			return answer{err: ErrObsolete}
 		}
 	}

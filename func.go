@@ -247,7 +247,7 @@ func (f *Func[P, V]) Put(ctx context.Context, p P, v V) (Receipt, error) {
 		return receipt, err
 	}
 	e := &entry{value: v, key: key, space: f.space.space}
-	if head, _ := c.ledger.place(); !receipt.Deferred {
+	if head, _ := c.replica.Place(); !receipt.Deferred {
 		e.stamp = shared.Stamp{Epoch: head.Epoch, ID: receipt.ID}
 	}
 	k := f.keepOf(p, v)

@@ -4,6 +4,8 @@ import (
 	"crypto/rand"
 	"errors"
 	"time"
+
+	"github.com/forebay-cache/forebay/internal/replica"
 )
 
 // Leases: the holder renews, so that one who dies costs the others no more than a life.
@@ -38,7 +40,7 @@ func (c *Cache) tracedLease(f *flight, patient bool) (answered bool, err error) 
 // reports whether the flight was answered so. Where the tier is away everybody loads, and so does who
 // could not confirm: no other node's answer would do for him, so he must not wait for it; and where values stay near, there is none to wait for.
 func (c *Cache) lease(f *flight, patient bool) (answered bool, err error) {
-	if !c.ready() || f.stamp.Epoch == "" || f.since > 0 || f.space.lostField() != "" {
+	if !c.replica.Ready() || f.stamp.Epoch == "" || f.since > 0 || f.space.lostField() != "" {
 		return false, nil
 	}
 	token, ctx := rand.Text(), c.shared.Visit(within(f.ctx, f.visit)) // the first answer is a part of the request …
@@ -70,7 +72,7 @@ func (c *Cache) lease(f *flight, patient bool) (answered bool, err error) {
 		case <-f.ctx.Done():
 			return false, c.flights.timeoutError(f)
 		}
-		if !c.ready() {
+		if !c.replica.Ready() {
 			return false, nil
 		}
 	}
@@ -97,7 +99,7 @@ func (c *Cache) leaseMany(flights []*flight) []leaseState {
 
 func (c *Cache) leaseSome(flights []*flight, out []leaseState) {
 	first := flights[0]
-	if !c.ready() || first.stamp.Epoch == "" || first.since > 0 || first.space.lostField() != "" {
+	if !c.replica.Ready() || first.stamp.Epoch == "" || first.since > 0 || first.space.lostField() != "" {
 		return // each node loads: see lease
 	}
 	token, keys := rand.Text(), make([]string, len(flights))
@@ -134,7 +136,7 @@ func (c *Cache) elsewhere(f *flight, b []byte) *entry {
 		return nil
 	}
 	e, v, ahead, err := c.unseal(f.space, f.key, b)
-	if ahead || err != nil || v != valid || e.number.Load() < f.number || !c.confirmed() || c.now() >= e.fresh {
+	if ahead || err != nil || v != replica.Valid || e.number.Load() < f.number || !c.replica.Confirmed() || c.now() >= e.fresh {
 		return nil
 	}
 	// What the caller had when the flight began is to be refreshed, not answered with again; envelopes

@@ -79,7 +79,7 @@ func (f *Func[P, V]) usable(stale *Found[V]) bool {
 func (f *Func[P, V]) serveStale(stale *Found[V], why Reason) Result[V] {
 	o := stale.entry.outcome(f.space.cache.now())
 	o.Status, o.Reason = StaleHit, why
-	o.Unconfirmed = stale.Unconfirmed || f.space.cache.shared != nil && !f.space.cache.confirmed()
+	o.Unconfirmed = stale.Unconfirmed || f.space.cache.shared != nil && !f.space.cache.replica.Confirmed()
 	return Result[V]{f.own(stale.Value), nil, o}
 }
 

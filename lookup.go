@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/forebay-cache/forebay/internal/codec"
+	"github.com/forebay-cache/forebay/internal/replica"
 )
 
 // A lookup's result, before it has a type.
@@ -21,7 +22,7 @@ type lookup struct {
 func (c *Cache) lookup(ctx context.Context, sp *space, key string) lookup {
 	now := c.now()
 	strict := sp.class.Strict && c.shared != nil
-	if strict && c.ready() {
+	if strict && c.replica.Ready() {
 		ctx = c.shared.Visit(ctx)
 		if l, ok := c.strictLookup(ctx, sp, key); ok {
 			return l.in(ctx)
@@ -30,9 +31,9 @@ func (c *Cache) lookup(ctx context.Context, sp *space, key string) lookup {
 	if strict {
 		return lookup{state: isDead, unconfirmed: true, asked: now}.in(ctx)
 	}
-	l := lookup{unconfirmed: c.shared != nil && !c.confirmed()}
+	l := lookup{unconfirmed: c.shared != nil && !c.replica.Confirmed()}
 	l.entry, l.state = c.nearLookup(ctx, sp, key, now)
-	if c.shared == nil || l.state < isOnError || sp.class.TTL == 0 || !c.ready() {
+	if c.shared == nil || l.state < isOnError || sp.class.TTL == 0 || !c.replica.Ready() {
 		return l
 	}
 	ctx = c.shared.Visit(ctx)
@@ -51,11 +52,11 @@ func (l lookup) in(ctx context.Context) lookup {
 // strictLookup confirms, in the same round trip as the read. It returns false if it cannot.
 func (c *Cache) strictLookup(ctx context.Context, sp *space, key string) (lookup, bool) {
 	e, st := c.nearLookup(ctx, sp, key, c.now())
-	if st > isAhead || !c.confirmed() {
+	if st > isAhead || !c.replica.Confirmed() {
 		return c.sharedLookup(ctx, sp, key, true)
 	}
 	step := beginStep(ctx, PartLog, sp, key)
-	err := c.confirmer.confirm(ctx, c.confirm)
+	err := c.replica.Confirm(ctx)
 	step.end("confirmed", err)
 	if err != nil {
 		return lookup{}, false
@@ -115,7 +116,7 @@ func (c *Cache) sharedEntry(sp *space, key string, b []byte) (lookup, error) {
 		return l, err
 	}
 	l.entry, l.state = e, e.stateAt(c.now(), v)
-	if v == valid && l.state < isOnError {
+	if v == replica.Valid && l.state < isOnError {
 		c.near.put(e)
 	}
 	return l, nil
@@ -125,13 +126,12 @@ func (c *Cache) read(ctx context.Context, key string, withLog bool) ([]byte, err
 	if !withLog {
 		return c.shared.Get(ctx, key)
 	}
-	asked, _ := c.ledger.place()
-	sent := c.now()
-	b, r, err := c.shared.GetAndRead(ctx, key, asked)
+	q := c.replica.Ask()
+	b, answer, err := c.shared.GetAndRead(ctx, key, q.Head)
 	if err != nil {
 		return nil, err
 	}
-	return b, c.absorb(ctx, asked, r, sent)
+	return b, c.replica.Take(ctx, q, answer)
 }
 
 // lookupSize is how many keys are one operation on the shared tier: what they hold must fit its budget.
@@ -142,10 +142,10 @@ const lookupSize = 200
 func (c *Cache) lookupMany(ctx context.Context, sp *space, keys []string) []lookup {
 	out := make([]lookup, len(keys))
 	now := c.now()
-	strict, unconfirmed := sp.class.Strict && c.shared != nil, c.shared != nil && !c.confirmed()
-	readable := c.shared != nil && sp.class.TTL > 0 && c.ready()
+	strict, unconfirmed := sp.class.Strict && c.shared != nil, c.shared != nil && !c.replica.Confirmed()
+	readable := c.shared != nil && sp.class.TTL > 0 && c.replica.Ready()
 	if readable && (strict || unconfirmed) {
-		readable = c.confirmer.confirm(c.shared.Visit(ctx), c.confirm) == nil
+		readable = c.replica.Confirm(c.shared.Visit(ctx)) == nil
 	}
 	if strict && !readable {
 		for i := range out {
@@ -160,7 +160,7 @@ func (c *Cache) lookupMany(ctx context.Context, sp *space, keys []string) []look
 			missing = append(missing, i)
 		}
 	}
-	for ; readable && len(missing) > 0 && c.ready(); missing = missing[min(lookupSize, len(missing)):] {
+	for ; readable && len(missing) > 0 && c.replica.Ready(); missing = missing[min(lookupSize, len(missing)):] {
 		c.lookupShared(ctx, sp, keys, missing[:min(lookupSize, len(missing))], out)
 	}
 	return out
@@ -179,7 +179,7 @@ func (c *Cache) lookupShared(ctx context.Context, sp *space, keys []string, whic
 	for n := 0; err == nil && n < len(values); n++ {
 		i := which[n]
 		l, unusable := c.sharedEntry(sp, keys[i], values[n])
-		if unusable == codec.ErrAhead && c.confirm(visit) == nil { // it was loaded beyond what this node had read
+		if unusable == codec.ErrAhead && c.replica.Read(visit) == nil { // it was loaded beyond what this node had read
 			l, unusable = c.sharedEntry(sp, keys[i], values[n])
 		}
 		if unusable != nil {

@@ -3,23 +3,24 @@ package forebay
 import (
 	"time"
 
+	"github.com/forebay-cache/forebay/internal/replica"
 	"github.com/maypok86/otter/v2"
 )
 
 // The near tier holds decoded values in this process, bounded in bytes. Its clock is coarse,
 // because it only removes: whether an entry may be served is decided by the entry's own times.
 type near struct {
-	tier   *otter.Cache[string, *entry]
-	clock  *otter.CoarseClock
-	ledger *ledger
-	bytes  uint64
+	tier    *otter.Cache[string, *entry]
+	clock   *otter.CoarseClock
+	replica *replica.Replica
+	bytes   uint64
 }
 
 // coarse is the resolution of the clock that removes expired entries.
 const coarse = time.Second
 
-func newNear(bytes uint64, l *ledger, evicted func(*entry)) (*near, error) {
-	n := &near{clock: otter.NewCoarseClock(coarse), ledger: l, bytes: bytes}
+func newNear(bytes uint64, r *replica.Replica, evicted func(*entry)) (*near, error) {
+	n := &near{clock: otter.NewCoarseClock(coarse), replica: r, bytes: bytes}
 	var err error
 	n.tier, err = otter.New(&otter.Options[string, *entry]{
 		MaximumWeight: bytes,
@@ -46,11 +47,11 @@ func (n *near) get(key string, now int64) (*entry, state) {
 	if !ok {
 		return nil, isDead
 	}
-	if e.number.Load() == n.ledger.number.Load() {
+	if e.number.Load() == n.replica.Number() {
 		if now < e.plain {
 			return e, isFresh
 		}
-		return e, e.stateAt(now, valid)
+		return e, e.stateAt(now, replica.Valid)
 	}
 	return n.judge(e, now)
 }
@@ -58,12 +59,12 @@ func (n *near) get(key string, now int64) (*entry, state) {
 // judge asks the ledger, which has moved since the entry was last judged. A dead entry is returned
 // with its state, so that the caller can say why there was no hit.
 func (n *near) judge(e *entry, now int64) (*entry, state) {
-	v, number := n.ledger.judge(e.key, e.space.class.Name, e.tags, e.number.Load())
+	v, number := n.replica.Judge(e.key, e.space.class.Name, e.tags, e.number.Load())
 	switch v {
-	case valid:
+	case replica.Valid:
 		// Two callers may store their numbers in either order; the older one only costs a look.
 		e.number.Store(number)
-	case removed:
+	case replica.Removed:
 		n.drop(e)
 	}
 	return e, e.stateAt(now, v)
@@ -77,7 +78,7 @@ func (n *near) judge(e *entry, now int64) (*entry, state) {
 //  3. The old entry would be put over it.
 func (n *near) put(e *entry) (stored bool) {
 	n.tier.Compute(e.key, func(old *entry, found bool) (*entry, otter.ComputeOp) {
-		if v, _ := n.ledger.judge(e.key, e.space.class.Name, e.tags, e.number.Load()); v != valid {
+		if v, _ := n.replica.Judge(e.key, e.space.class.Name, e.tags, e.number.Load()); v != replica.Valid {
 			return old, otter.CancelOp
 		}
 		stored = true

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/forebay-cache/forebay/internal/codec"
+	"github.com/forebay-cache/forebay/internal/replica"
 	"github.com/forebay-cache/forebay/shared"
 )
 
@@ -66,33 +67,33 @@ func (s *space) decoded(env *codec.Envelope) (v any, size int, err error) {
 
 // unseal opens an envelope, judges it by the log, and makes it an entry of this node. What it cannot
 // use is an error that says why.
-func (c *Cache) unseal(sp *space, key string, b []byte) (e *entry, v verdict, ahead bool, err error) {
+func (c *Cache) unseal(sp *space, key string, b []byte) (e *entry, v replica.Verdict, ahead bool, err error) {
 	env, err := codec.OpenEnvelope(b, c.shared.keys)
 	if err != nil {
-		return nil, removed, false, err
+		return nil, replica.Removed, false, err
 	}
 	if env.Key != key || env.Class != sp.class.Name {
-		return nil, removed, false, codec.ErrOtherKey
+		return nil, replica.Removed, false, codec.ErrOtherKey
 	}
-	v, number, ahead := c.ledger.judgeStamp(env)
+	v, number, ahead := c.replica.JudgeStamp(env.Key, env.Class, env.Tags, env.Stamp)
 	if ahead {
-		return nil, removed, true, codec.ErrAhead
+		return nil, replica.Removed, true, codec.ErrAhead
 	}
 	now, age := c.now(), c.shared.Clock().Sub(env.Created)
 	if age < -clocksApart {
-		return nil, removed, false, codec.ErrFuture
+		return nil, replica.Removed, false, codec.ErrFuture
 	}
 	for i, tag := range env.Tags {
 		env.Tags[i] = strings.Clone(tag) // or a tag would keep the whole envelope
 	}
 	e = &entry{
-		space: sp, key: key, shared: true, tags: env.Tags, stamp: shared.Stamp{Epoch: c.ledger.epoch(), ID: env.Stamp.ID}, took: env.Took,
+		space: sp, key: key, shared: true, tags: env.Tags, stamp: shared.Stamp{Epoch: c.replica.Epoch(), ID: env.Stamp.ID}, took: env.Took,
 		created: now - int64(max(0, age)),
 	}
 	e.fresh, e.stale, e.dead = e.created+int64(env.Fresh), e.created+int64(env.Stale), e.created+int64(env.Dead)
 	e.number.Store(number)
 	e.setPlain()
-	if v == removed {
+	if v == replica.Removed {
 		return e, v, false, nil
 	}
 	size := 0
@@ -101,7 +102,7 @@ func (c *Cache) unseal(sp *space, key string, b []byte) (e *entry, v verdict, ah
 		size = len(env.Payload)
 	} else {
 		if e.value, size, err = sp.decoded(env); err != nil {
-			return nil, removed, false, codec.ErrDecode
+			return nil, replica.Removed, false, codec.ErrDecode
 		}
 	}
 	e.weigh(size)

@@ -184,22 +184,19 @@ type NearStats struct {
 
 // LogStats is how this node stands to the log.
 type LogStats struct {
-	Head      shared.Stamp
-	Lag       time.Duration // since the latest check of the log was sent
-	Floor     shared.ID
-	Confirmed bool
-	Targets   int // held in the ledger
-
+	Head       shared.Stamp
+	Floor      shared.ID
+	Lag        time.Duration // since the latest check of the log was sent
+	Confirmed  bool
+	Targets    int    // held in the ledger
 	Unreadable uint64 // records that this node could not read or did not trust: each removed everything
 }
 
 // Stats returns what the cache has done so far. The counters are read one after the other, while
 // requests go on.
 func (c *Cache) Stats() Stats {
-	s := Stats{Uptime: time.Since(c.opened), Log: c.ledger.stats(), Mode: NearOnly}
-	s.Log.Confirmed = c.confirmed()
+	s := Stats{Uptime: time.Since(c.opened), Log: LogStats(c.replica.Stats()), Mode: NearOnly}
 	if c.shared != nil {
-		s.Log.Lag = time.Duration(c.now() - c.confirmedAt.Load())
 		s.Shared = c.sharedStats()
 		s.Mode = c.standing(s.Shared)
 	}
@@ -220,7 +217,7 @@ func (c *Cache) Stats() Stats {
 func (c *Cache) sharedStats() *SharedStats {
 	t := c.shared
 	s := &SharedStats{State: t.State(), Reads: t.reads.Load(), Queued: t.queued(), Dropped: t.dropped.Load(), Failed: t.failed.Load(), TooLarge: t.large.Load(),
-		Deferred: c.journal.waiting.Load(), Lost: map[string]string{}, Others: c.census.said(t.Clock()), Canary: c.canary.state()}
+		Deferred: c.replica.Deferred(), Lost: map[string]string{}, Others: c.census.said(t.Clock()), Canary: c.canary.state()}
 	t.mu.Lock()
 	s.Unusable = maps.Clone(t.unread)
 	t.mu.Unlock()
@@ -235,7 +232,7 @@ func (c *Cache) sharedStats() *SharedStats {
 }
 
 func (c *Cache) standing(s *SharedStats) Standing {
-	if c.ready() && c.confirmed() && s.Connected && s.Breaker == "closed" && s.Problem == "" && s.Canary == "" {
+	if c.replica.Ready() && c.replica.Confirmed() && s.Connected && s.Breaker == "closed" && s.Problem == "" && s.Canary == "" {
 		return TwoTier
 	}
 	return Degraded
@@ -262,13 +259,4 @@ func (k *class) stats() ClassStats {
 		}
 	}
 	return s
-}
-
-func (l *ledger) stats() LogStats {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	return LogStats{
-		Head: l.head, Floor: l.floor.id,
-		Targets: len(l.classes) + len(l.keys) + len(l.tags) + len(l.patterns), Unreadable: l.unreadable,
-	}
 }

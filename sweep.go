@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/forebay-cache/forebay/internal/codec"
+	"github.com/forebay-cache/forebay/internal/replica"
 	"github.com/forebay-cache/forebay/shared"
 )
 
@@ -41,7 +42,7 @@ func (c *Cache) sweeper(ctx context.Context) {
 // sweepShared scans the tier, page by page, and unlinks what the ledger says is removed. It gives
 // up where the tier fails: the entries have a TTL.
 func (c *Cache) sweepShared(ctx context.Context) {
-	for cursor := uint64(0); c.ready(); {
+	for cursor := uint64(0); c.replica.Ready(); {
 		page, next, err := c.shared.Scan(ctx, cursor, "")
 		if err != nil {
 			return
@@ -52,7 +53,7 @@ func (c *Cache) sweepShared(ctx context.Context) {
 			if err != nil {
 				continue // not ours, or of another version: it has a TTL
 			}
-			if v, _, ahead := c.ledger.judgeStamp(env); v == removed && !ahead {
+			if v, _, ahead := c.replica.JudgeStamp(env.Key, env.Class, env.Tags, env.Stamp); v == replica.Removed && !ahead {
 				gone = append(gone, s.Key)
 			}
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/forebay-cache/forebay/internal/codec"
+	"github.com/forebay-cache/forebay/internal/replica"
 	"github.com/forebay-cache/forebay/shared"
 )
 
@@ -141,7 +142,7 @@ func (t *tier) put(ctx context.Context, j job, now int64) error {
 	if left <= 0 {
 		return nil
 	}
-	if v, _ := e.space.cache.ledger.judge(e.key, e.space.class.Name, e.tags, e.number.Load()); v == removed {
+	if v, _ := e.space.cache.replica.Judge(e.key, e.space.class.Name, e.tags, e.number.Load()); v == replica.Removed {
 		return nil // or it would be written over what was loaded since
 	}
 	b, err := t.sealed(e, now)

@@ -1,4 +1,4 @@
-package forebay
+package replica
 
 import (
 	"sync"
@@ -8,18 +8,18 @@ import (
 	"github.com/forebay-cache/forebay/shared"
 )
 
-// acknowledged remembers which of this node's invalidations were acknowledged in which epoch, so
-// that they can be appended again when it ends: its log may have been a dying master's.
+// acknowledged remembers which of this node's invalidations were acknowledged in which epoch, so that they can be
+// appended again when it ends: its log may have been that of a dying master.
 type acknowledged struct {
-	latest atomic.Pointer[string] // the epoch that was looked at last
+	latest atomic.Pointer[string] // the epoch that was asked for last
 
-	mu   sync.Mutex // guards what follows
+	mu   sync.Mutex // guards the fields below
 	held map[ackKey]ack
 }
 
 type ackKey struct {
-	target Target
-	mode   Mode
+	target shared.Target
+	mode   shared.Mode
 }
 
 type ack struct {
@@ -27,8 +27,8 @@ type ack struct {
 	at    time.Time
 }
 
-// maxAcknowledged bounds them; beyond it keys and patterns are remembered by their class, and all
-// else as everything.
+// maxAcknowledged bounds them; beyond it keys and patterns are remembered by their class, and everything else as
+// everything.
 const maxAcknowledged = 10_000
 
 func (a *acknowledged) add(records []shared.Record, epoch string) {
@@ -43,27 +43,27 @@ func (a *acknowledged) add(records []shared.Record, epoch string) {
 	if len(a.held) <= maxAcknowledged {
 		return
 	}
-	coarse := map[ackKey]ack{}
+	coarser := map[ackKey]ack{}
 	for k, v := range a.held {
-		t := Everything()
+		t := shared.Target{Kind: shared.KindAll}
 		if class := k.target.Class(); class != "" {
-			t = InClass(class)
+			t = shared.Target{Kind: shared.KindClass, Name: class}
 		}
-		coarse[ackKey{t, Remove}] = v
+		coarser[ackKey{t, shared.Remove}] = v
 	}
-	a.held = coarse
+	a.held = coarser
 }
 
-// before takes out what was acknowledged in other epochs, by mode, as far as an entry from before it
+// takeEarlier takes out what was acknowledged in epochs other than this one, by mode, where an entry from before it
 // can still be of use.
-func (a *acknowledged) before(epoch string, life time.Duration) map[Mode][]Target {
+func (a *acknowledged) takeEarlier(epoch string, life time.Duration) map[shared.Mode][]shared.Target {
 	if latest := a.latest.Load(); latest != nil && *latest == epoch {
 		return nil
 	}
 	a.latest.Store(&epoch)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	out := map[Mode][]Target{}
+	out := map[shared.Mode][]shared.Target{}
 	for k, v := range a.held {
 		if v.epoch == epoch {
 			continue

@@ -1,4 +1,4 @@
-package forebay
+package replica
 
 import "github.com/forebay-cache/forebay/shared"
 
@@ -70,7 +70,7 @@ func (l *ledger) coarsenLocked(kind shared.Kind) {
 		l.dropLocked(a)
 		todo--
 		if class := a.target.Class(); class != "" {
-			l.markOfLocked(Target{Kind: shared.KindClass, Name: class}).raise(*m)
+			l.markOfLocked(shared.Target{Kind: shared.KindClass, Name: class}).raise(*m)
 			continue
 		}
 		l.floor.raise(m.remove)

@@ -1,17 +1,14 @@
-package forebay
+package replica
 
 import (
-	"bufio"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"os"
 	"slices"
-	"strconv"
 	"sync"
 	"sync/atomic"
-	"syscall"
+
+	"github.com/forebay-cache/forebay/shared"
 )
 
 // The journal holds the invalidations that this node has accepted and the log does not have yet, in
@@ -23,13 +20,13 @@ type journal struct {
 	waiting atomic.Int64 // read at each look-up
 	path    string
 
-	mu      sync.Mutex // guards what follows; it is never held while the disk works
-	queue   []deferred
-	next    uint64
-	unsaved []deferred // lines that the file does not have yet
-	anew    bool       // the file is to begin anew with the queue, and so needs no more lines
+	mu         sync.Mutex // guards the fields below; it is never held while the disk works
+	queue      []deferred
+	next       uint64
+	unsaved    []deferred // lines that the file does not have yet
+	rewriteAll bool       // the next save writes the file from scratch, from the queue: it needs no more lines
 
-	disk  sync.Mutex // guards what follows; it is taken before mu
+	disk  sync.Mutex // guards the fields below; it is taken before mu
 	file  *os.File
 	lock  *os.File // nobody else may use the file meanwhile
 	lines int
@@ -38,10 +35,10 @@ type journal struct {
 
 // A deferred invalidation, also as a line of the file.
 type deferred struct {
-	Seq     uint64   `json:"seq"`
-	Mode    Mode     `json:"mode"`
-	Targets []Target `json:"targets"`
-	Done    bool     `json:"done,omitempty"` // the line says that the log has it
+	Seq     uint64          `json:"seq"`
+	Mode    shared.Mode     `json:"mode"`
+	Targets []shared.Target `json:"targets"`
+	Done    bool            `json:"done,omitempty"` // the line says that the log has it
 
 	Number uint64 `json:"-"`
 	// stands holds the numbers of the invalidations that this one stands for, too.
@@ -67,80 +64,20 @@ func openJournal(path string) (*journal, error) {
 		j.lock.Close()
 		return nil, fmt.Errorf("journal %s: %w", path, err)
 	}
-	j.anew = true
+	j.rewriteAll = true
 	return j, j.save()
-}
-
-// lockFile takes a lock beside the file, which is replaced now and then. It ends with the process.
-func (j *journal) lockFile() error {
-	f, err := os.OpenFile(j.path+".lock", os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return fmt.Errorf("journal: %w", err)
-	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		f.Close()
-		return fmt.Errorf("journal %s: another process uses it: each needs a file of its own", j.path)
-	}
-	j.lock = f
-	return nil
-}
-
-func (j *journal) load() error {
-	f, err := os.Open(j.path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	} else if err != nil {
-		return err
-	}
-	defer f.Close()
-	lines := bufio.NewScanner(f)
-	lines.Buffer(nil, 64<<20)
-	for lines.Scan() {
-		d, ok := parseLine(lines.Bytes())
-		if !ok {
-			continue // a line that a crash or a full disk cut off was never acknowledged
-		}
-		j.next = max(j.next, d.Seq+1)
-		if d.Done {
-			j.dropLocked(d.Seq)
-		} else {
-			j.queue = append(j.queue, d)
-		}
-	}
-	j.waiting.Store(int64(len(j.queue)))
-	return lines.Err()
-}
-
-// appendLines writes each line so that it stands alone: a checksum before it shows whether it is whole, and one
-// that could not be written to its end is ended by the next.
-func appendLines(b []byte, lines []deferred) []byte {
-	for _, d := range lines {
-		text, _ := json.Marshal(d) // our own type
-		b = append(append(fmt.Appendf(b, "%08x ", crc32.ChecksumIEEE(text)), text...), '\n')
-	}
-	return b
-}
-
-func parseLine(line []byte) (d deferred, ok bool) {
-	if len(line) > 9 && line[8] == ' ' {
-		sum, err := strconv.ParseUint(string(line[:8]), 16, 32)
-		if line = line[9:]; err != nil || uint32(sum) != crc32.ChecksumIEEE(line) {
-			return d, false
-		}
-	}
-	return d, json.Unmarshal(line, &d) == nil
 }
 
 func (j *journal) empty() bool { return j.waiting.Load() == 0 }
 
 // add defers an invalidation. An error means that the file does not have it: it still waits in memory.
-func (j *journal) add(targets []Target, mode Mode, number uint64) error {
+func (j *journal) add(targets []shared.Target, mode shared.Mode, number uint64) error {
 	j.note(targets, mode, number)
 	return j.save()
 }
 
 // note is add without the disk, for who must not wait for it: the next save writes it.
-func (j *journal) note(targets []Target, mode Mode, number uint64) {
+func (j *journal) note(targets []shared.Target, mode shared.Mode, number uint64) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for len(targets) > maxLine { // or a line would be longer than one is read
@@ -151,19 +88,19 @@ func (j *journal) note(targets []Target, mode Mode, number uint64) {
 	j.noteLocked(targets, mode, number)
 }
 
-func (j *journal) noteLocked(targets []Target, mode Mode, number uint64) {
+func (j *journal) noteLocked(targets []shared.Target, mode shared.Mode, number uint64) {
 	d := deferred{Seq: j.next, Mode: mode, Targets: targets, Number: number}
 	j.next++
 	if len(j.queue) < maxDeferred {
 		j.queue = append(j.queue, d)
 		j.lineLocked(d)
 	} else {
-		d.Targets, d.Mode = []Target{Everything()}, Remove
+		d.Targets, d.Mode = []shared.Target{shared.Target{Kind: shared.KindAll}}, shared.Remove
 		for _, q := range j.queue {
 			d.stands = append(append(d.stands, q.stands...), q.Number)
 		}
 		j.queue = []deferred{d}
-		j.anewLocked()
+		j.fromScratchLocked()
 	}
 	j.waiting.Store(int64(len(j.queue)))
 }
@@ -171,15 +108,15 @@ func (j *journal) noteLocked(targets []Target, mode Mode, number uint64) {
 // lineLocked has the next save write a line.
 func (j *journal) lineLocked(d deferred) {
 	switch {
-	case j.path == "" || j.anew:
+	case j.path == "" || j.rewriteAll:
 	case len(j.unsaved) >= maxLines:
-		j.anewLocked()
+		j.fromScratchLocked()
 	default:
 		j.unsaved = append(j.unsaved, d)
 	}
 }
 
-func (j *journal) anewLocked() { j.unsaved, j.anew = nil, j.path != "" }
+func (j *journal) fromScratchLocked() { j.unsaved, j.rewriteAll = nil, j.path != "" }
 
 // maxLines bounds the lines of the file, and those that a failing disk does not take.
 const maxLines = 2 * maxDeferred
@@ -191,19 +128,19 @@ func (j *journal) save() error {
 	defer j.disk.Unlock()
 	j.mu.Lock()
 	if j.lines+len(j.unsaved) > maxLines || len(j.queue) == 0 && len(j.unsaved) > 0 {
-		j.anewLocked()
+		j.fromScratchLocked()
 	}
-	anew, write := j.anew, j.unsaved
-	if anew {
+	all, write := j.rewriteAll, j.unsaved
+	if all {
 		write = slices.Clone(j.queue)
 	}
-	j.anew, j.unsaved = false, nil
+	j.rewriteAll, j.unsaved = false, nil
 	j.mu.Unlock()
-	if !anew && len(write) == 0 || j.lock == nil {
+	if !all && len(write) == 0 || j.lock == nil {
 		return nil
 	}
 	var err error
-	if anew {
+	if all {
 		err = j.rewrite(write)
 	} else {
 		err = j.write(write)
@@ -211,8 +148,8 @@ func (j *journal) save() error {
 	if err != nil {
 		j.mu.Lock()
 		defer j.mu.Unlock()
-		if anew || j.anew {
-			j.anewLocked()
+		if all || j.rewriteAll {
+			j.fromScratchLocked()
 		} else {
 			j.unsaved = append(write, j.unsaved...)
 		}
@@ -221,47 +158,13 @@ func (j *journal) save() error {
 	return nil
 }
 
-// rewrite begins the file anew. The disk's lock is held.
-func (j *journal) rewrite(queue []deferred) error {
-	tmp := j.path + ".new"
-	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY|os.O_APPEND, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(appendLines(nil, queue))
-	if err = errors.Join(err, f.Sync()); err == nil {
-		err = os.Rename(tmp, j.path)
-	}
-	if err != nil {
-		f.Close()
-		return err
-	}
-	if j.file != nil {
-		j.file.Close()
-	}
-	j.file, j.lines, j.torn = f, len(queue), false
-	return nil
-}
-
-// write appends lines to the file. The disk's lock is held.
-func (j *journal) write(lines []deferred) error {
-	var text []byte
-	if j.torn {
-		text = append(text, '\n')
-	}
-	_, err := j.file.Write(appendLines(text, lines))
-	j.torn = err != nil
-	j.lines += len(lines)
-	return errors.Join(err, j.file.Sync())
-}
-
 // oldest returns the oldest of the waiting: as many as are appended in one step, but at least one.
 func (j *journal) oldest() []deferred {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	targets := 0
 	for i, d := range j.queue {
-		if targets += len(d.Targets); targets > appendBatch && i > 0 {
+		if targets += len(d.Targets); targets > maxAppend && i > 0 {
 			return slices.Clone(j.queue[:i])
 		}
 	}

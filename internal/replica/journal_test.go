@@ -1,4 +1,4 @@
-package forebay
+package replica
 
 import (
 	"os"
@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/forebay-cache/forebay/shared"
 )
 
 // Each line of the journal stands alone.
@@ -25,7 +27,7 @@ func TestJournalLines(t *testing.T) {
 	if _, err := openJournal(path); err == nil || !strings.Contains(err.Error(), "another process uses it") {
 		t.Errorf("a second one: %v", err)
 	}
-	if err := j.add([]Target{Key("c:a")}, Remove, 1); err != nil {
+	if err := j.add([]shared.Target{key("c:a")}, shared.Remove, 1); err != nil {
 		t.Fatal(err)
 	}
 	// A line that a full disk has cut off.
@@ -33,14 +35,14 @@ func TestJournalLines(t *testing.T) {
 		t.Fatal(err)
 	}
 	j.torn = true
-	if err := j.add([]Target{Key("c:b")}, Expire, 2); err != nil {
+	if err := j.add([]shared.Target{key("c:b")}, shared.Expire, 2); err != nil {
 		t.Fatal(err)
 	}
-	many := make([]Target, 3*maxLine)
+	many := make([]shared.Target, 3*maxLine)
 	for i := range many {
-		many[i] = Key("c:" + strings.Repeat("x", 100))
+		many[i] = key("c:" + strings.Repeat("x", 100))
 	}
-	if err := j.add(many, Remove, 3); err != nil {
+	if err := j.add(many, shared.Remove, 3); err != nil {
 		t.Fatal(err)
 	}
 	if err := j.close(); err != nil {
@@ -52,7 +54,7 @@ func TestJournalLines(t *testing.T) {
 	for _, d := range j.queue {
 		targets += len(d.Targets)
 	}
-	if targets != 2+len(many) || j.queue[0].Targets[0] != Key("c:a") || j.queue[1].Targets[0] != Key("c:b") || j.queue[1].Mode != Expire {
+	if targets != 2+len(many) || j.queue[0].Targets[0] != key("c:a") || j.queue[1].Targets[0] != key("c:b") || j.queue[1].Mode != shared.Expire {
 		t.Errorf("%d targets came back", targets)
 	}
 	text, err := os.ReadFile(path)
@@ -83,7 +85,7 @@ func TestASlowJournalDisk(t *testing.T) {
 	var promised sync.WaitGroup
 	for n := range 100 {
 		promised.Go(func() {
-			if err := j.add([]Target{Tag(strconv.Itoa(n))}, Remove, uint64(n)); err != nil {
+			if err := j.add([]shared.Target{tag(strconv.Itoa(n))}, shared.Remove, uint64(n)); err != nil {
 				t.Error(err)
 			}
 		})
@@ -91,7 +93,7 @@ func TestASlowJournalDisk(t *testing.T) {
 	for j.waiting.Load() < 100 {
 		runtime.Gosched()
 	}
-	j.note([]Target{Everything()}, Remove, 100)
+	j.note([]shared.Target{shared.Target{Kind: shared.KindAll}}, shared.Remove, 100)
 	oldest := j.oldest()
 	j.done(oldest[:50])
 	if left := j.oldest(); len(oldest) != 101 || len(left) != 51 || j.empty() {
@@ -122,12 +124,12 @@ func TestAFailingJournalDisk(t *testing.T) {
 	good := j.file
 	j.file = broken
 	for n := range 3 {
-		if err := j.add([]Target{Tag(strconv.Itoa(n))}, Remove, 1); err == nil {
+		if err := j.add([]shared.Target{tag(strconv.Itoa(n))}, shared.Remove, 1); err == nil {
 			t.Error("a write that failed is not said")
 		}
 	}
 	j.file = good
-	if err := j.add([]Target{Tag("3")}, Remove, 1); err != nil {
+	if err := j.add([]shared.Target{tag("3")}, shared.Remove, 1); err != nil {
 		t.Fatal(err)
 	}
 	if err := j.close(); err != nil {
@@ -138,7 +140,11 @@ func TestAFailingJournalDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer again.close()
-	if got := again.oldest(); len(got) != 4 || got[0].Targets[0] != Tag("0") || got[3].Targets[0] != Tag("3") {
+	if got := again.oldest(); len(got) != 4 || got[0].Targets[0] != tag("0") || got[3].Targets[0] != tag("3") {
 		t.Errorf("%v", got)
 	}
 }
+
+func key(name string) shared.Target { return shared.Target{Kind: shared.KindKey, Name: name} }
+
+func tag(name string) shared.Target { return shared.Target{Kind: shared.KindTag, Name: name} }
