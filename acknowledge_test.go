@@ -31,7 +31,7 @@ func TestAcknowledged(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				log := &deafLog{Memory: shared.NewMemory()}
-				o.Shared, o.Logger, o.Canary = log, slog.New(slog.DiscardHandler), -1
+				o.Shared, o.Logger, o.SelfTest = log, slog.New(slog.DiscardHandler), -1
 				c := open(t, o)
 				time.Sleep(second)
 				test(t, c, log)

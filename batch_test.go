@@ -17,7 +17,7 @@ func TestGetManyInThousands(t *testing.T) {
 		const timeout = time.Second
 		c := open(t, forebay.Options{Classes: []forebay.Class{{Name: "items", LoadTimeout: timeout}, {Name: "mine", Private: true, LoadTimeout: timeout}}})
 		calls := 0
-		many := forebay.LoadMany(func(ctx context.Context, ids []int) ([]forebay.Result[int], error) {
+		many := forebay.BatchBy(func(ctx context.Context, ids []int) ([]forebay.Result[int], error) {
 			calls++
 			select {
 			case <-time.After(timeout - time.Millisecond):

@@ -68,7 +68,7 @@ func (s *slowLog) Append(ctx context.Context, head shared.ID, records []shared.R
 
 func strictNode(t *testing.T, s shared.Tier, o *origin) (*forebay.Cache, *forebay.Func[string, int]) {
 	t.Helper()
-	c := open(t, forebay.Options{Shared: s, Logger: slog.New(slog.DiscardHandler), Canary: -1, Classes: []forebay.Class{{Name: "c", TTL: time.Hour, Strict: true}}})
+	c := open(t, forebay.Options{Shared: s, Logger: slog.New(slog.DiscardHandler), SelfTest: -1, Classes: []forebay.Class{{Name: "c", TTL: time.Hour, Strict: true}}})
 	return c, wrap(t, c, "c", o.load, tagged())
 }
 
@@ -205,7 +205,7 @@ func TestAnOldLogIsNoNews(t *testing.T) {
 			a.Invalidate(ctx, forebay.Tag(fmt.Sprint(i)))
 		}
 		var learned atomic.Int64
-		open(t, forebay.Options{Shared: m, Canary: -1, Observer: forebay.ObserverFunc(func(e forebay.Event) {
+		open(t, forebay.Options{Shared: m, SelfTest: -1, Observer: forebay.ObserverFunc(func(e forebay.Event) {
 			if e.Kind == forebay.EventLearn {
 				learned.Add(1)
 			}

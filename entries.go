@@ -10,14 +10,14 @@ import (
 
 // An Entry is what the near tier holds under a key, without its value.
 type Entry struct {
-	Key    string
-	Class  string
-	Tags   []string
-	Bytes  uint32        // of memory
-	Age    time.Duration // since its load ended
-	TTL    time.Duration // what is left of it; negative: it is stale
-	Took   time.Duration // its load
-	Shared bool          // it came from the shared tier
+	Key      string
+	Class    string
+	Tags     []string
+	Bytes    uint32        // of memory
+	Age      time.Duration // since its load ended
+	TTL      time.Duration // what is left of it; negative: it is stale
+	LoadTime time.Duration // its load
+	Shared   bool          // it came from the shared tier
 
 	NearOnly bool // it is in no other tier, and will not be
 }
@@ -32,8 +32,8 @@ func (c *Cache) Entries() iter.Seq[Entry] {
 				continue
 			}
 			one := Entry{
-				Key: e.key, Class: e.space.class.Name, Tags: slices.Clone(e.tags), Bytes: e.weight, Shared: e.shared, NearOnly: e.near || c.shared == nil,
-				Age: time.Duration(now - e.created), TTL: time.Duration(e.fresh - now), Took: e.took,
+				Key: e.key, Class: e.space.class.Name, Tags: slices.Clone(e.tags), Bytes: e.weight, Shared: e.fromShared, NearOnly: e.nearOnly || c.shared == nil,
+				Age: time.Duration(now - e.created), TTL: time.Duration(e.fresh - now), LoadTime: e.took,
 			}
 			if !yield(one) {
 				return

@@ -20,22 +20,22 @@ type entry struct {
 	err   error // "not found", as the load said it; nil otherwise
 
 	// number is the ledger's, as it was before the load began or when the entry was last found valid.
-	number atomic.Uint64
-	plain  int64 // until then a hit is a hit: it is fresh, and too early to refresh
-	took   time.Duration
+	number      atomic.Uint64
+	refreshFrom int64 // until then a hit is a hit: it is fresh, and too early to refresh
+	took        time.Duration
 
-	space   *space
-	key     string
-	tags    []string
-	stamp   shared.Stamp
-	created int64
-	fresh   int64 // until
-	stale   int64 // until: served while a load runs behind
-	dead    int64 // until: served when a load fails
-	weight  uint32
-	shared  bool // came from the shared tier
-	near    bool // must not go there
-	loaded  bool // by this node: it began to when it was created, less what that took
+	space      *space
+	key        string
+	tags       []string
+	stamp      shared.Stamp
+	created    int64
+	fresh      int64 // until
+	stale      int64 // until: served while a load runs behind
+	dead       int64 // until: served when a load fails
+	weight     uint32
+	fromShared bool // came from the shared tier
+	nearOnly   bool // must not go there
+	loaded     bool // by this node: it began to when it was created, less what that took
 }
 
 // loadedSince reports whether this node loaded the entry, and began to at a time or later.
@@ -72,14 +72,14 @@ func (e *entry) times(now int64, k Keep) {
 	if ttl == 0 {
 		e.stale, e.dead = e.fresh, e.fresh // what is not kept is not there to stand in either
 	}
-	e.setPlain()
+	e.setRefreshFrom()
 }
 
-// setPlain finds until when a hit need not think of a refresh.
-func (e *entry) setPlain() {
-	e.plain = e.fresh
+// setRefreshFrom finds until when a hit need not think of a refresh.
+func (e *entry) setRefreshFrom() {
+	e.refreshFrom = e.fresh
 	if beta := e.space.class.RefreshAhead; beta > 0 && e.err == nil {
-		e.plain -= int64(refreshSpan * beta * float64(e.took))
+		e.refreshFrom -= int64(refreshSpan * beta * float64(e.took))
 	}
 }
 
@@ -115,7 +115,7 @@ func (e *entry) stateAt(now int64, v replica.Verdict) state {
 	switch {
 	case v == replica.Removed || now >= e.dead:
 		return isDead
-	case v == replica.Valid && now < e.plain:
+	case v == replica.Valid && now < e.refreshFrom:
 		return isFresh
 	case v == replica.Valid && now < e.fresh:
 		return isAhead

@@ -23,6 +23,10 @@ var (
 	// the log, but has not: other nodes may serve what is older, strict classes too.
 	ErrDeferred = errors.New("forebay: the invalidation is not acknowledged yet")
 
+	// ErrObsolete says that the answer of a joined fill was invalidated after the caller had come: it
+	// began before, and the caller must not see it. Begin again.
+	ErrObsolete = errors.New("forebay: the joined load was invalidated")
+
 	// ErrTarget is matched by the errors of an invalidation that was not accepted: nothing was
 	// invalidated, and the message says what to name instead.
 	ErrTarget = errors.New("forebay: invalidation refused")

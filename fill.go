@@ -23,9 +23,9 @@ type Fill[V any] struct {
 
 // A Need says what a load must be for its caller. The zero Need takes any, and what was stored
 // meanwhile; [Found.Need] is that of a caller who looked up first.
-type Need struct {
-	Anew   bool // nothing stored will do, however fresh
-	Behind bool // nobody will wait: something stale is being served
+type BeginOptions struct {
+	IgnoreStored bool // nothing stored will do, however fresh
+	Background   bool // nobody will wait: something stale is being served
 
 	// Grace is how long a load goes on that nobody waits for and nobody was answered by yet. Default:
 	// to its end, because its answer will be kept.
@@ -39,8 +39,8 @@ type Need struct {
 // log is taken, before anything is loaded. The load gets ctx's values without its cancellation.
 // It is cancelled when it makes no progress for the class's LoadTimeout: from here, and from each
 // [Fill.Publish].
-func (s *Space[V]) Begin(ctx context.Context, key string, need Need) *Fill[V] {
-	return s.begin(ctx, key, beginning{grows: true, anyway: need.Anew, behind: need.Behind, grace: need.Grace, since: need.since, visit: need.visit})
+func (s *Space[V]) Begin(ctx context.Context, key string, need BeginOptions) *Fill[V] {
+	return s.begin(ctx, key, beginning{grows: true, anyway: need.IgnoreStored, behind: need.Background, grace: need.Grace, since: need.since, visit: need.visit})
 }
 
 func (s *Space[V]) begin(ctx context.Context, key string, how beginning) *Fill[V] {
@@ -56,7 +56,7 @@ func (s *Space[V]) begin(ctx context.Context, key string, how beginning) *Fill[V
 		if f.flight, f.leads, f.found, after = s.cache.flights.begin(ctx, s.space, key, how); after == nil {
 			return f
 		}
-		step := beginStep(ctx, PartWait, s.space, key)
+		step := beginStep(ctx, StageWait, s.space, key)
 		select {
 		case <-after:
 		case <-ctx.Done():
@@ -98,7 +98,7 @@ func (f *Fill[V]) Acquire(patient bool) (bool, error) {
 	if err := f.acquireSlot(patient); err != nil {
 		return false, err
 	}
-	f.asking = beginStep(f.flight.ctx, PartOrigin, f.space.space, f.flight.key)
+	f.asking = beginStep(f.flight.ctx, StageOrigin, f.space.space, f.flight.key)
 	return true, nil
 }
 
@@ -159,13 +159,13 @@ func (f *Fill[V]) Publish(v V, tags ...string) {
 // it was invalidated meanwhile, or if the load had already ended.
 func (f *Fill[V]) Commit(v V, k Keep) bool {
 	fs, e := f.space.cache.flights, f.entry(f.flight.key, v, k)
-	f.asked(nil)
+	f.endOriginStep(nil)
 	fs.end(f.flight, e, nil)
 	return fs.holds(f.flight, e)
 }
 
 // asked tells the trace of the origin's answer, once, and before those who wait for it.
-func (f *Fill[V]) asked(err error) {
+func (f *Fill[V]) endOriginStep(err error) {
 	f.asking.end("loaded", err)
 	f.asking = traced{}
 }
@@ -180,7 +180,7 @@ func (f *Fill[V]) entry(key string, v V, k Keep) *entry {
 	now := f.space.cache.now()
 	near := k.NearOnly || f.flight.since > 0 // a tier that could not confirm would not take it either
 	took := f.space.cache.flights.took(f.flight, now)
-	e := &entry{value: v, key: key, tags: k.Tags, near: near, loaded: took > 0, space: f.space.space, stamp: f.flight.stamp, took: took}
+	e := &entry{value: v, key: key, tags: k.Tags, nearOnly: near, loaded: took > 0, space: f.space.space, stamp: f.flight.stamp, took: took}
 	e.number.Store(f.flight.number)
 	e.times(now, k)
 	e.weigh(f.space.size(v))
@@ -190,7 +190,7 @@ func (f *Fill[V]) entry(key string, v V, k Keep) *entry {
 // Abandon ends the load without storing anything, except that "not found" is kept for the class's
 // NotFound.
 func (f *Fill[V]) Abandon(err error) {
-	f.asked(err)
+	f.endOriginStep(err)
 	var e *entry
 	if errors.Is(err, ErrNotFound) {
 		e = f.entry(f.flight.key, *new(V), Keep{})
@@ -236,7 +236,7 @@ func (f *Fill[V]) Wait(ctx context.Context) (V, Outcome, error) {
 		return found.Value, found.Outcome, found.Err
 	}
 	if !f.leads {
-		step := beginStep(ctx, PartWait, f.space.space, f.flight.key)
+		step := beginStep(ctx, StageWait, f.space.space, f.flight.key)
 		defer func() { step.end("joined", ctx.Err()) }()
 	}
 	select {
@@ -258,7 +258,7 @@ func (f *Fill[V]) answer() (V, Outcome, error) {
 	a := f.space.cache.flights.answer(f.flight, joined)
 	if e := a.entry; e != nil {
 		now := f.space.cache.now()
-		o.Age, o.TTL, o.Took = time.Duration(now-e.created), time.Duration(e.fresh-now), e.took
+		o.Age, o.TTL, o.LoadTime = time.Duration(now-e.created), time.Duration(e.fresh-now), e.took
 		o.Stored = a.stored
 	}
 	if a.err != nil {

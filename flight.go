@@ -3,18 +3,12 @@ package forebay
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/forebay-cache/forebay/internal/replica"
 	"github.com/forebay-cache/forebay/shared"
 )
-
-// ErrObsolete says that the answer of a joined fill was invalidated after the caller had come: it
-// began before, and the caller must not see it. Begin again.
-var ErrObsolete = errors.New("forebay: the joined load was invalidated")
 
 // flights holds the load that runs for each key on this node: one, and a new one beside it only
 // when an invalidation made it obsolete.
@@ -137,80 +131,6 @@ func (fs *flights) begin(ctx context.Context, sp *space, key string, how beginni
 	return f, true, nil, nil
 }
 
-// A loadContext ends with its load: by the flight's timer, which is set anew when the origin is asked and when
-// a value has grown. That of a growing value has no deadline: it may take as long as it likes, if only it
-// goes on.
-type loadContext struct {
-	context.Context
-	until atomic.Int64 // UnixNano; 0: no deadline
-}
-
-func (c *loadContext) Deadline() (time.Time, bool) {
-	until := c.until.Load()
-	return time.Unix(0, until), until != 0
-}
-
-func (c *loadContext) Err() error {
-	err := c.Context.Err()
-	if err != nil && errors.Is(context.Cause(c.Context), context.DeadlineExceeded) {
-		return context.DeadlineExceeded
-	}
-	return err
-}
-
-// setTimeout gives the load its context. When that ends so does the flight: a load that does not heed it
-// must not hold its key for longer.
-func (fs *flights) setTimeout(f *flight, ctx context.Context, grows bool) {
-	load := &loadContext{}
-	var cancel context.CancelCauseFunc
-	load.Context, cancel = context.WithCancelCause(ctx)
-	stop := func(why error) {
-		cancel(why)
-		fs.end(f, nil, fs.timeoutError(f))
-	}
-	f.ctx = load
-	f.cancel = func() { go stop(nil) } // the caller may hold the lock
-	if t := f.space.class.LoadTimeout; t > 0 {
-		f.late = time.AfterFunc(t, func() { stop(context.DeadlineExceeded) })
-		f.more = func() {
-			if f.late.Reset(t); !grows {
-				load.until.Store(time.Now().Add(t).UnixNano())
-			}
-		}
-		if !grows {
-			load.until.Store(time.Now().Add(t).UnixNano())
-		}
-	}
-	if f.late == nil || grows {
-		fs.endless[f] = struct{}{}
-	}
-	f.release = func() {
-		if f.late != nil {
-			f.late.Stop()
-		}
-		cancel(nil)
-	}
-}
-
-func (fs *flights) timeoutError(f *flight) error {
-	fs.mu.Lock()
-	defer fs.mu.Unlock()
-	c := f.space.class
-	if fs.cut {
-		return fmt.Errorf("%w: %s: the cache was closed meanwhile", ErrLoadTimeout, c.Name)
-	}
-	if errors.Is(context.Cause(f.ctx), context.Canceled) {
-		return context.Canceled
-	}
-	if f.queued && !f.loading {
-		return &BusyError{Class: c.Name, MaxLoads: c.MaxLoads, RetryAfter: retryAfter}
-	}
-	return fmt.Errorf("%w: %s after %s", ErrLoadTimeout, f.space.name, c.LoadTimeout)
-}
-
-// retryAfter is what a refused caller is told to wait.
-const retryAfter = time.Second
-
 // queue marks that the load waits for its turn.
 func (fs *flights) queue(f *flight) {
 	fs.mu.Lock()
@@ -295,7 +215,7 @@ func (fs *flights) end(f *flight, e *entry, err error) {
 		f.renewal.Stop()
 	}
 	fs.mu.Unlock()
-	if token != "" && (e == nil || !f.stored || e.shared || e.near) { // else it is released behind the write
+	if token != "" && (e == nil || !f.stored || e.fromShared || e.nearOnly) { // else it is released behind the write
 		fs.cache.release(f.space.stored(f.key), token)
 	}
 	f.release()
@@ -314,79 +234,7 @@ func (fs *flights) ended(f *flight, took time.Duration, err error) {
 		fs.cache.logger.Warn("forebay: refresh failed; what is stored is served as long as the class allows",
 			"class", c.Name, "key", f.key, "error", err)
 	}
-	fs.cache.tell(Event{Kind: EventLoad, Class: c.Name, Key: f.key, Took: took, Err: err})
-}
-
-// leave takes back a wait. A load that nobody waits for goes on, because its answer will be kept;
-// one whose answer nobody could use is cancelled, unless it was published: those who left read it.
-func (fs *flights) leave(f *flight) {
-	fs.mu.Lock()
-	defer fs.mu.Unlock()
-	f.waiters--
-	if f.waiters > 0 || f.ended || f.behind || f.published {
-		return
-	}
-	if f.grace > 0 {
-		if f.deserted == nil {
-			f.deserted = time.AfterFunc(f.grace, func() { fs.desert(f) })
-		} else {
-			f.deserted.Reset(f.grace)
-		}
-	}
-	v, _ := fs.cache.replica.Judge(f.key, f.space.class.Name, nil, f.number)
-	if f.space.class.TTL == 0 || v != replica.Valid {
-		fs.forget(f) // what is cancelled has no answer for a newcomer
-		f.cancel()
-	}
-}
-
-// desert ends a load that nobody has waited for. Who comes at this moment:
-//
-//  1. The timer fires, and waits for the lock.
-//  2. A caller joins; stopping the timer comes too late.
-//  3. The count of those who wait says so, under the lock: the load goes on.
-func (fs *flights) desert(f *flight) {
-	fs.mu.Lock()
-	defer fs.mu.Unlock()
-	if f.waiters > 0 || f.ended || f.published {
-		return
-	}
-	fs.forget(f)
-	f.cancel()
-}
-
-// forget lets the next caller of the key lead a load of its own. The lock is held.
-func (fs *flights) forget(f *flight) {
-	if fs.byKey[f.key] == f {
-		delete(fs.byKey, f.key)
-	}
-}
-
-// detach makes a flight that of its readers alone. Other nodes need not wait for it either.
-func (fs *flights) detach(f *flight) {
-	fs.mu.Lock()
-	if f.ended || !f.published || f.alone {
-		fs.mu.Unlock()
-		return
-	}
-	f.alone = true
-	fs.forget(f)
-	if f.late != nil {
-		f.late.Stop()
-	}
-	token := f.token
-	f.token = ""
-	if f.renewal != nil {
-		f.renewal.Stop()
-	}
-	fs.detached[f] = struct{}{}
-	if fs.closed {
-		f.cancel()
-	}
-	fs.mu.Unlock()
-	if token != "" {
-		fs.cache.release(f.space.stored(f.key), token)
-	}
+	fs.cache.tell(Event{Kind: EventLoad, Class: c.Name, Key: f.key, Duration: took, Err: err})
 }
 
 // An answer is what a flight has to say, as of one moment.
@@ -408,32 +256,4 @@ func (fs *flights) answer(f *flight, joined uint64) answer {
 		}
 	}
 	return answer{f.value, f.entry, f.err, f.stored}
-}
-
-// close cancels the loads that nobody waits for, and those that live by themselves, and waits for all. Each is
-// bounded by its timeout; those without one, and those that grow on and on, have the default one from now.
-func (fs *flights) close() {
-	fs.mu.Lock()
-	fs.closed = true
-	for f := range fs.detached {
-		f.cancel()
-	}
-	for _, f := range fs.byKey {
-		if f.waiters == 0 {
-			f.cancel()
-		}
-	}
-	fs.mu.Unlock()
-	defer time.AfterFunc(defaultClass.LoadTimeout, fs.cutOff).Stop()
-	fs.all.Wait()
-}
-
-// cutOff ends the loads that have no end of their own.
-func (fs *flights) cutOff() {
-	fs.mu.Lock()
-	defer fs.mu.Unlock()
-	fs.cut = true
-	for f := range fs.endless {
-		f.cancel()
-	}
 }

@@ -9,7 +9,6 @@ import (
 	"unsafe"
 
 	"github.com/forebay-cache/forebay/internal/keys"
-	"github.com/forebay-cache/forebay/shared"
 )
 
 // A Func is a function with a cache in front of it. [Wrap] makes it. All methods are safe for
@@ -47,9 +46,9 @@ func KeepBy[P, V any](keep func(P, V) Keep) Option[P, V] {
 	return func(f *Func[P, V]) { f.keep = keep }
 }
 
-// LoadMany loads several parameters in one call of the origin, for [Func.GetMany]: it returns one
+// BatchBy loads several parameters in one call of the origin, for [Func.GetMany]: it returns one
 // result for each, in their order, or an error for all.
-func LoadMany[P, V any](load func(context.Context, []P) ([]Result[V], error)) Option[P, V] {
+func BatchBy[P, V any](load func(context.Context, []P) ([]Result[V], error)) Option[P, V] {
 	return func(f *Func[P, V]) { f.many = load }
 }
 
@@ -145,16 +144,16 @@ func (f *Func[P, V]) do(ctx context.Context, p P) Result[V] {
 	}
 	found, ok := f.space.Lookup(ctx, key)
 	if !ok {
-		return f.fetch(ctx, key, p, nil, found.Reason, found.Need())
+		return f.fetch(ctx, key, p, nil, found.Reason, found.BeginOptions())
 	}
 	switch found.Use {
-	case ServeAndRefresh:
+	case UseAndRefresh:
 		f.behind(ctx, key, p)
-	case ServeStale:
+	case UseStale:
 		f.behind(ctx, key, p)
-		found.Reason = Reloading
-	case OnlyIfError:
-		return f.fetch(ctx, key, p, &found, found.Reason, Need{visit: found.visit})
+		found.Reason = ReasonReloading
+	case UseOnError:
+		return f.fetch(ctx, key, p, &found, found.Reason, BeginOptions{visit: found.visit})
 	}
 	return f.result(found)
 }
@@ -178,12 +177,12 @@ func (f *Func[P, V]) own(v V) V {
 func (f *Func[P, V]) key(ctx context.Context, p P) (string, Reason) {
 	c := f.space.cache
 	if c.closed.Load() {
-		return "", Closed
+		return "", ReasonClosed
 	}
 	var scratch [keyScratch]byte
 	key, err := keys.Append(f.plan, append(scratch[:0], f.space.prefix...), &p)
 	if err != nil {
-		return "", BadKey
+		return "", ReasonBadKey
 	}
 	if f.space.class.Private {
 		caller := ""
@@ -191,7 +190,7 @@ func (f *Func[P, V]) key(ctx context.Context, p P) (string, Reason) {
 			caller = c.options.Caller(ctx)
 		}
 		if caller == "" {
-			return "", NoCaller
+			return "", ReasonNoCaller
 		}
 		key = keys.HashPrivate(key, len(f.space.prefix), c.options.Secret, caller)
 	} else if len(key) > keys.MaxReadable {
@@ -209,10 +208,10 @@ func (f *Func[P, V]) Key(p P) string {
 
 func (f *Func[P, V]) bypass(ctx context.Context, p P, why Reason) Result[V] {
 	start := time.Now()
-	step := beginStep(ctx, PartOrigin, f.space.space, "")
+	step := beginStep(ctx, StageOrigin, f.space.space, "")
 	v, err := f.load(ctx, p)
 	step.end("loaded", err)
-	return Result[V]{v, f.space.cache.notFound(err), Outcome{Status: Bypass, Tier: TierOrigin, Reason: why, Took: time.Since(start)}}
+	return Result[V]{v, f.space.cache.notFound(err), Outcome{Status: Bypass, Tier: TierOrigin, Reason: why, LoadTime: time.Since(start)}}
 }
 
 // Peek returns what is stored and may still be served, stale or not. It never loads and counts nothing.
@@ -226,75 +225,4 @@ func (f *Func[P, V]) Peek(ctx context.Context, p P) (Result[V], bool) {
 		return Result[V]{}, false
 	}
 	return f.result(found), true
-}
-
-// Put stores a value that the caller has just written to the origin: it invalidates the key on
-// every node, then stores the value with that place in the log. A later invalidation wins.
-func (f *Func[P, V]) Put(ctx context.Context, p P, v V) (Receipt, error) {
-	key, reason := f.key(ctx, p)
-	switch reason {
-	case NoReason:
-	case Closed:
-		return Receipt{}, nil // nothing can be stored, so there is nothing to replace
-	case NoCaller:
-		return Receipt{}, fmt.Errorf("%w: %s is private, and the context names no caller (Options.Caller)", ErrTarget, f.space.name)
-	default:
-		return Receipt{}, fmt.Errorf("%w: %s: the parameter has no key", ErrTarget, f.space.name)
-	}
-	c := f.space.cache
-	receipt, number, err := c.invalidate(ctx, Remove, []Target{Key(key)})
-	if err != nil {
-		return receipt, err
-	}
-	e := &entry{value: v, key: key, space: f.space.space}
-	if head, _ := c.replica.Place(); !receipt.Deferred {
-		e.stamp = shared.Stamp{Epoch: head.Epoch, ID: receipt.ID}
-	}
-	k := f.keepOf(p, v)
-	e.tags = k.Tags
-	e.number.Store(number)
-	e.times(c.now(), k)
-	e.weigh(f.space.size(v))
-	c.store(e, "")
-	return receipt, nil
-}
-
-func (f *Func[P, V]) keepOf(p P, v V) Keep {
-	if f.keep == nil {
-		return Keep{}
-	}
-	return f.keep(p, v)
-}
-
-// Invalidate removes the entries of the parameters: see [Cache.Invalidate].
-func (f *Func[P, V]) Invalidate(ctx context.Context, ps ...P) (Receipt, error) {
-	targets, err := f.targets(ctx, ps)
-	if err != nil {
-		return Receipt{}, err
-	}
-	return f.space.cache.Invalidate(ctx, targets...)
-}
-
-// Expire is the softer Invalidate: see [Cache.Expire].
-func (f *Func[P, V]) Expire(ctx context.Context, ps ...P) (Receipt, error) {
-	targets, err := f.targets(ctx, ps)
-	if err != nil {
-		return Receipt{}, err
-	}
-	return f.space.cache.Expire(ctx, targets...)
-}
-
-func (f *Func[P, V]) targets(ctx context.Context, ps []P) ([]Target, error) {
-	var out []Target
-	for _, p := range ps {
-		key, reason := f.key(ctx, p)
-		switch reason {
-		case NoReason:
-			out = append(out, Key(key))
-		case Closed:
-		default:
-			return nil, fmt.Errorf("%w: %s: a parameter has no key (%s)", ErrTarget, f.space.name, reason)
-		}
-	}
-	return out, nil
 }

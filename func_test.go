@@ -24,12 +24,12 @@ func TestSecondCallIsAHit(t *testing.T) {
 	bubble(t, forebay.Class{TTL: time.Minute}, func(t *testing.T, c *forebay.Cache) {
 		o := &origin{took: second}
 		f := wrap(t, c, "c", o.load)
-		expect(t, f.Do(ctx, "a"), 0, forebay.Miss, forebay.Absent)
+		expect(t, f.Do(ctx, "a"), 0, forebay.Miss, forebay.ReasonAbsent)
 		time.Sleep(10 * second)
 		r := f.Do(ctx, "a")
 		expect(t, r, 0, forebay.Hit, forebay.NoReason)
-		if r.Tier != forebay.TierNear || r.Age != 10*second || r.TTL != 50*second || r.Took != second {
-			t.Errorf("got tier %s, age %s, ttl %s, took %s; want near, 10s, 50s, 1s", r.Tier, r.Age, r.TTL, r.Took)
+		if r.Tier != forebay.TierNear || r.Age != 10*second || r.TTL != 50*second || r.LoadTime != second {
+			t.Errorf("got tier %s, age %s, ttl %s, took %s; want near, 10s, 50s, 1s", r.Tier, r.Age, r.TTL, r.LoadTime)
 		}
 		if n := o.loads.Load(); n != 1 {
 			t.Errorf("%d loads, want 1", n)
@@ -46,7 +46,7 @@ func TestExpiry(t *testing.T) {
 		expect(t, f.Do(ctx, "a"), 0, forebay.Hit, forebay.NoReason)
 		time.Sleep(time.Nanosecond)
 		r := f.Do(ctx, "a")
-		if r.Status != forebay.Miss || r.Reason != forebay.Expired {
+		if r.Status != forebay.Miss || r.Reason != forebay.ReasonExpired {
 			t.Errorf("at the end of the TTL: %s (%s), want miss (expired)", r.Status, r.Reason)
 		}
 	})
@@ -61,7 +61,7 @@ func TestStaleWhileOneLoadRunsBehind(t *testing.T) {
 		time.Sleep(70 * second)
 		for range 100 {
 			r := f.Do(ctx, "a")
-			expect(t, r, 0, forebay.StaleHit, forebay.Reloading)
+			expect(t, r, 0, forebay.StaleHit, forebay.ReasonReloading)
 			if r.TTL != -10*second {
 				t.Fatalf("ttl %s, want -10s", r.TTL)
 			}
@@ -115,7 +115,7 @@ func TestErrorsAreNotStored(t *testing.T) {
 			t.Fatalf("got %v", err)
 		}
 		o.fail(nil)
-		expect(t, f.Do(ctx, "a"), 0, forebay.Miss, forebay.Absent)
+		expect(t, f.Do(ctx, "a"), 0, forebay.Miss, forebay.ReasonAbsent)
 	})
 }
 
@@ -159,7 +159,7 @@ func TestWaitServesStaleWhenALoadIsSlow(t *testing.T) {
 				o.write("a")
 				time.Sleep(2 * time.Minute)
 				start := time.Now()
-				expect(t, f.Do(ctx, "a"), 0, forebay.StaleHit, forebay.LoadSlow)
+				expect(t, f.Do(ctx, "a"), 0, forebay.StaleHit, forebay.ReasonLoadSlow)
 				if took := time.Since(start); took != test.want {
 					t.Errorf("waited %s, want %s", took, test.want)
 				}
@@ -255,7 +255,7 @@ func TestMaxLoads(t *testing.T) {
 			}
 			synctest.Wait()
 			start := time.Now()
-			expect(t, f.Do(ctx, "a"), 0, forebay.StaleHit, forebay.LoadRefused)
+			expect(t, f.Do(ctx, "a"), 0, forebay.StaleHit, forebay.ReasonLoadRefused)
 			if took := time.Since(start); took != 0 {
 				t.Errorf("waited %s", took)
 			}
@@ -380,7 +380,7 @@ func TestPrivateClass(t *testing.T) {
 				}
 			}
 		}
-		if r := f.Do(ctx, "x"); r.Status != forebay.Bypass || r.Reason != forebay.NoCaller || r.Value != "secret of " {
+		if r := f.Do(ctx, "x"); r.Status != forebay.Bypass || r.Reason != forebay.ReasonNoCaller || r.Value != "secret of " {
 			t.Errorf("without a caller: %s (%s), %q", r.Status, r.Reason, r.Value)
 		}
 		if _, err := f.Invalidate(anna, "x"); err != nil {
@@ -482,9 +482,9 @@ func TestKeepBy(t *testing.T) {
 		for _, k := range []string{"short", "never", "long"} {
 			f.Get(ctx, k)
 		}
-		expect(t, f.Do(ctx, "never"), 0, forebay.Miss, forebay.Absent)
+		expect(t, f.Do(ctx, "never"), 0, forebay.Miss, forebay.ReasonAbsent)
 		time.Sleep(second)
-		expect(t, f.Do(ctx, "short"), 0, forebay.Miss, forebay.Expired)
+		expect(t, f.Do(ctx, "short"), 0, forebay.Miss, forebay.ReasonExpired)
 		expect(t, f.Do(ctx, "long"), 0, forebay.Hit, forebay.NoReason)
 		c.Invalidate(ctx, forebay.Tag("u"))
 		expect(t, f.Do(ctx, "short"), 0, forebay.Hit, forebay.NoReason)
@@ -511,7 +511,7 @@ func TestGetMany(t *testing.T) {
 	t.Run("one call for all", func(t *testing.T) {
 		bubble(t, class, func(t *testing.T, c *forebay.Cache) {
 			var calls [][]string
-			f := wrap(t, c, "c", (&origin{}).load, forebay.LoadMany(func(_ context.Context, ps []string) ([]forebay.Result[int], error) {
+			f := wrap(t, c, "c", (&origin{}).load, forebay.BatchBy(func(_ context.Context, ps []string) ([]forebay.Result[int], error) {
 				calls = append(calls, ps)
 				out := make([]forebay.Result[int], len(ps))
 				for i, p := range ps {
@@ -547,7 +547,7 @@ func TestGetMany(t *testing.T) {
 	})
 	t.Run("too few results", func(t *testing.T) {
 		bubble(t, class, func(t *testing.T, c *forebay.Cache) {
-			f := wrap(t, c, "c", (&origin{}).load, forebay.LoadMany(func(context.Context, []string) ([]forebay.Result[int], error) { return nil, nil }))
+			f := wrap(t, c, "c", (&origin{}).load, forebay.BatchBy(func(context.Context, []string) ([]forebay.Result[int], error) { return nil, nil }))
 			if _, err := f.GetMany(ctx, []string{"a"}); err == nil || !strings.Contains(err.Error(), "0 results for 1") {
 				t.Errorf("got %v", err)
 			}
@@ -555,7 +555,7 @@ func TestGetMany(t *testing.T) {
 	})
 	t.Run("a panic fails them all", func(t *testing.T) {
 		bubble(t, class, func(t *testing.T, c *forebay.Cache) {
-			f := wrap(t, c, "c", (&origin{}).load, forebay.LoadMany(func(context.Context, []string) ([]forebay.Result[int], error) { panic("oops") }))
+			f := wrap(t, c, "c", (&origin{}).load, forebay.BatchBy(func(context.Context, []string) ([]forebay.Result[int], error) { panic("oops") }))
 			rs, _ := f.GetMany(ctx, []string{"a", "b"})
 			for _, r := range rs {
 				var p *forebay.PanicError
@@ -616,7 +616,7 @@ func TestAfterCloseCallsLoadWithoutACache(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range 2 {
-			if r := f.Do(ctx, "a"); r.Err != nil || r.Status != forebay.Bypass || r.Reason != forebay.Closed {
+			if r := f.Do(ctx, "a"); r.Err != nil || r.Status != forebay.Bypass || r.Reason != forebay.ReasonClosed {
 				t.Errorf("got %v, %s (%s)", r.Err, r.Status, r.Reason)
 			}
 			if _, err := f.Get(ctx, "a"); err != nil {

@@ -144,7 +144,7 @@ func TestWhoComesAfterAnInvalidationDoesNotWaitForTheOlderLoad(t *testing.T) {
 		f.Invalidate(ctx, "a")
 		o.took = second
 		start := time.Now()
-		expect(t, f.Do(ctx, "a"), 1, forebay.Miss, forebay.Absent)
+		expect(t, f.Do(ctx, "a"), 1, forebay.Miss, forebay.ReasonAbsent)
 		if took := time.Since(start); took != second {
 			t.Errorf("waited %s, want 1s", took)
 		}
@@ -162,7 +162,7 @@ func TestExpireServesStaleWhileReloading(t *testing.T) {
 				if _, err := c.Expire(ctx, target); err != nil {
 					t.Fatal(err)
 				}
-				expect(t, f.Do(ctx, "a"), 0, forebay.StaleHit, forebay.Reloading)
+				expect(t, f.Do(ctx, "a"), 0, forebay.StaleHit, forebay.ReasonReloading)
 				time.Sleep(2 * second)
 				expect(t, f.Do(ctx, "a"), 1, forebay.Hit, forebay.NoReason)
 			})
@@ -175,10 +175,10 @@ func TestExpireServesStaleWhileReloading(t *testing.T) {
 			f.Get(ctx, "a")
 			f.Expire(ctx, "a")
 			o.fail(errDown)
-			expect(t, f.Do(ctx, "a"), 0, forebay.StaleHit, forebay.LoadFailed)
+			expect(t, f.Do(ctx, "a"), 0, forebay.StaleHit, forebay.ReasonLoadFailed)
 			o.fail(nil)
 			o.write("a")
-			expect(t, f.Do(ctx, "a"), 1, forebay.Miss, forebay.Invalidated)
+			expect(t, f.Do(ctx, "a"), 1, forebay.Miss, forebay.ReasonInvalidated)
 		})
 	})
 	t.Run("a strict class takes it for a removal", func(t *testing.T) {

@@ -157,7 +157,7 @@ func TestKeyTextThatFailsBypasses(t *testing.T) {
 	f := wrap(t, open(t, forebay.Options{}), "c", func(_ context.Context, at time.Time) (int, error) { return at.Year(), nil })
 	impossible := time.Date(12345, 1, 1, 0, 0, 0, 0, time.UTC) // has no RFC 3339 form
 	r := f.Do(ctx, impossible)
-	expect(t, r, 12345, forebay.Bypass, forebay.BadKey)
+	expect(t, r, 12345, forebay.Bypass, forebay.ReasonBadKey)
 	if _, err := f.Invalidate(ctx, impossible); err == nil {
 		t.Error("invalidated what has no key")
 	}

@@ -27,7 +27,7 @@ type vault struct {
 
 func openVault(t *testing.T, tier shared.Tier, encrypt bool, keys ...[]byte) *vault {
 	t.Helper()
-	v := &vault{Cache: open(t, forebay.Options{Shared: tier, Keys: keys, Encrypt: encrypt, Canary: -1})}
+	v := &vault{Cache: open(t, forebay.Options{Shared: tier, Keys: keys, Encrypt: encrypt, SelfTest: -1})}
 	v.f = wrap(t, v.Cache, "c", func(_ context.Context, p string) (string, error) { v.loads.Add(1); return "plain text of " + p, nil })
 	return v
 }

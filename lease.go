@@ -23,7 +23,7 @@ func (c *Cache) tracedLease(f *flight, patient bool) (answered bool, err error) 
 	if c.shared == nil {
 		return false, nil
 	}
-	step := beginStep(f.ctx, PartLease, f.space, f.key)
+	step := beginStep(f.ctx, StageLease, f.space, f.key)
 	answered, err = c.lease(f, patient)
 	found := "not taken" // the tier does not answer: everybody loads
 	switch {
@@ -40,7 +40,7 @@ func (c *Cache) tracedLease(f *flight, patient bool) (answered bool, err error) 
 // reports whether the flight was answered so. Where the tier is away everybody loads, and so does who
 // could not confirm: no other node's answer would do for him, so he must not wait for it; and where values stay near, there is none to wait for.
 func (c *Cache) lease(f *flight, patient bool) (answered bool, err error) {
-	if !c.replica.Ready() || f.stamp.Epoch == "" || f.since > 0 || f.space.lostField() != "" {
+	if !c.replica.Ready() || f.stamp.Epoch == "" || f.since > 0 || f.space.lossyField() != "" {
 		return false, nil
 	}
 	token, ctx := rand.Text(), c.shared.Visit(within(f.ctx, f.visit)) // the first answer is a part of the request …
@@ -99,7 +99,7 @@ func (c *Cache) leaseMany(flights []*flight) []leaseState {
 
 func (c *Cache) leaseSome(flights []*flight, out []leaseState) {
 	first := flights[0]
-	if !c.replica.Ready() || first.stamp.Epoch == "" || first.since > 0 || first.space.lostField() != "" {
+	if !c.replica.Ready() || first.stamp.Epoch == "" || first.since > 0 || first.space.lossyField() != "" {
 		return // each node loads: see lease
 	}
 	token, keys := rand.Text(), make([]string, len(flights))

@@ -55,7 +55,7 @@ func (c *Cache) strictLookup(ctx context.Context, sp *space, key string) (lookup
 	if st > isAhead || !c.replica.Confirmed() {
 		return c.sharedLookup(ctx, sp, key, true)
 	}
-	step := beginStep(ctx, PartLog, sp, key)
+	step := beginStep(ctx, StageLog, sp, key)
 	err := c.replica.Confirm(ctx)
 	step.end("confirmed", err)
 	if err != nil {
@@ -68,7 +68,7 @@ func (c *Cache) strictLookup(ctx context.Context, sp *space, key string) (lookup
 }
 
 func (c *Cache) nearLookup(ctx context.Context, sp *space, key string, now int64) (*entry, state) {
-	step := beginStep(ctx, PartNear, sp, key)
+	step := beginStep(ctx, StageNear, sp, key)
 	e, st := c.near.get(key, now)
 	if step.trace != nil {
 		step.end(foundWord(e, st, now), nil)
@@ -78,7 +78,7 @@ func (c *Cache) nearLookup(ctx context.Context, sp *space, key string, now int64
 
 // sharedLookup reads the shared tier, with the log if withLog. It returns false if that failed.
 func (c *Cache) sharedLookup(ctx context.Context, sp *space, key string, withLog bool) (lookup, bool) {
-	step := beginStep(ctx, PartShared, sp, key)
+	step := beginStep(ctx, StageShared, sp, key)
 	l, err := c.readShared(ctx, sp, key, withLog)
 	if step.trace != nil {
 		step.end(foundWord(l.entry, l.state, c.now()), err)
@@ -173,7 +173,7 @@ func (c *Cache) lookupShared(ctx context.Context, sp *space, keys []string, whic
 		stored[n] = sp.stored(keys[i])
 	}
 	visit := c.shared.Visit(ctx)
-	step := beginStep(ctx, PartShared, sp, "")
+	step := beginStep(ctx, StageShared, sp, "")
 	c.shared.reads.Add(uint64(len(which)))
 	values, err := c.shared.GetMany(visit, stored)
 	for n := 0; err == nil && n < len(values); n++ {

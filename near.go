@@ -48,7 +48,7 @@ func (n *near) get(key string, now int64) (*entry, state) {
 		return nil, isDead
 	}
 	if e.number.Load() == n.replica.Number() {
-		if now < e.plain {
+		if now < e.refreshFrom {
 			return e, isFresh
 		}
 		return e, e.stateAt(now, replica.Valid)

@@ -25,9 +25,9 @@ func (f ObserverFunc) Observe(e Event) { f(e) }
 // Observe tells o too what happens from now on, until stop is called. It is safe to call stop twice.
 func (c *Cache) Observe(o Observer) (stop func()) {
 	one := &o
-	c.watching.change(func(all []*Observer) []*Observer { return append(all, one) })
+	c.observers.change(func(all []*Observer) []*Observer { return append(all, one) })
 	return func() {
-		c.watching.change(func(all []*Observer) []*Observer {
+		c.observers.change(func(all []*Observer) []*Observer {
 			return slices.DeleteFunc(all, func(p *Observer) bool { return p == one })
 		})
 	}
@@ -98,13 +98,13 @@ func (k EventKind) String() string { return nameOf(eventNames[:], k) }
 
 // An Event is one thing that happened. Fields that its kind does not name are zero.
 type Event struct {
-	Kind    EventKind
-	Time    time.Time
-	Class   string
-	Key     string
-	Took    time.Duration
-	Err     error
-	Targets []Target
-	Mode    Mode
-	Receipt Receipt
+	Kind     EventKind
+	Time     time.Time
+	Class    string
+	Key      string
+	Duration time.Duration
+	Err      error
+	Targets  []Target
+	Mode     Mode
+	Receipt  Receipt
 }

@@ -52,18 +52,18 @@ func (t Tier) String() string { return nameOf(tierNames[:], t) }
 type Reason uint8
 
 const (
-	NoReason    Reason = iota
-	Absent             // nothing is stored under the key
-	Expired            // its time is up
-	Invalidated        // somebody asked for it
-	Refreshed          // the caller asked for a load
-	Reloading          // stale: a load runs behind
-	LoadFailed         // stale: the load failed
-	LoadSlow           // stale: the load took longer than Wait
-	LoadRefused        // stale: the class had all its loads running
-	NoCaller           // bypass: a private class, and nobody is known
-	Closed             // bypass: the cache is closed
-	BadKey             // bypass: the parameter could not be written as a key
+	NoReason          Reason = iota
+	ReasonAbsent             // nothing is stored under the key
+	ReasonExpired            // its time is up
+	ReasonInvalidated        // somebody asked for it
+	ReasonRefreshed          // the caller asked for a load
+	ReasonReloading          // stale: a load runs behind
+	ReasonLoadFailed         // stale: the load failed
+	ReasonLoadSlow           // stale: the load took longer than Wait
+	ReasonLoadRefused        // stale: the class had all its loads running
+	ReasonNoCaller           // bypass: a private class, and nobody is known
+	ReasonClosed             // bypass: the cache is closed
+	ReasonBadKey             // bypass: the parameter could not be written as a key
 
 	numReasons = 12
 )
@@ -75,13 +75,13 @@ func (r Reason) String() string { return nameOf(reasonNames[:], r) }
 
 // An Outcome tells how an answer came about.
 type Outcome struct {
-	Status Status
-	Tier   Tier
-	Reason Reason
-	Age    time.Duration // of the answer: time since its load ended
-	TTL    time.Duration // what is left of it; negative when it is stale
-	Stored bool          // by this request's load
-	Took   time.Duration // what the answer's load took
+	Status   Status
+	Tier     Tier
+	Reason   Reason
+	Age      time.Duration // of the answer: time since its load ended
+	TTL      time.Duration // what is left of it; negative when it is stale
+	Stored   bool          // by this request's load
+	LoadTime time.Duration // what the answer's load took
 	// Unconfirmed: this node could not make sure, for two seconds or more, that it knows the
 	// invalidations of others.
 	Unconfirmed bool

@@ -87,12 +87,12 @@ func (c *Cache) unseal(sp *space, key string, b []byte) (e *entry, v replica.Ver
 		env.Tags[i] = strings.Clone(tag) // or a tag would keep the whole envelope
 	}
 	e = &entry{
-		space: sp, key: key, shared: true, tags: env.Tags, stamp: shared.Stamp{Epoch: c.replica.Epoch(), ID: env.Stamp.ID}, took: env.Took,
+		space: sp, key: key, fromShared: true, tags: env.Tags, stamp: shared.Stamp{Epoch: c.replica.Epoch(), ID: env.Stamp.ID}, took: env.Took,
 		created: now - int64(max(0, age)),
 	}
 	e.fresh, e.stale, e.dead = e.created+int64(env.Fresh), e.created+int64(env.Stale), e.created+int64(env.Dead)
 	e.number.Store(number)
-	e.setPlain()
+	e.setRefreshFrom()
 	if v == replica.Removed {
 		return e, v, false, nil
 	}

@@ -35,9 +35,9 @@ type space struct {
 	prefix string // of every key: the name and ':'
 	suffix string // of every key in the shared tier: see stored
 
-	decode   func(id codec.ID, payload []byte, compressed bool) (any, error)
-	weigh    func(any) int
-	survival survival
+	decode    func(id codec.ID, payload []byte, compressed bool) (any, error)
+	weigh     func(any) int
+	lossCheck lossCheck
 
 	saidLarge sync.Once
 }
@@ -111,8 +111,8 @@ func (c *Cache) open(name string, value reflect.Type) (*space, error) {
 func (c *Cache) newSpace(name string, k *class, value reflect.Type) *space {
 	sp := &space{cache: c, near: c.near, class: k, name: name, prefix: name + ":"}
 	if c.shared != nil {
-		sp.survival.shape = shape.Of(value, c.shared.codec.Shape())
-		sp.suffix = fmt.Sprintf("@%d-%08x", k.Schema, sp.survival.shape.Print())
+		sp.lossCheck.shape = shape.Of(value, c.shared.codec.Shape())
+		sp.suffix = fmt.Sprintf("@%d-%08x", k.Schema, sp.lossCheck.shape.Print())
 	}
 	return sp
 }
@@ -144,14 +144,14 @@ func (s *space) Class() Class { return s.class.Class }
 type Use uint8
 
 const (
-	// Serve: fresh.
-	Serve Use = iota
-	// ServeAndRefresh: fresh, and this caller was chosen to load ahead of time.
-	ServeAndRefresh
-	// ServeStale: past its TTL; serve it and load behind.
-	ServeStale
-	// OnlyIfError: load, and serve it only when that fails or takes too long.
-	OnlyIfError
+	// UseFresh: fresh.
+	UseFresh Use = iota
+	// UseAndRefresh: fresh, and this caller was chosen to load ahead of time.
+	UseAndRefresh
+	// UseStale: past its TTL; serve it and load behind.
+	UseStale
+	// UseOnError: load, and serve it only when that fails or takes too long.
+	UseOnError
 )
 
 // A Found is what a look-up found. Err is the kept "not found".
@@ -183,12 +183,12 @@ func (s *Space[V]) judged(l lookup) (Found[V], bool) {
 		return Found[V]{Outcome: Outcome{Status: Miss, Tier: TierOrigin, Reason: found.Reason}, asked: l.asked, visit: l.visit}, false
 	case isAhead:
 		if l.entry.refreshAhead(s.cache.now()) {
-			found.Use = ServeAndRefresh
+			found.Use = UseAndRefresh
 		}
 	case isStale:
-		found.Use, found.Status = ServeStale, StaleHit
+		found.Use, found.Status = UseStale, StaleHit
 	case isOnError:
-		found.Use, found.Status = OnlyIfError, StaleHit
+		found.Use, found.Status = UseOnError, StaleHit
 	}
 	return found, true
 }
@@ -202,7 +202,7 @@ func (f Found[V]) Drop() {
 }
 
 // Need is what this caller needs of a load.
-func (f Found[V]) Need() Need { return Need{since: f.asked, visit: f.visit} }
+func (f Found[V]) BeginOptions() BeginOptions { return BeginOptions{since: f.asked, visit: f.visit} }
 
 // Within returns a context in which further look-ups spend what this one has left of the tier's budget: what
 // one request may spend in all.
@@ -210,29 +210,29 @@ func (f Found[V]) Within(ctx context.Context) context.Context { return within(ct
 
 func (s *Space[V]) found(e *entry, now int64) Found[V] {
 	if e == nil {
-		return Found[V]{Outcome: Outcome{Reason: Absent}}
+		return Found[V]{Outcome: Outcome{Reason: ReasonAbsent}}
 	}
 	v, _ := e.value.(V)
 	return Found[V]{Value: v, Err: e.err, Tags: e.tags, entry: e, Outcome: e.outcome(now)}
 }
 
 func (e *entry) outcome(now int64) Outcome {
-	o := Outcome{Age: time.Duration(now - e.created), TTL: time.Duration(e.fresh - now), Took: e.took, Reason: Invalidated}
+	o := Outcome{Age: time.Duration(now - e.created), TTL: time.Duration(e.fresh - now), LoadTime: e.took, Reason: ReasonInvalidated}
 	if now >= e.fresh {
-		o.Reason = Expired
+		o.Reason = ReasonExpired
 	}
 	return o
 }
 
 // NotStored counts an answer that is not stored, by why: what explains a class that never hits.
-func (s *space) NotStored(why string) { s.class.leftOut(why) }
+func (s *space) CountNotStored(why string) { s.class.countNotStored(why) }
 
 // Count adds a request's outcome to the statistics of the class. Call it once a request.
 func (s *space) Count(o Outcome) {
 	c := s.class
 	switch o.Status {
 	case Hit:
-		c.hits[o.Tier].add(o.Took)
+		c.hits[o.Tier].add(o.LoadTime)
 		return
 	case StaleHit:
 		c.staleHits.Add(1)
@@ -245,7 +245,7 @@ func (s *space) Count(o Outcome) {
 		c.bypasses.Add(1)
 		return
 	}
-	c.saved.Add(int64(o.Took))
+	c.saved.Add(int64(o.LoadTime))
 }
 
 // PlanKey returns the function that writes the key part of a parameter, for [Space.Key]. Its own

@@ -29,7 +29,7 @@ func TestAGrowingLoadHasAnIdleTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, s := space(t, forebay.Class{Name: "a", LoadTimeout: time.Second})
 		key := s.Key("k")
-		fill := s.Begin(t.Context(), key, forebay.Need{})
+		fill := s.Begin(t.Context(), key, forebay.BeginOptions{})
 		if must, err := fill.Acquire(true); !must || err != nil {
 			t.Fatal(must, err)
 		}
@@ -45,7 +45,7 @@ func TestAGrowingLoadHasAnIdleTimeout(t *testing.T) {
 			t.Errorf("%v %v", f, ok)
 		}
 
-		still := s.Begin(t.Context(), s.Key("still"), forebay.Need{})
+		still := s.Begin(t.Context(), s.Key("still"), forebay.BeginOptions{})
 		still.Acquire(true)
 		still.Publish("growing")
 		time.Sleep(1100 * time.Millisecond)
@@ -53,7 +53,7 @@ func TestAGrowingLoadHasAnIdleTimeout(t *testing.T) {
 			t.Error("a load that stands still was not ended")
 		}
 		still.Release()
-		if _, _, err := s.Begin(t.Context(), s.Key("silent"), forebay.Need{}).Wait(t.Context()); !errors.Is(err, forebay.ErrLoadTimeout) {
+		if _, _, err := s.Begin(t.Context(), s.Key("silent"), forebay.BeginOptions{}).Wait(t.Context()); !errors.Is(err, forebay.ErrLoadTimeout) {
 			t.Errorf("a load that says nothing: %v", err)
 		}
 	})
@@ -63,7 +63,7 @@ func TestAGrowingLoadHasAnIdleTimeout(t *testing.T) {
 func TestAPublishedLoadIsNotCancelledByWhoLeaves(t *testing.T) {
 	c, s := space(t, forebay.Class{Name: "a"})
 	key := s.Key("k")
-	fill := s.Begin(t.Context(), key, forebay.Need{})
+	fill := s.Begin(t.Context(), key, forebay.BeginOptions{})
 	fill.Acquire(true)
 	defer fill.Release()
 	fill.Publish("growing")
@@ -84,14 +84,14 @@ func TestAPublishedLoadIsNotCancelledByWhoLeaves(t *testing.T) {
 func TestNeedAnew(t *testing.T) {
 	_, s := space(t, forebay.Class{Name: "a"})
 	key := s.Key("k")
-	first := s.Begin(t.Context(), key, forebay.Need{})
+	first := s.Begin(t.Context(), key, forebay.BeginOptions{})
 	first.Acquire(true)
 	first.Commit("one", forebay.Keep{})
 	first.Release()
-	if stored := s.Begin(t.Context(), key, forebay.Need{}); stored.Leads() {
+	if stored := s.Begin(t.Context(), key, forebay.BeginOptions{}); stored.Leads() {
 		t.Error("what is stored would do")
 	}
-	anew := s.Begin(t.Context(), key, forebay.Need{Anew: true})
+	anew := s.Begin(t.Context(), key, forebay.BeginOptions{IgnoreStored: true})
 	if !anew.Leads() {
 		t.Fatal("nothing stored will do")
 	}

@@ -2,108 +2,10 @@ package forebay
 
 import (
 	"maps"
-	"math/bits"
-	"runtime"
-	"sync"
-	"sync/atomic"
 	"time"
-	"unsafe"
 
 	"github.com/forebay-cache/forebay/shared"
 )
-
-// Counters are kept where the answer is given, per class. Hits are striped, because they are the
-// only ones that all cores add to at full speed.
-type counters struct {
-	hits      [numTiers]striped
-	staleHits atomic.Uint64
-	coalesced atomic.Uint64
-	bypasses  atomic.Uint64
-	misses    [numReasons]atomic.Uint64
-	loads     atomic.Uint64
-	loading   atomic.Int64
-	errors    atomic.Uint64
-	saved     atomic.Int64 // nanoseconds, of stale hits and joined loads
-	entries   atomic.Int64
-	evictions atomic.Uint64
-	refused   atomic.Uint64
-	kept      atomic.Uint64
-
-	mu        sync.Mutex // guards what follows
-	notStored map[string]uint64
-}
-
-// maxReasons bounds the reasons that are counted one by one.
-const maxReasons = 32
-
-func (c *counters) leftOut(why string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.notStored == nil {
-		c.notStored = map[string]uint64{}
-	}
-	if _, known := c.notStored[why]; known || len(c.notStored) < maxReasons {
-		c.notStored[why]++
-	}
-}
-
-func (c *counters) init() {
-	for i := range c.hits {
-		c.hits[i].cells = make([]cell, stripes)
-	}
-}
-
-// stackShift is the size of the smallest stacks, as a power of two.
-const stackShift = 11
-
-// stripes is a power of two, so that masking picks one.
-var stripes = 1 << bits.Len(uint(min(64, 4*runtime.GOMAXPROCS(0))-1))
-
-type striped struct{ cells []cell }
-
-// A cell counts hits and the time they saved in one word, because a hit can afford one addition:
-// the hits in the lower bits, the microseconds above. What no longer fits is folded into the wide
-// sums. A cell has a cache line of its own: two cores that count do not wait for each other.
-type cell struct {
-	packed atomic.Uint64
-	mu     sync.Mutex // guards what follows
-	hits   uint64
-	saved  time.Duration
-	_      [96]byte
-}
-
-const (
-	hitBits  = 24
-	foldWhen = 1<<(hitBits-1) | 1<<63 // half of either part is used
-)
-
-func (s *striped) add(saved time.Duration) {
-	// Goroutines that run at the same time have stacks in different places, so an address on the
-	// stack picks a stripe as well as a random number would, for nothing.
-	var here byte
-	c := &s.cells[int(uintptr(unsafe.Pointer(&here))>>stackShift)&(len(s.cells)-1)]
-	if c.packed.Add(1|uint64(saved/time.Microsecond)<<hitBits)&foldWhen != 0 {
-		c.fold()
-	}
-}
-
-// fold empties the word and returns the sums.
-func (c *cell) fold() (hits uint64, saved time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	v := c.packed.Swap(0)
-	c.hits += v & (1<<hitBits - 1)
-	c.saved += time.Duration(v>>hitBits) * time.Microsecond
-	return c.hits, c.saved
-}
-
-func (s *striped) sum() (n uint64, saved time.Duration) {
-	for i := range s.cells {
-		h, t := s.cells[i].fold()
-		n, saved = n+h, saved+t
-	}
-	return n, saved
-}
 
 // Stats is what a cache has done since it was opened.
 type Stats struct {
@@ -111,24 +13,24 @@ type Stats struct {
 	Near    NearStats
 	Shared  *SharedStats // nil: no shared tier is configured
 	Log     LogStats
-	Mode    Standing
+	Mode    TierMode
 	Nodes   []NodeStats // that share the tier, this one first
 	Uptime  time.Duration
 }
 
-// A Standing is how a cache stands to its shared tier.
-type Standing string
+// A TierMode is how a cache stands to its shared tier.
+type TierMode string
 
 const (
-	NearOnly Standing = "near-only" // none is configured
-	TwoTier  Standing = "two-tier"
-	Degraded Standing = "degraded" // configured, but away, not usable, or unconfirmed
+	NearOnly TierMode = "near-only" // none is configured
+	TwoTier  TierMode = "two-tier"
+	Degraded TierMode = "degraded" // configured, but away, not usable, or unconfirmed
 )
 
 // SharedStats is the shared tier, and what the cache does with it.
 type SharedStats struct {
 	shared.State
-	Reads    uint64            // for requests; Lookups counts the canary's too
+	Reads    uint64            // for requests; Lookups counts the self-test's too
 	Queued   int               // writes that wait behind the requests
 	Dropped  uint64            // writes for which there was no room
 	Failed   uint64            // writes that the tier refused
@@ -137,7 +39,16 @@ type SharedStats struct {
 	Lost     map[string]string // functions whose values do not survive the codec, and the first difference
 	Others   map[string]string // functions under whose name somebody else writes values of another form
 	Deferred int64             // invalidations that wait for the log
-	Canary   string            // why the entry that goes the whole way every few seconds did not come through; "" if it does
+	SelfTest string            // why the entry that goes the whole way every few seconds did not come through; "" if it does
+}
+
+// Usable reports whether the shared tier does what it is for; otherwise why says what is wrong. Everything that
+// tells people of the tier's state asks this.
+func (s *SharedStats) Usable() (ok bool, why string) {
+	if s.Problem == "" && s.SelfTest != "" {
+		return false, "it answers and does not work: " + s.SelfTest
+	}
+	return s.State.Usable()
 }
 
 // ClassStats is what happened in one class. A request is exactly one of hit, stale hit, coalesced,
@@ -198,9 +109,9 @@ func (c *Cache) Stats() Stats {
 	s := Stats{Uptime: time.Since(c.opened), Log: LogStats(c.replica.Stats()), Mode: NearOnly}
 	if c.shared != nil {
 		s.Shared = c.sharedStats()
-		s.Mode = c.standing(s.Shared)
+		s.Mode = c.tierMode(s.Shared)
 	}
-	s.Nodes = append([]NodeStats{{Name: c.options.Node}}, c.neighbours.alive()...)
+	s.Nodes = append([]NodeStats{{Name: c.options.Node}}, c.peers.alive()...)
 	c.mu.RLock()
 	for _, name := range c.order {
 		s.Classes = append(s.Classes, c.classes[name].stats())
@@ -217,22 +128,23 @@ func (c *Cache) Stats() Stats {
 func (c *Cache) sharedStats() *SharedStats {
 	t := c.shared
 	s := &SharedStats{State: t.State(), Reads: t.reads.Load(), Queued: t.queued(), Dropped: t.dropped.Load(), Failed: t.failed.Load(), TooLarge: t.large.Load(),
-		Deferred: c.replica.Deferred(), Lost: map[string]string{}, Others: c.census.said(t.Clock()), Canary: c.canary.state()}
+		Deferred: c.replica.Deferred(), Lost: map[string]string{}, Others: c.census.said(t.Clock()), SelfTest: c.selfTest.problemNow()}
 	t.mu.Lock()
 	s.Unusable = maps.Clone(t.unread)
 	t.mu.Unlock()
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	for name, sp := range c.names {
-		if lost := sp.lostField(); lost != "" {
+		if lost := sp.lossyField(); lost != "" {
 			s.Lost[name] = lost
 		}
 	}
 	return s
 }
 
-func (c *Cache) standing(s *SharedStats) Standing {
-	if c.replica.Ready() && c.replica.Confirmed() && s.Connected && s.Breaker == "closed" && s.Problem == "" && s.Canary == "" {
+func (c *Cache) tierMode(s *SharedStats) TierMode {
+	usable, _ := s.Usable()
+	if c.replica.Ready() && c.replica.Confirmed() && usable {
 		return TwoTier
 	}
 	return Degraded

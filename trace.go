@@ -14,30 +14,30 @@ type Trace struct {
 }
 
 // A Part is where a step happens.
-type Part uint8
+type Stage uint8
 
 const (
-	PartNear   Part = iota // the near tier was asked
-	PartLog                // the log was read, so that this node knows every invalidation
-	PartShared             // the shared tier was asked
-	PartLease              // the lease of the key was taken, or another node's load waited for
-	PartWait               // a load that another request had begun was waited for
-	PartOrigin             // the origin was asked
+	StageNear   Stage = iota // the near tier was asked
+	StageLog                 // the log was read, so that this node knows every invalidation
+	StageShared              // the shared tier was asked
+	StageLease               // the lease of the key was taken, or another node's load waited for
+	StageWait                // a load that another request had begun was waited for
+	StageOrigin              // the origin was asked
 )
 
-var partNames = [...]string{"near", "log", "shared", "lease", "wait", "origin"}
+var stageNames = [...]string{"near", "log", "shared", "lease", "wait", "origin"}
 
-func (p Part) String() string { return nameOf(partNames[:], p) }
+func (p Stage) String() string { return nameOf(stageNames[:], p) }
 
 // A Step is one part of a request's way.
 type Step struct {
-	Part  Part
-	Class string
-	Key   string
-	Found string // what came of it, in a word: hit, stale, absent, expired, loaded, failed, …
-	Begun time.Time
-	Took  time.Duration
-	Err   error
+	Stage    Stage
+	Class    string
+	Key      string
+	Found    string // what came of it, in a word: hit, stale, absent, expired, loaded, failed, …
+	Start    time.Time
+	Duration time.Duration
+	Err      error
 }
 
 type traceKey struct{}
@@ -63,19 +63,19 @@ type traced struct {
 	step  Step
 }
 
-func beginStep(ctx context.Context, p Part, sp *space, key string) traced {
+func beginStep(ctx context.Context, p Stage, sp *space, key string) traced {
 	t := traceOf(ctx)
 	if t == nil {
 		return traced{}
 	}
-	return traced{t, ctx, Step{Part: p, Class: sp.class.Name, Key: key, Begun: time.Now()}}
+	return traced{t, ctx, Step{Stage: p, Class: sp.class.Name, Key: key, Start: time.Now()}}
 }
 
 func (t traced) end(found string, err error) {
 	if t.trace == nil {
 		return
 	}
-	t.step.Took, t.step.Found, t.step.Err = time.Since(t.step.Begun), found, err
+	t.step.Duration, t.step.Found, t.step.Err = time.Since(t.step.Start), found, err
 	if err != nil {
 		t.step.Found = "failed"
 	}
@@ -86,7 +86,7 @@ func (t traced) end(found string, err error) {
 func foundWord(e *entry, st state, now int64) string {
 	switch {
 	case e == nil:
-		return Absent.String()
+		return ReasonAbsent.String()
 	case st <= isAhead:
 		return Hit.String()
 	case st == isStale:

@@ -24,7 +24,7 @@ func (w *way) trace(ctx context.Context) context.Context {
 	return forebay.WithTrace(ctx, &forebay.Trace{Step: func(_ context.Context, s forebay.Step) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		w.steps = append(w.steps, s.Part.String()+" "+s.Found)
+		w.steps = append(w.steps, s.Stage.String()+" "+s.Found)
 	}})
 }
 
@@ -111,11 +111,11 @@ func TestEntriesAndWhatCoversThem(t *testing.T) {
 	}
 }
 
-// A node is told what others invalidate, and sees who is there, by the canaries in the log.
-func TestNeighbours(t *testing.T) {
+// A node is told what others invalidate, and sees who is there, by the self-tests in the log.
+func TestPeers(t *testing.T) {
 	tier := shared.NewMemory()
 	named := func(name string) *forebay.Cache {
-		return open(t, forebay.Options{Shared: tier, Node: name, Canary: 20 * time.Millisecond})
+		return open(t, forebay.Options{Shared: tier, Node: name, SelfTest: 20 * time.Millisecond})
 	}
 	a, b := named("web-1, of two"), named("web-2")
 	var mu sync.Mutex

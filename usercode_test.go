@@ -73,7 +73,7 @@ func TestUserCodePanics(t *testing.T) {
 		"a loader": nil,
 		"KeepBy":   {forebay.KeepBy(func(int, int) forebay.Keep { panic("boom") })},
 		"SizeBy":   {forebay.SizeBy[int](func(int) int { panic("boom") })},
-		"LoadMany": {forebay.LoadMany(func(context.Context, []int) ([]forebay.Result[int], error) { panic("boom") })},
+		"LoadMany": {forebay.BatchBy(func(context.Context, []int) ([]forebay.Result[int], error) { panic("boom") })},
 	} {
 		t.Run(name, func(t *testing.T) {
 			load := boom

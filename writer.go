@@ -22,7 +22,7 @@ type tier struct {
 	most  int                    // bytes of an entry; 0: no bound
 	jobs  [queueWorkers]chan job // see enqueue
 
-	doubts  chan struct{} // rings the canary: a write was refused
+	doubts  chan struct{} // has the self-test run: a write was refused
 	reads   atomic.Uint64 // for requests
 	dropped atomic.Uint64 // writes for which the queue had no room
 	failed  atomic.Uint64 // writes that the tier refused

@@ -142,8 +142,9 @@ func (y *activity) compare(s forebay.Stats) {
 		now.nodes[n.Name] = true
 	}
 	if sh := s.Shared; sh != nil {
-		now.away = !sh.Connected || sh.Breaker != "closed" || sh.Problem != "" || sh.Canary != ""
-		now.reason = firstOf(sh.Problem, sh.Canary, "it does not answer (breaker "+sh.Breaker+")")
+		var usable bool
+		usable, now.reason = sh.Usable()
+		now.away = !usable
 	}
 	y.mu.Lock()
 	before := y.last
@@ -155,7 +156,7 @@ func (y *activity) compare(s forebay.Stats) {
 	if s.Shared != nil && now.away != before.away {
 		text := "the shared tier is back"
 		if now.away {
-			text = "the shared tier is away: " + now.reason
+			text = "the shared tier cannot be used: " + now.reason
 		}
 		y.note(Item{Kind: "tier", Text: text, Here: true})
 	}

@@ -99,13 +99,8 @@ func (a *Admin) sharedHealth(s forebay.Stats, checks map[string]string, degraded
 		return
 	}
 	checks["shared"] = "ok"
-	switch sh := s.Shared; {
-	case sh.Problem != "":
-		degraded("shared", sh.Problem)
-	case sh.Canary != "":
-		degraded("shared", "the shared tier answers and does not work: "+sh.Canary+": forebay doctor tells more")
-	case !sh.Connected || sh.Breaker != "closed":
-		degraded("shared", "the shared tier is away: every node answers from its own tier and the origin")
+	if usable, why := s.Shared.Usable(); !usable {
+		degraded("shared", "the shared tier cannot be used: "+why)
 	}
 	if !s.Log.Confirmed {
 		degraded("log", "invalidations of other nodes may be missing: strict classes load, others are served until their TTL")

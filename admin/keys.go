@@ -202,7 +202,7 @@ func entryOf(e forebay.Entry) Entry {
 	if e.Tags == nil {
 		e.Tags = []string{}
 	}
-	return Entry{Key: e.Key, Class: e.Class, Tags: e.Tags, Bytes: e.Bytes, AgeSeconds: seconds(e.Age), TTLSeconds: seconds(e.TTL), TookMS: inMS(e.Took), Shared: e.Shared}
+	return Entry{Key: e.Key, Class: e.Class, Tags: e.Tags, Bytes: e.Bytes, AgeSeconds: seconds(e.Age), TTLSeconds: seconds(e.TTL), TookMS: inMS(e.LoadTime), Shared: e.Shared}
 }
 
 // Entries is what the near tier holds, all or what a target covers.

@@ -37,7 +37,7 @@ func (m *mutedLog) GetAndRead(ctx context.Context, key string, head shared.Stamp
 // also for who waited for a load that had begun too early.
 func TestKeysThatCannotBeConfirmed(t *testing.T) {
 	tier := &mutedLog{Memory: shared.NewMemory()}
-	c, err := forebay.Open(t.Context(), forebay.Options{Shared: tier, Canary: -1, Classes: []forebay.Class{{Name: "strict", Strict: true}}})
+	c, err := forebay.Open(t.Context(), forebay.Options{Shared: tier, SelfTest: -1, Classes: []forebay.Class{{Name: "strict", Strict: true}}})
 	if err != nil {
 		t.Fatal(err)
 	}

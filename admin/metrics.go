@@ -85,7 +85,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	gauge(confirmedDesc, one(s.Log.Confirmed))
 	gauge(lagDesc, s.Log.LagMS/1000)
 	if sh := s.Shared; sh != nil {
-		gauge(connectedDesc, one(sh.Connected && sh.Breaker == "closed"))
+		gauge(connectedDesc, one(sh.Usable))
 		count(lookupsDesc, float64(sh.Lookups))
 		count(sharedErrDesc, float64(sh.Errors))
 		count(droppedDesc, float64(sh.Dropped))

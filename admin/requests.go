@@ -154,7 +154,7 @@ func (w *way) step(_ context.Context, s forebay.Step) {
 	if w.ended || len(w.steps) == maxSteps {
 		return
 	}
-	one := Step{Part: s.Part.String(), Found: s.Found, Class: s.Class, Key: s.Key, AtMS: inMS(s.Begun.Sub(w.begun)), TookMS: inMS(s.Took)}
+	one := Step{Part: s.Stage.String(), Found: s.Found, Class: s.Class, Key: s.Key, AtMS: inMS(s.Start.Sub(w.begun)), TookMS: inMS(s.Duration)}
 	if s.Err != nil {
 		one.Error = cut(s.Err.Error(), maxPath)
 	}

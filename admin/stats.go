@@ -66,6 +66,8 @@ type NearStats struct {
 
 // SharedStats is the shared tier in [Stats].
 type SharedStats struct {
+	Usable     bool              `json:"usable" doc:"It does what it is for"`
+	Why        string            `json:"why,omitempty" doc:"Why it cannot be used"`
 	Connected  bool              `json:"connected"`
 	Version    string            `json:"version"`
 	Breaker    string            `json:"breaker"`
@@ -82,7 +84,7 @@ type SharedStats struct {
 	Unusable   map[string]uint64 `json:"unusable"`
 	Lost       map[string]string `json:"lost"`
 	Others     map[string]string `json:"others" doc:"Functions under whose name another program or version writes values of another form"`
-	Canary     string            `json:"canary,omitempty"` // why it died
+	SelfTest   string            `json:"self_test,omitempty"` // why it fails
 }
 
 // TransformSchema says that there may be none.
@@ -107,10 +109,11 @@ func sharedStats(s *forebay.SharedStats) *SharedStats {
 	if s == nil {
 		return nil
 	}
+	usable, why := s.Usable()
 	return &SharedStats{
-		Connected: s.Connected, Version: s.Version, Breaker: s.Breaker, Problem: s.Problem, UsedMemory: s.UsedMemory,
+		Usable: usable, Why: why, Connected: s.Connected, Version: s.Version, Breaker: s.Breaker, Problem: s.Problem, UsedMemory: s.UsedMemory,
 		Errors: s.Errors, Lookups: s.Lookups, LatencyMS: Latency{milliseconds(s.P50), milliseconds(s.P99)},
-		Queued: s.Queued, Dropped: s.Dropped, Failed: s.Failed, TooLarge: s.TooLarge, Deferred: s.Deferred, Unusable: s.Unusable, Lost: s.Lost, Others: s.Others, Canary: s.Canary,
+		Queued: s.Queued, Dropped: s.Dropped, Failed: s.Failed, TooLarge: s.TooLarge, Deferred: s.Deferred, Unusable: s.Unusable, Lost: s.Lost, Others: s.Others, SelfTest: s.SelfTest,
 	}
 }
 

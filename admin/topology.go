@@ -136,13 +136,8 @@ func (d drawing) shared() Part {
 		return p
 	}
 	p.State, p.Detail = stateOK, firstOf(sh.Version, "connected")
-	switch {
-	case sh.Problem != "":
-		p.State, p.Detail = stateAway, sh.Problem
-	case sh.Canary != "":
-		p.State, p.Detail = stateDegraded, "it answers and does not work: "+sh.Canary
-	case !sh.Connected || sh.Breaker != "closed":
-		p.State, p.Detail = stateAway, "it does not answer: every node goes on without it"
+	if usable, why := sh.Usable(); !usable {
+		p.State, p.Detail = stateAway, why
 	}
 	p.Figures = []Figure{
 		words("breaker", sh.Breaker), words("version", firstOf(sh.Version, "unknown")),

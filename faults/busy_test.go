@@ -96,7 +96,7 @@ type leasedKey struct{}
 func noting(ctx context.Context) context.Context {
 	var held atomic.Bool
 	return forebay.WithTrace(context.WithValue(ctx, leasedKey{}, &held), &forebay.Trace{Step: func(_ context.Context, s forebay.Step) {
-		if s.Part == forebay.PartLease {
+		if s.Stage == forebay.StageLease {
 			held.Store(s.Found == "taken")
 		}
 	}})

@@ -246,7 +246,7 @@ type origin struct {
 type span struct{ begun, ended time.Time }
 
 func (o *origin) step(_ context.Context, s forebay.Step) {
-	if s.Part != forebay.PartOrigin {
+	if s.Stage != forebay.StageOrigin {
 		return
 	}
 	o.mu.Lock()
@@ -254,7 +254,7 @@ func (o *origin) step(_ context.Context, s forebay.Step) {
 	if o.loads == nil {
 		o.loads = map[string][]span{}
 	}
-	o.loads[s.Key] = append(o.loads[s.Key], span{s.Begun, s.Begun.Add(s.Took)})
+	o.loads[s.Key] = append(o.loads[s.Key], span{s.Start, s.Start.Add(s.Duration)})
 }
 
 // atOnce is the most loads of one key that ran at the same time.

@@ -164,7 +164,7 @@ func (p *program) says() standing {
 		return p.said
 	}
 	p.said = standing{
-		mode: forebay.Standing(stats.Mode), away: !stats.Shared.Connected || stats.Shared.Breaker != "closed",
+		mode: forebay.TierMode(stats.Mode), away: !stats.Shared.Connected || stats.Shared.Breaker != "closed",
 		deferred: stats.Shared.Deferred, loads: p.earlier + stats.Loads,
 	}
 	return p.said

@@ -27,7 +27,7 @@ func (n *node) here() bool { return n.turns.Load()%2 == 0 }
 
 // A standing is what a node says of itself.
 type standing struct {
-	mode     forebay.Standing
+	mode     forebay.TierMode
 	away     bool   // it does not ask the server
 	deferred int64  // invalidations that wait for the log
 	loads    uint64 // of all classes
@@ -74,7 +74,7 @@ func (w *world) tier(url string) shared.Tier {
 }
 
 // mode is the worst standing of the nodes that are here.
-func (w *world) mode() forebay.Standing {
+func (w *world) mode() forebay.TierMode {
 	for _, n := range w.nodes {
 		if !n.here() {
 			continue

@@ -18,8 +18,8 @@ type ask struct {
 	credential string
 	key        string
 	body       []byte // of a query
-	bypass     string // why the cache has no part in it
-	alone      bool   // what others wait for is not for this caller
+	bypass     bypass
+	alone      bool // what others wait for is not for this caller
 
 	own [2]string // the fields that the cache adds to the answer: see ownFields
 }
@@ -32,21 +32,21 @@ func (h *Cache) ask(r *http.Request) *ask {
 	a := &ask{r: r, route: h.route(r), method: r.Method}
 	a.seen = survey(r.Header)
 	a.checkUpgrade()
-	if a.bypass = a.unfit(); a.bypass != "" {
+	if a.bypass = a.bypassReason(); a.bypass != "" {
 		return a
 	}
 	if a.seen&wish != 0 {
 		a.readWishes()
 	}
 	if a.directives.noStore {
-		a.bypass = "request-no-store"
+		a.bypass = clientNoStore
 		return a
 	}
 	if a.seen&ofCaller != 0 && h.options.Profile == Safe && !a.route.Shared {
 		a.credential = credential(r.Header)
 	}
 	if a.route.class.Private && a.credential == "" {
-		a.bypass = "no-caller"
+		a.bypass = noCaller
 		return a
 	}
 	canonical, why := a.readQuery()
@@ -83,8 +83,8 @@ func (a *ask) readWishes() {
 	}
 }
 
-// unfit says why a request cannot be answered from a cache.
-func (a *ask) unfit() string {
+// bypassReason says why a request cannot be answered from a cache.
+func (a *ask) bypassReason() bypass {
 	r := a.r
 	switch r.Method {
 	case http.MethodGet:
@@ -93,26 +93,26 @@ func (a *ask) unfit() string {
 	case "QUERY":
 	case http.MethodPost:
 		if a.route.BodyKey == nil {
-			return string(byMethod)
+			return otherMethod
 		}
 	default:
-		return string(byMethod)
+		return otherMethod
 	}
 	switch {
 	case a.route.Bypass:
-		return "rule"
+		return byRule
 	case a.seen&upgrading != 0: // one that the route allows: see checkUpgrade
-		return "upgrade"
+		return upgrades
 	case a.seen&repeated != 0:
-		return "repeated-field"
+		return repeatedField
 	case a.method == http.MethodGet && r.ContentLength != 0:
-		return "body" // it may change the answer, and is in no key
+		return hasBody
 	case a.seen&precondition != 0:
-		return "precondition"
+		return conditional
 	case len(r.RequestURI) > maxURI:
-		return "uri-too-long"
+		return uriTooLong
 	case ambiguousPath(r.URL.EscapedPath()):
-		return "path"
+		return ambiguous
 	}
 	return ""
 }
@@ -138,7 +138,7 @@ func ambiguousPath(path string) bool {
 
 // readQuery reads the body of a QUERY or of a POST that a rule makes one, so that it can be part of
 // the key. Whatever is read is given back to the request.
-func (a *ask) readQuery() (canonical []byte, why string) {
+func (a *ask) readQuery() (canonical []byte, why bypass) {
 	if a.method == http.MethodGet {
 		return nil, ""
 	}
@@ -148,16 +148,16 @@ func (a *ask) readQuery() (canonical []byte, why string) {
 	}
 	r := a.r
 	if r.Header.Get("Incremental") == "?1" {
-		return nil, "incremental" // it must not be held back (RFC 10036)
+		return nil, incremental
 	}
 	if r.ContentLength > int64(limit) {
-		return nil, "body-too-large"
+		return nil, bodyTooLarge
 	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, int64(limit)+1))
 	a.r = r.WithContext(r.Context()) // the server looks at the body of its own request
 	a.r.Body = putBack(body, err, r.Body)
 	if err != nil || len(body) > limit {
-		return nil, "body-too-large"
+		return nil, bodyTooLarge
 	}
 	a.body = body
 	switch {
@@ -166,10 +166,10 @@ func (a *ask) readQuery() (canonical []byte, why string) {
 			return canonical, ""
 		}
 		if a.method == http.MethodPost {
-			return nil, "body-not-json"
+			return nil, bodyNotJSON
 		}
 	case a.method == http.MethodPost:
-		return nil, "body-not-json"
+		return nil, bodyNotJSON
 	}
 	return body, "" // a QUERY may be of any type: then its bytes count
 }
@@ -184,7 +184,7 @@ func isJSON(contentType string) bool {
 func putBack(read []byte, err error, rest io.ReadCloser) io.ReadCloser {
 	var end io.Reader = rest
 	if err != nil {
-		end = failing{err}
+		end = errReader{err}
 	}
 	return struct {
 		io.Reader
@@ -192,9 +192,9 @@ func putBack(read []byte, err error, rest io.ReadCloser) io.ReadCloser {
 	}{io.MultiReader(bytes.NewReader(read), end), rest}
 }
 
-type failing struct{ err error }
+type errReader struct{ err error }
 
-func (f failing) Read([]byte) (int, error) { return 0, f.err }
+func (f errReader) Read([]byte) (int, error) { return 0, f.err }
 
 // credentialFields name who asks.
 var credentialFields = []string{"Authorization", "Cookie", "X-Api-Key", "Api-Key", "X-Auth-Token", "X-Access-Token"}

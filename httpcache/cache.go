@@ -118,21 +118,3 @@ func (h *Cache) Limits() []forebay.Limit { return []forebay.Limit{h.bodies.limit
 func (h *Cache) Handler(next http.Handler) http.Handler {
 	return &handler{Cache: h, next: next}
 }
-
-type handler struct {
-	*Cache
-	next http.Handler
-}
-
-func (h *handler) ServeHTTP(w http.ResponseWriter, asked *http.Request) {
-	r, refused := canonical(asked)
-	if refused != nil {
-		h.refuse(w, asked, refused)
-		return
-	}
-	if a := h.ask(r); a.bypass != "" {
-		h.pass(w, a)
-	} else {
-		h.answer(w, a)
-	}
-}

@@ -240,7 +240,7 @@ func (h *handler) refuse(w http.ResponseWriter, r *http.Request, why *refusal) {
 }
 
 // Refused counts a request that was refused, by one word.
-func (h *Cache) Refused(reason string) { h.other.space.NotStored("refused: " + reason) }
+func (h *Cache) Refused(reason string) { h.other.space.CountNotStored("refused: " + reason) }
 
 // Refuse answers a request that goes no further with problem details, and counts it: reason is one
 // word, text is for a person.

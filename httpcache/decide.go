@@ -12,31 +12,10 @@ const (
 	unsatisfiable               // only-if-cached, and nothing may be served: 504
 )
 
-// A reason is why a request was forwarded, in the words of RFC 9211, section 2.2, as far as they go.
-type reason string
-
-const (
-	uriMiss       reason = "uri-miss"
-	varyMiss      reason = "vary-miss"
-	byRequest     reason = "request"
-	isStale       reason = "stale"
-	isPartial     reason = "partial"
-	isInvalidated reason = "invalidated" // stale, because somebody said so
-	byMethod      reason = "method"
-)
-
-// forward is the reason in the vocabulary of RFC 9211.
-func (r reason) forward() string {
-	if r == isInvalidated {
-		r = isStale
-	}
-	return string(r)
-}
-
 // A decision is what may be done with what is stored, and why.
 type decision struct {
 	action action
-	why    reason
+	why    missReason
 	stale  bool          // what is served is
 	forced bool          // it is fresh, and the client alone wants another
 	age    time.Duration // of what is stored

@@ -23,7 +23,7 @@ func TestDecide(t *testing.T) {
 		stored                 *terms
 		invalidated            bool
 		want                   action
-		why                    reason
+		why                    missReason
 		stale                  bool
 		onError, onStatus      bool
 	}{

@@ -203,3 +203,23 @@ func (h *Cache) forwarded(a *ask) http.Header {
 	}
 	return out
 }
+
+// endToEnd returns the fields of a response that go on. The lines are shared.
+func endToEnd(h http.Header) http.Header {
+	listed := map[string]bool(nil)
+	for _, line := range h["Connection"] {
+		for name := range strings.SplitSeq(line, ",") {
+			if listed == nil {
+				listed = map[string]bool{}
+			}
+			listed[http.CanonicalHeaderKey(strings.TrimSpace(name))] = true
+		}
+	}
+	out := make(http.Header, len(h))
+	for name, lines := range h {
+		if !hopByHop[name] && !listed[name] && !strings.HasPrefix(name, http.TrailerPrefix) {
+			out[name] = lines
+		}
+	}
+	return out
+}

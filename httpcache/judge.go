@@ -11,32 +11,10 @@ type verdict struct {
 	keep     bool          // it may be stored, …
 	lifetime time.Duration // … and is fresh for so long
 	share    bool          // those who wait for it may have it
-	why      why           // it is not stored
+	why      notStored     // it is not stored
 	lasting  bool          // the next answer will very likely be refused too: nobody need wait for it
 	unsaid   bool          // nobody said for how long
 }
-
-// A why is the reason that an answer is not stored, as the statistics name it.
-type why string
-
-const (
-	requestNoStore  why = "request-no-store"
-	notModified     why = "status-304"
-	anError         why = "error"
-	setsCookie      why = "set-cookie"
-	notUnderstood   why = "must-understand"
-	saysNoStore     why = "no-store"
-	saysPrivate     why = "private"
-	hasCredentials  why = "authorization"
-	variesOnAll     why = "vary"
-	otherStatus     why = "status"
-	noFreshness     why = "no-freshness"
-	tooLarge        why = "too-large-or-partial"
-	tooManyTags     why = "too-many-tags"
-	noRoom          why = "no-room"
-	brokenEvents    why = "events"
-	notWorthKeeping why = "stale-on-arrival"
-)
 
 // judge says whether the answer to a request may be stored (RFC 9111, section 3), and shared. It is pure.
 func judge(p Profile, a *ask, status int, h http.Header, d directives, arrived time.Time) verdict {
@@ -66,9 +44,9 @@ func overrides(a *ask, status int) bool {
 
 // judgeSharing refuses what is meant for one caller alone.
 func judgeSharing(p Profile, a *ask, status int, h http.Header, d directives) (v verdict, refused bool) {
-	refuse := func(why why) (verdict, bool) { return verdict{why: why}, true }
+	refuse := func(why notStored) (verdict, bool) { return verdict{why: why}, true }
 	// An error says little of the next answer.
-	lasting := func(why why) (verdict, bool) { return verdict{why: why, lasting: p == RFC || status < 400}, true }
+	lasting := func(why notStored) (verdict, bool) { return verdict{why: why, lasting: p == RFC || status < 400}, true }
 	switch {
 	case a.directives.noStore:
 		return refuse(requestNoStore)

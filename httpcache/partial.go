@@ -203,3 +203,17 @@ func nextTag(s string) (tag, rest string) {
 	}
 	return s[:start+end+2], s[start+end+2:]
 }
+
+// contentRange reads "bytes 0-4/10".
+func contentRange(field string) (first, last, of int64, ok bool) {
+	unit, rest, found := strings.Cut(field, " ")
+	span, length, found2 := strings.Cut(rest, "/")
+	from, to, found3 := strings.Cut(span, "-")
+	if !found || !found2 || !found3 || unit != "bytes" {
+		return 0, 0, 0, false
+	}
+	first, err1 := strconv.ParseInt(from, 10, 63)
+	last, err2 := strconv.ParseInt(to, 10, 63)
+	of, err3 := strconv.ParseInt(length, 10, 63)
+	return first, last, of, err1 == nil && err2 == nil && err3 == nil && first >= 0 && first <= last && last < of
+}

@@ -15,8 +15,8 @@ import (
 // pass lets a request through: the cache only says so, and learns what the response invalidates.
 func (h *handler) pass(w http.ResponseWriter, a *ask) {
 	o := forebay.Outcome{Status: forebay.Bypass}
-	if a.bypass == "not-stored" {
-		o = forebay.Outcome{Status: forebay.Miss, Reason: forebay.Absent}
+	if a.bypass == notStoredSoFar {
+		o = forebay.Outcome{Status: forebay.Miss, Reason: forebay.ReasonAbsent}
 	}
 	h.count(a, o)
 	p := &passWriter{ResponseWriter: w, h: h, ask: a}
@@ -90,14 +90,14 @@ func (w *passWriter) head(status int) {
 		late = "; detail=invalidation-deferred"
 	}
 	switch w.ask.bypass {
-	case "not-stored":
+	case notStoredSoFar:
 		w.lift(status)
 		h.Add("Cache-Status", "forebay; fwd=uri-miss; detail=not-stored")
-	case string(byMethod):
+	case otherMethod:
 		h.Add("Cache-Status", "forebay; fwd=method"+late)
 	default:
 		if late == "" {
-			late = "; detail=" + w.ask.bypass
+			late = "; detail=" + string(w.ask.bypass)
 		}
 		h.Add("Cache-Status", "forebay; fwd=bypass"+late)
 	}

@@ -39,9 +39,9 @@ func appendStatus(b []byte, o forebay.Outcome) []byte {
 // forward names why a request went to the origin (RFC 9211, section 2.2).
 func forward(r forebay.Reason) string {
 	switch r {
-	case forebay.Expired:
+	case forebay.ReasonExpired:
 		return "stale"
-	case forebay.Refreshed:
+	case forebay.ReasonRefreshed:
 		return "request"
 	}
 	return "uri-miss"

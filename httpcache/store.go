@@ -1,158 +1,157 @@
 package httpcache
 
 import (
+	"cmp"
+	"maps"
 	"net/http"
-	"strconv"
+	"slices"
 	"strings"
 	"time"
 
-	"github.com/dunglas/httpsfv"
 	"github.com/forebay-cache/forebay"
 )
 
-// termsOf collects what decides about the reuse of a response.
-func termsOf(p Profile, a *ask, h http.Header, d directives, lifetime time.Duration, asked, arrived time.Time) terms {
-	class := a.route.class
-	t := terms{
-		times:   times{arrived: arrived, initialAge: initialAge(h, asked, arrived), lifetime: lifetime},
-		noCache: d.noCache, immutable: d.immutable,
-		mustRevalidate:       d.mustRevalidate || d.sMaxAge.set && !d.targeted,
-		staleWhileRevalidate: class.Stale, staleIfAway: class.StaleIfError,
-	}
-	if a.route.Override {
-		t.noCache, t.mustRevalidate = false, false
-	}
-	if p == Safe {
-		t.staleIfError = class.StaleIfError
-	}
-	if d.staleWhileRevalidate.set {
-		t.staleWhileRevalidate = d.staleWhileRevalidate.d
-	}
-	if d.staleIfError.set {
-		t.staleIfError, t.staleIfAway = d.staleIfError.d, d.staleIfError.d
-	}
-	if class.Strict {
-		t.staleWhileRevalidate, t.staleIfError, t.staleIfAway = 0, 0, 0
-	}
-	return t
-}
-
-// How long a stale response is kept for its validator: as long as it was fresh, within these.
-const (
-	minToValidate = time.Hour
-	maxToValidate = 24 * time.Hour
-)
-
-// keepOf says how long the tiers keep a response: as long as decide can make anything of it.
-func (r *response) keepOf(now time.Time) forebay.Keep {
-	k := forebay.Keep{TTL: max(r.left(now), 1), Stale: -1, StaleIfError: max(r.staleWhileRevalidate, r.staleIfError, r.staleIfAway), Tags: r.tags}
-	if r.noCache {
-		k.TTL = 1
-	}
-	if r.staleWhileRevalidate > 0 {
-		k.Stale = r.staleWhileRevalidate
-	}
-	if r.validator() {
-		k.StaleIfError = max(k.StaleIfError, min(max(r.lifetime, minToValidate), maxToValidate))
-	}
-	if k.StaleIfError == 0 {
-		k.StaleIfError = -1
-	}
-	return k
-}
-
-// maxTags bounds the tags of a response. One with more is not stored: a tag that was dropped would be
-// an invalidation that was missed.
-const maxTags = 1000
-
-// tagsOf returns a response's tags: its URI's, those that the origin gives it, and its cache groups,
-// which belong to their origin (RFC 9875).
-func tagsOf(r *http.Request, h http.Header) (tags []string, ok bool) {
-	tags = append(tags, uriTag(r.Host, r.URL.RequestURI()))
-	for _, line := range h["Cache-Tag"] {
-		for tag := range strings.SplitSeq(line, ",") {
-			tags = appendTag(tags, strings.TrimSpace(tag))
+// store stores a whole response under its variant's key, and, where that is a new one, the index under
+// the URI's. Both carry the place in the log from before the origin was asked.
+func (x *exchange) store(r *response) {
+	keep := r.keepOf(time.Now())
+	r = x.withoutFields(r)
+	key, primary, loading := x.ask.key, x.ask.key, loadKey(x.ask, &x.found)
+	if len(r.vary) > 0 {
+		key = variantKey(primary, r.selected)
+		names := &response{kind: index, vary: r.vary}
+		always := forebay.Keep{TTL: max(indexLife, keep.TTL+keep.StaleIfError), Stale: -1, StaleIfError: -1, Tags: r.tags[:1]} // the URI's
+		known := x.found.index != nil && slices.Equal(x.found.index.vary, r.vary)
+		switch {
+		case loading == primary:
+			x.fill.CommitAs(key, r, keep)
+			x.fill.Commit(names, always)
+			return
+		case !known:
+			x.fill.CommitAs(primary, names, always)
 		}
 	}
-	for _, line := range h["Surrogate-Key"] {
-		for tag := range strings.FieldsSeq(line) {
-			tags = appendTag(tags, tag)
+	if loading == key {
+		x.fill.Commit(r, keep)
+		return
+	}
+	x.fill.CommitAs(key, r, keep)
+}
+
+// indexLife is how long it is remembered what a URI's responses vary on, at least.
+const indexLife = 48 * time.Hour
+
+// withoutFields leaves out the fields that must not be stored: those that the response names as
+// private or as not to be used without validation.
+func (x *exchange) withoutFields(r *response) *response {
+	d := responseDirectives(r.said(), x.h.targets)
+	if len(d.noCacheFields)+len(d.privateFields) == 0 {
+		return r
+	}
+	less := r.clone()
+	for _, name := range append(d.noCacheFields, d.privateFields...) {
+		delete(less.header, name)
+	}
+	return less
+}
+
+// clone copies a response and its map of fields.
+func (r *response) clone() *response {
+	return &response{
+		kind: r.kind, status: r.status, header: maps.Clone(r.header), control: r.control, body: r.body, vary: r.vary, selected: r.selected,
+		tags: r.tags, terms: r.terms, first: r.first, of: r.of, shareable: r.shareable, storing: r.storing, events: r.events, reloads: r.reloads,
+	}
+}
+
+// freshen is called when the origin says that what is stored is still the one: it gets the new fields
+// and a new life (RFC 9111, section 4.3.4). What it brings is judged as a 200 with these fields would
+// be; if that may not be stored, what is stored stays as it was.
+func (x *exchange) freshen(now time.Time) {
+	r, v := x.updated(now)
+	x.response, x.keep = r, r.storing
+	if r.storing {
+		x.store(r)
+	} else {
+		x.ask.route.space.CountNotStored(string(cmp.Or(v.why, notWorthKeeping)))
+	}
+	x.fill.Publish(r, r.tags...)
+	if !r.storing {
+		x.fill.Abandon(nil)
+	}
+}
+
+// updated is what is stored with the fields that the origin has just sent.
+func (x *exchange) updated(now time.Time) (*response, verdict) {
+	r := x.found.response.clone()
+	on, control := x.h.split(x.header)
+	for name, lines := range on {
+		if !ofTheBody[name] && len(lines) > 0 {
+			r.header[name] = lines
 		}
 	}
-	for _, group := range groups(h["Cache-Groups"]) {
-		tags = appendTag(append(tags, groupTag(r, group)), group)
-	}
-	return tags, len(tags) <= maxTags
-}
-
-func appendTag(tags []string, tag string) []string {
-	if tag == "" {
-		return tags
-	}
-	return append(tags, tag)
-}
-
-// groups reads a list of strings; one that cannot be read, or has anything else in it, is not there.
-func groups(lines []string) (out []string) {
-	if len(lines) == 0 {
-		return nil
-	}
-	list, err := httpsfv.UnmarshalList(lines)
-	if err != nil {
-		return nil
-	}
-	for _, member := range list {
-		item, isItem := member.(httpsfv.Item)
-		if !isItem {
-			return nil
+	if control != nil {
+		r.control = maps.Clone(r.control)
+		if r.control == nil {
+			r.control = make(http.Header)
 		}
-		group, isString := item.Value.(string)
-		if !isString {
-			return nil
-		}
-		out = append(out, group)
+		maps.Copy(r.control, control)
 	}
-	return out
+	if on["Age"] == nil {
+		delete(r.header, "Age")
+	}
+	if on["Date"] == nil {
+		r.header["Date"] = []string{now.UTC().Format(http.TimeFormat)} // RFC 9110, section 6.6.1
+	}
+	said := r.said()
+	d := responseDirectives(said, x.h.targets)
+	v := judge(x.h.options.Profile, x.ask, r.status, said, d, now)
+	r.vary = x.selecting(r.header) // it may have been said just now
+	r.selected = x.h.selectedBy(r.vary, x.ask)
+	var few bool
+	r.tags, few = tagsOf(x.ask.r, said)
+	r.terms = termsOf(x.h.options.Profile, x.ask, r.header, d, v.lifetime, x.asked, now)
+	r.storing = v.keep && few && x.worthStoring(r, now)
+	r.validated, r.shareable = true, v.share
+	if x.why.forced {
+		r.reloads = x.found.response.reloads.more(now)
+	}
+	return r, v
 }
 
-func groupTag(r *http.Request, group string) string {
-	return "group:" + scheme(r) + "://" + r.Host + " " + group
+// ofTheBody are the fields that describe the body that is stored, not the one that was not sent (RFC
+// 9111, section 3.2).
+var ofTheBody = set("Content-Encoding", "Content-Length", "Content-Md5", "Content-Range", "Etag", "Content-Digest", "Repr-Digest")
+
+// updateByHead freshens what is stored by the answer to a HEAD, if that shows that it is still the
+// one; else it is stale (RFC 9111, section 4.3.5).
+func (x *exchange) updateByHead() {
+	old := x.found.response
+	if old == nil || old.kind != whole || x.response.status != http.StatusOK {
+		return
+	}
+	same := func(name string) bool {
+		said := x.response.header[name]
+		return said == nil || slices.Equal(said, old.header[name])
+	}
+	key := x.found.key
+	if !same("Etag") || !same("Last-Modified") || !same("Vary") || x.length >= 0 && x.length != old.body.length() {
+		gone := old.clone()
+		gone.lifetime = 0
+		x.fill.CommitAs(key, gone, gone.keepOf(time.Now()))
+		return
+	}
+	if r, _ := x.updated(time.Now()); r.storing {
+		x.fill.CommitAs(key, r, r.keepOf(time.Now()))
+	}
 }
 
-// hopByHop are the fields that end at the next hop (RFC 9110, section 7.6.1, and RFC 9111, section 3.1).
-var hopByHop = set("Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authentication-Info",
-	"Proxy-Authorization", "Te", "Trailer", "Transfer-Encoding", "Upgrade")
-
-// endToEnd returns the fields of a response that go on. The lines are shared.
-func endToEnd(h http.Header) http.Header {
-	listed := map[string]bool(nil)
-	for _, line := range h["Connection"] {
-		for name := range strings.SplitSeq(line, ",") {
-			if listed == nil {
-				listed = map[string]bool{}
+// splitList yields the members of a comma-separated list.
+func splitList(line string) func(func(string) bool) {
+	return func(yield func(string) bool) {
+		for member := range strings.SplitSeq(line, ",") {
+			if member = strings.TrimSpace(member); member != "" && !yield(member) {
+				return
 			}
-			listed[http.CanonicalHeaderKey(strings.TrimSpace(name))] = true
 		}
 	}
-	out := make(http.Header, len(h))
-	for name, lines := range h {
-		if !hopByHop[name] && !listed[name] && !strings.HasPrefix(name, http.TrailerPrefix) {
-			out[name] = lines
-		}
-	}
-	return out
-}
-
-// contentRange reads "bytes 0-4/10".
-func contentRange(field string) (first, last, of int64, ok bool) {
-	unit, rest, found := strings.Cut(field, " ")
-	span, length, found2 := strings.Cut(rest, "/")
-	from, to, found3 := strings.Cut(span, "-")
-	if !found || !found2 || !found3 || unit != "bytes" {
-		return 0, 0, 0, false
-	}
-	first, err1 := strconv.ParseInt(from, 10, 63)
-	last, err2 := strconv.ParseInt(to, 10, 63)
-	of, err3 := strconv.ParseInt(length, 10, 63)
-	return first, last, of, err1 == nil && err2 == nil && err3 == nil && first >= 0 && first <= last && last < of
 }

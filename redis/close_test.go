@@ -26,7 +26,7 @@ func TestCloseWithASilentServer(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, o := redistest.Start(t), &shop{}
-			n := start(t, s.URL(), o, func(opt *forebay.Options) { opt.Canary = 0; opt.InvalidateFor = -1 })
+			n := start(t, s.URL(), o, func(opt *forebay.Options) { opt.SelfTest = 0; opt.InvalidateFor = -1 })
 			get(t, n.loose, "k")
 			if name != "writing" {
 				s.Freeze()

@@ -40,7 +40,7 @@ func (c *catalogue) many(ctx context.Context, ids []int) ([]forebay.Result[strin
 
 func (c *catalogue) behind(t *testing.T, n *node, class string) *forebay.Func[int, string] {
 	t.Helper()
-	f, err := forebay.Wrap(n.cache, class, c.one, forebay.LoadMany(c.many))
+	f, err := forebay.Wrap(n.cache, class, c.one, forebay.BatchBy(c.many))
 	if err != nil {
 		t.Fatal(err)
 	}

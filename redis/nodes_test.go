@@ -80,7 +80,7 @@ func start(t *testing.T, url string, o *shop, opts ...func(*forebay.Options)) *n
 	t.Helper()
 	n := &node{t: t, tier: open(t, redis.Options{URL: url})}
 	options := forebay.Options{
-		Shared: n.tier, Logger: quiet, Canary: -1, // it appends to the log, which is what some tests wait for
+		Shared: n.tier, Logger: quiet, SelfTest: -1, // it appends to the log, which is what some tests wait for
 		Classes: []forebay.Class{{Name: "strict", Strict: true, TTL: time.Hour}, {Name: "loose", TTL: time.Hour}},
 	}
 	for _, opt := range opts {
@@ -225,7 +225,7 @@ func TestRedisAway(t *testing.T) {
 	a, b := start(t, s.URL(), o), start(t, s.URL(), o)
 	get(t, a.loose, "k")
 	get(t, b.loose, "k")
-	mode := func(n *node) forebay.Standing { return n.cache.Stats().Mode }
+	mode := func(n *node) forebay.TierMode { return n.cache.Stats().Mode }
 	if mode(a) != forebay.TwoTier {
 		t.Fatalf("mode %s", mode(a))
 	}

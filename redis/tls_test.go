@@ -39,7 +39,7 @@ func TestTLSAndAUserOfFewRights(t *testing.T) {
 	}
 	url := fmt.Sprintf("rediss://cache:secret@127.0.0.1:%d", port)
 	o := &shop{}
-	singing := func(o *forebay.Options) { o.Canary = 100 * time.Millisecond }
+	singing := func(o *forebay.Options) { o.SelfTest = 100 * time.Millisecond }
 	a, b := start(t, url, o, singing), start(t, url, o, singing)
 	a.twoTier()
 	b.twoTier()
@@ -57,9 +57,9 @@ func TestTLSAndAUserOfFewRights(t *testing.T) {
 			t.Errorf("%v: %d, want %d", target, got, v)
 		}
 	}
-	eventually(t, 10*time.Second, "each hears the other's canary", func() bool { return len(a.cache.Stats().Nodes) == 2 })
+	eventually(t, 10*time.Second, "each sees the other's self-test", func() bool { return len(a.cache.Stats().Nodes) == 2 })
 	if s := a.cache.Stats(); s.Mode != forebay.TwoTier || s.Shared.Failed > 0 {
-		t.Errorf("%s, %d writes failed: %s%s", s.Mode, s.Shared.Failed, s.Shared.Problem, s.Shared.Canary)
+		t.Errorf("%s, %d writes failed: %s%s", s.Mode, s.Shared.Failed, s.Shared.Problem, s.Shared.SelfTest)
 	}
 	if denied := s.Do("ACL", "LOG"); denied != "*0" {
 		t.Errorf("the server refused something: %s", denied)

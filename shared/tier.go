@@ -76,7 +76,7 @@ type Scanned struct {
 	Head []byte
 }
 
-// SharedState is how a shared tier is, kept where the operations are made.
+// State is how a shared tier is, kept where the operations are made.
 type State struct {
 	Connected  bool
 	Version    string // "redis 7.0.15"
@@ -86,4 +86,15 @@ type State struct {
 	Lookups    uint64
 	Errors     uint64
 	P50, P99   time.Duration // of the look-ups
+}
+
+// Usable reports whether the tier can be used; otherwise why says, as a sentence about "the shared tier", what is wrong.
+func (s State) Usable() (ok bool, why string) {
+	switch {
+	case s.Problem != "":
+		return false, s.Problem
+	case !s.Connected || s.Breaker != "closed":
+		return false, "it is away: every node answers from its own tier and the origin"
+	}
+	return true, ""
 }

@@ -79,16 +79,16 @@ func (t *traces) step(ctx context.Context, s forebay.Step) {
 		attribute.String("forebay.class", s.Class), attribute.String("forebay.found", s.Found), attribute.String("forebay.key", s.Key),
 	}
 	kind := trace.SpanKindInternal
-	switch s.Part {
-	case forebay.PartShared, forebay.PartLog, forebay.PartLease:
+	switch s.Stage {
+	case forebay.StageShared, forebay.StageLog, forebay.StageLease:
 		kind = trace.SpanKindClient
 		attributes = append(attributes, attribute.String("db.system.name", "redis"))
 	}
-	_, span := t.tracer.Start(ctx, "forebay "+s.Part.String(), trace.WithTimestamp(s.Begun), trace.WithSpanKind(kind), trace.WithAttributes(attributes...))
+	_, span := t.tracer.Start(ctx, "forebay "+s.Stage.String(), trace.WithTimestamp(s.Start), trace.WithSpanKind(kind), trace.WithAttributes(attributes...))
 	if s.Err != nil {
 		span.SetStatus(codes.Error, s.Err.Error())
 	}
-	span.End(trace.WithTimestamp(s.Begun.Add(s.Took)))
+	span.End(trace.WithTimestamp(s.Start.Add(s.Duration)))
 }
 
 // close sends what is left.

@@ -12,7 +12,7 @@ import (
 // versioned is a node of a program in which the value of class "user" has the type V.
 func versioned[V any](t *testing.T, url string, v V, loads *int) (*forebay.Cache, *forebay.Func[string, V]) {
 	t.Helper()
-	c := node(t, url, forebay.Options{Canary: 100 * time.Millisecond})
+	c := node(t, url, forebay.Options{SelfTest: 100 * time.Millisecond})
 	f, err := forebay.Wrap(c, "user", func(context.Context, string) (V, error) { *loads++; return v, nil })
 	if err != nil {
 		t.Fatal(err)

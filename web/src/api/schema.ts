@@ -723,7 +723,6 @@ export interface components {
         };
         SharedStats: {
             breaker: string;
-            canary?: string;
             connected: boolean;
             /** Format: int64 */
             deferred: number;
@@ -746,6 +745,7 @@ export interface components {
             problem?: string;
             /** Format: int64 */
             queued: number;
+            self_test?: string;
             /**
              * Format: int64
              * @description Entries that stay near because they are too large for the shared tier
@@ -754,9 +754,13 @@ export interface components {
             unusable: {
                 [key: string]: number;
             };
+            /** @description It does what it is for */
+            usable: boolean;
             /** Format: int64 */
             used_memory: number;
             version: string;
+            /** @description Why it cannot be used */
+            why?: string;
         } | null;
         SignInRequestBody: {
             /** @description FOREBAY_ADMIN_TOKEN */

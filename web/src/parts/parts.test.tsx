@@ -53,10 +53,10 @@ it('draws a tier that is not configured as such', () => {
   expect(screen.getByText('Without a shared tier each node is alone.')).toBeTruthy();
 });
 
-it('says why a shared tier is away', () => {
-  const shared = { breaker: 'open', connected: false, problem: 'nothing listens there', version: '', used_memory: 0, errors: 0, lookups: 0, latency_ms: { p50: null, p99: null }, queued: 0, dropped: 0, failed: 0, deferred: 0, unusable: {}, lost: {} };
+it('says why a shared tier cannot be used', () => {
+  const shared = { usable: false, why: 'nothing listens there', breaker: 'open', connected: false, problem: 'nothing listens there', version: '', used_memory: 0, errors: 0, lookups: 0, latency_ms: { p50: null, p99: null }, queued: 0, dropped: 0, failed: 0, deferred: 0, unusable: {}, lost: {} };
   show(<SharedCard stats={{ ...stats, shared } as typeof stats} />);
   expect(screen.getByText('nothing listens there')).toBeTruthy();
-  expect(screen.getByText('away')).toBeTruthy();
+  expect(screen.getByText('cannot be used')).toBeTruthy();
   expect(screen.getByText('no data, no data')).toBeTruthy();
 });

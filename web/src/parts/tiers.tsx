@@ -14,13 +14,12 @@ export function SharedCard({ stats }: { stats?: Stats }) {
       </Card>
     );
   }
-  const well = s.connected && s.breaker === 'closed' && !s.problem && !s.canary;
   const unusable = Object.values(s.unusable).reduce((a, b) => a + b, 0);
   return (
-    <Card title="Shared tier" word="shared" right={<State well={well} yes="works" no={s.canary ? 'does not work' : 'away'} />}>
-      {(s.problem || s.canary) && (
+    <Card title="Shared tier" word="shared" right={<State well={s.usable} yes="works" no="cannot be used" />}>
+      {s.why && (
         <Text size="sm" className="state-away" mb={6}>
-          {s.problem || s.canary}
+          {s.why}
         </Text>
       )}
       <Figures

@@ -3,14 +3,12 @@ package forebay
 import (
 	"context"
 	"errors"
-	"fmt"
-	"strings"
 )
 
 // fetch answers by a load: it joins the one that runs or leads a new one. stale is what may be
 // served if that fails, is refused or takes too long; nil if there is nothing.
-func (f *Func[P, V]) fetch(ctx context.Context, key string, p P, stale *Found[V], why Reason, need Need) Result[V] {
-	for how := (beginning{anyway: why == Refreshed, since: need.since, visit: need.visit}); ; {
+func (f *Func[P, V]) fetch(ctx context.Context, key string, p P, stale *Found[V], why Reason, need BeginOptions) Result[V] {
+	for how := (beginning{anyway: why == ReasonRefreshed, since: need.since, visit: need.visit}); ; {
 		fill := f.space.begin(ctx, key, how)
 		if fill.Leads() {
 			go f.lead(fill, p, stale == nil)
@@ -18,7 +16,7 @@ func (f *Func[P, V]) fetch(ctx context.Context, key string, p P, stale *Found[V]
 		r, slow := f.wait(ctx, fill, stale)
 		switch {
 		case slow:
-			return f.serveStale(stale, LoadSlow)
+			return f.serveStale(stale, ReasonLoadSlow)
 		case errors.Is(r.Err, ErrObsolete):
 			how.from = fill.joined
 			continue
@@ -35,11 +33,11 @@ func (f *Func[P, V]) fetch(ctx context.Context, key string, p P, stale *Found[V]
 			stale = nil // it may have been invalidated meanwhile: then this caller is patient
 			continue
 		case errors.Is(r.Err, errElsewhere) && f.usable(stale):
-			return f.serveStale(stale, Reloading)
+			return f.serveStale(stale, ReasonReloading)
 		case refused && f.usable(stale):
-			return f.serveStale(stale, LoadRefused)
+			return f.serveStale(stale, ReasonLoadRefused)
 		case f.usable(stale):
-			return f.serveStale(stale, LoadFailed)
+			return f.serveStale(stale, ReasonLoadFailed)
 		}
 		return f.fetched(r, why)
 	}
@@ -126,49 +124,4 @@ func (f *Fill[V]) timeout(err error) error {
 		return f.space.cache.flights.timeoutError(f.flight)
 	}
 	return err
-}
-
-// notFound makes the origin's own "not found" match [ErrNotFound].
-func (c *Cache) notFound(err error) error {
-	if err == nil || errors.Is(err, ErrNotFound) || c.options.IsNotFound == nil || !c.options.IsNotFound(err) {
-		return err
-	}
-	return fmt.Errorf("%w: %w", ErrNotFound, err)
-}
-
-// A kept "not found" came from the shared tier: to this node's callers it is what its origin says.
-type kept struct {
-	text string // of the origin's error
-	is   func(error) bool
-}
-
-func (k *kept) Error() string {
-	if k.text == "" {
-		return ErrNotFound.Error()
-	}
-	return ErrNotFound.Error() + ": " + k.text
-}
-
-// Is has it match [ErrNotFound], and whatever [Options.IsNotFound] recognises: sql.ErrNoRows, say.
-func (k *kept) Is(target error) bool { return target == ErrNotFound || k.is != nil && k.is(target) }
-
-// maxErrorText bounds what the shared tier holds of an error.
-const maxErrorText = 512
-
-// textOf is the origin's part of a "not found".
-func textOf(err error) string {
-	text := strings.TrimPrefix(strings.TrimPrefix(err.Error(), ErrNotFound.Error()), ": ")
-	return text[:min(len(text), maxErrorText)]
-}
-
-// Refresh loads the parameter now, whatever is stored, and stores the answer. It joins a load that
-// runs already; where that must not have begun before, invalidate instead.
-func (f *Func[P, V]) Refresh(ctx context.Context, p P) (V, error) {
-	key, reason := f.key(ctx, p)
-	if reason != NoReason {
-		r := f.bypass(ctx, p, reason)
-		return r.Value, r.Err
-	}
-	r := f.fetch(ctx, key, p, nil, Refreshed, Need{})
-	return r.Value, r.Err
 }

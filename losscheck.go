@@ -13,7 +13,7 @@ import (
 // tells that they are not, none goes to the shared tier; where values of one type differ, each is looked at; and
 // some are tried. If one is not the same, the space stays near: slower is better than wrong, and log and health
 // say what is lost.
-type survival struct {
+type lossCheck struct {
 	shape *shape.Shape
 	tried atomic.Uint64
 	mu    sync.Mutex // guards what follows
@@ -29,47 +29,47 @@ const (
 
 // judgeType finds what the type of a space's values loses, whatever the value.
 func (s *space) judgeType(id codec.ID) {
-	if lost := s.survival.shape.Loses(func(v any) (any, error) { return s.writtenAndRead(id, v) }); lost != "" {
+	if lost := s.lossCheck.shape.Loses(func(v any) (any, error) { return s.writtenAndRead(id, v) }); lost != "" {
 		s.keepNear(lost)
 	}
 }
 
 // survives judges one value.
 func (s *space) survives(id codec.ID, v any) bool {
-	if s.lostField() != "" {
+	if s.lossyField() != "" {
 		return false
 	}
-	doubt := s.survival.shape.Look(v)
+	doubt := s.lossCheck.shape.Look(v)
 	if doubt == shape.Endless {
 		s.keepNear(fmt.Sprintf("%T: it is nested more than %d levels deep, or contains itself", v, shape.MaxNesting))
 		return false
 	}
-	if n := s.survival.tried.Add(1); doubt == shape.Unsure || n <= triedAlways || n%triedOneIn == 0 {
+	if n := s.lossCheck.tried.Add(1); doubt == shape.Unsure || n <= triedAlways || n%triedOneIn == 0 {
 		if lost := s.roundTrip(id, v); lost != "" {
 			s.keepNear(lost)
 		}
 	}
-	return s.lostField() == ""
+	return s.lossyField() == ""
 }
 
 // keepNear says once why the values of a space do not go to the shared tier, from now on.
 func (s *space) keepNear(lost string) {
-	s.survival.mu.Lock()
-	before := s.survival.lost
+	s.lossCheck.mu.Lock()
+	before := s.lossCheck.lost
 	if before == "" {
-		s.survival.lost = lost
+		s.lossCheck.lost = lost
 	}
-	s.survival.mu.Unlock()
+	s.lossCheck.mu.Unlock()
 	if before == "" {
 		s.cache.logger.Error("forebay: values do not survive being written to the shared tier and stay near: change the field's type, or give the type MarshalBinary and UnmarshalBinary",
 			"function", s.name, "difference", lost)
 	}
 }
 
-func (s *space) lostField() string {
-	s.survival.mu.Lock()
-	defer s.survival.mu.Unlock()
-	return s.survival.lost
+func (s *space) lossyField() string {
+	s.lossCheck.mu.Lock()
+	defer s.lossCheck.mu.Unlock()
+	return s.lossCheck.lost
 }
 
 // roundTrip returns the first difference between a value and what comes back of it.

@@ -7,7 +7,7 @@ import (
 	"runtime/debug"
 )
 
-// batchSize is how many parameters are one call of [LoadMany]: each has the class's LoadTimeout for itself.
+// batchSize is how many parameters are one call of [BatchBy]: each has the class's LoadTimeout for itself.
 const batchSize = 1000
 
 // A wanted parameter of a batch waits for its fill.
@@ -73,12 +73,12 @@ func (f *Func[P, V]) batch(ctx context.Context, ps []P, results []Result[V]) {
 // take answers a parameter with what was found, or begins its fill.
 func (b *batch[P, V]) take(ctx context.Context, i int, key string, found Found[V], ok bool, since int64) {
 	f := b.f
-	if ok && found.Use != OnlyIfError {
-		if found.Use != Serve {
+	if ok && found.Use != UseOnError {
+		if found.Use != UseFresh {
 			b.behind.add(f.space.begin(ctx, key, beginning{behind: true}), b.ps[i], false)
 		}
-		if found.Use == ServeStale {
-			found.Reason = Reloading
+		if found.Use == UseStale {
+			found.Reason = ReasonReloading
 		}
 		b.results[i] = f.result(found)
 		return
@@ -102,10 +102,10 @@ func (f *Func[P, V]) bypassMany(ctx context.Context, ps []P, results []Result[V]
 		params[n] = ps[i]
 	}
 	start := f.space.cache.now()
-	step := beginStep(ctx, PartOrigin, f.space.space, "")
+	step := beginStep(ctx, StageOrigin, f.space.space, "")
 	loaded, err := f.loadMany(ctx, params)
 	step.end("loaded", err)
-	o := Outcome{Status: Bypass, Tier: TierOrigin, Took: f.space.cache.since(start)}
+	o := Outcome{Status: Bypass, Tier: TierOrigin, LoadTime: f.space.cache.since(start)}
 	for n, i := range which {
 		o.Reason = results[i].Reason
 		results[i] = Result[V]{Err: err, Outcome: o}
@@ -119,7 +119,7 @@ func (f *Func[P, V]) bypassMany(ctx context.Context, ps []P, results []Result[V]
 func (f *Func[P, V]) loadMany(ctx context.Context, ps []P) ([]Result[V], error) {
 	results, err := f.many(ctx, ps)
 	if err == nil && len(results) != len(ps) {
-		err = fmt.Errorf("forebay: LoadMany of %s returned %d results for %d parameters", f.space.name, len(results), len(ps))
+		err = fmt.Errorf("forebay: the function of BatchBy, for %s, returned %d results for %d parameters", f.space.name, len(results), len(ps))
 	}
 	return results, err
 }
@@ -128,11 +128,11 @@ func (f *Func[P, V]) await(ctx context.Context, w wanted[V], p P) Result[V] {
 	r, slow := f.wait(ctx, w.fill, w.stale)
 	switch {
 	case slow:
-		return f.serveStale(w.stale, LoadSlow)
+		return f.serveStale(w.stale, ReasonLoadSlow)
 	case errors.Is(r.Err, ErrObsolete), GivenUp(r.Err) && !f.usable(w.stale):
 		return f.do(ctx, p)
 	case r.Err != nil && !errors.Is(r.Err, ErrNotFound) && ctx.Err() == nil && f.usable(w.stale):
-		return f.serveStale(w.stale, LoadFailed)
+		return f.serveStale(w.stale, ReasonLoadFailed)
 	}
 	return f.fetched(r, w.why)
 }

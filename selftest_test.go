@@ -37,7 +37,7 @@ func (full) Error() string { return "OOM command not allowed" }
 
 var errFull = full{}
 
-func TestCanary(t *testing.T) {
+func TestSelfTest(t *testing.T) {
 	for fault, want := range map[string]string{
 		"":         "",
 		"swallows": "a value that was just stored is gone",
@@ -54,19 +54,19 @@ func TestCanary(t *testing.T) {
 				}
 				defer c.Close()
 				time.Sleep(4 * time.Second)
-				if s := c.Stats(); s.Shared.Canary != "" || s.Mode != forebay.TwoTier {
-					t.Fatalf("healthy: %q, %s", s.Shared.Canary, s.Mode)
+				if s := c.Stats(); s.Shared.SelfTest != "" || s.Mode != forebay.TwoTier {
+					t.Fatalf("healthy: %q, %s", s.Shared.SelfTest, s.Mode)
 				}
 				tier.fault.Store(fault)
 				time.Sleep(10 * time.Second)
 				s := c.Stats()
-				if !strings.HasPrefix(s.Shared.Canary, want) || (want == "") != (s.Shared.Canary == "") || (s.Mode == forebay.Degraded) != (want != "") {
-					t.Errorf("%q, %s", s.Shared.Canary, s.Mode)
+				if !strings.HasPrefix(s.Shared.SelfTest, want) || (want == "") != (s.Shared.SelfTest == "") || (s.Mode == forebay.Degraded) != (want != "") {
+					t.Errorf("%q, %s", s.Shared.SelfTest, s.Mode)
 				}
 				tier.fault.Store("")
 				time.Sleep(4 * time.Second)
-				if s := c.Stats(); s.Shared.Canary != "" || s.Mode != forebay.TwoTier {
-					t.Errorf("mended: %q, %s", s.Shared.Canary, s.Mode)
+				if s := c.Stats(); s.Shared.SelfTest != "" || s.Mode != forebay.TwoTier {
+					t.Errorf("mended: %q, %s", s.Shared.SelfTest, s.Mode)
 				}
 				if events > 0 {
 					t.Errorf("observers heard of %d of its invalidations", events)
@@ -76,7 +76,7 @@ func TestCanary(t *testing.T) {
 	}
 }
 
-// TestARefusedWriteIsSaidSoon: the tier answers, so nothing else would notice before the canary's next turn.
+// TestARefusedWriteIsSaidSoon: the tier answers, so nothing else would notice before the next self-test.
 func TestARefusedWriteIsSaidSoon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tier := &faulty{Tier: shared.NewMemory()}
@@ -89,7 +89,7 @@ func TestARefusedWriteIsSaidSoon(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(4 * time.Second) // the canary has just been away
+		time.Sleep(4 * time.Second) // the self-test has just run
 		tier.fault.Store("full")
 		if _, err := f.Get(t.Context(), 1); err != nil {
 			t.Fatal(err)
@@ -101,7 +101,7 @@ func TestARefusedWriteIsSaidSoon(t *testing.T) {
 		tier.fault.Store("")
 		time.Sleep(time.Second)
 		if s := c.Stats(); s.Mode != forebay.TwoTier {
-			t.Errorf("%s, a second after it was mended: %s", s.Mode, s.Shared.Canary)
+			t.Errorf("%s, a second after it was mended: %s", s.Mode, s.Shared.SelfTest)
 		}
 	})
 }

@@ -10,13 +10,34 @@ import (
 	"github.com/forebay-cache/forebay"
 )
 
+// A handler is a cache in front of another handler, its origin. A request's way: it is made canonical
+// ([canonical]), read ([ask]), looked up (find), decided on (decide), and answered from what is stored
+// (serveStored), by a load (load, [exchange]), or by the origin alone (pass).
+type handler struct {
+	*Cache
+	next http.Handler
+}
+
+func (h *handler) ServeHTTP(w http.ResponseWriter, asked *http.Request) {
+	r, refused := canonical(asked)
+	if refused != nil {
+		h.refuse(w, asked, refused)
+		return
+	}
+	if a := h.ask(r); a.bypass != "" {
+		h.pass(w, a)
+	} else {
+		h.answer(w, a)
+	}
+}
+
 // A found is what is stored for a request.
 type found struct {
 	forebay.Found[*response]
 	response *response // nil: nothing, or only a mark
 	key      string    // where it is, or where it would be as far as is known
 	passing  bool      // nobody need wait for a response of this URI
-	why      reason
+	why      missReason
 	index    *response
 }
 
@@ -73,7 +94,7 @@ func (h *handler) answer(w http.ResponseWriter, a *ask) {
 			break // what came is for the caller that led: the others need not wait for one another
 		}
 	}
-	a.bypass = "not-stored"
+	a.bypass = notStoredSoFar
 	h.pass(w, a)
 }
 
@@ -84,7 +105,7 @@ func (h *handler) decide(a *ask, f *found) decision {
 		return d
 	}
 	now := time.Now()
-	d := decide(a.directives, &f.response.terms, f.Use >= forebay.ServeStale && f.Reason == forebay.Invalidated, now)
+	d := decide(a.directives, &f.response.terms, f.Use >= forebay.UseStale && f.Reason == forebay.ReasonInvalidated, now)
 	if d.forced && f.response.reloads.tooMany(now) {
 		a.directives.noCache, a.directives.maxAge = false, delta{}
 		return h.decide(a, f)
@@ -97,7 +118,7 @@ func (h *handler) decide(a *ask, f *found) decision {
 			}
 		}
 	}
-	if d.action == serve && !d.stale && f.Use == forebay.ServeAndRefresh {
+	if d.action == serve && !d.stale && f.Use == forebay.UseAndRefresh {
 		d.action = serveAndLoad
 	}
 	return d
@@ -131,9 +152,9 @@ func (r reloads) more(now time.Time) reloads {
 // load joins or leads the load of a request and serves what comes. It returns false if that was not
 // for this caller, who then begins again.
 func (h *handler) load(w http.ResponseWriter, a *ask, f found, d decision) bool {
-	need := f.Need()
+	need := f.BeginOptions()
 	need.Grace = abandonedFor
-	need.Anew = f.response != nil && f.Use <= forebay.ServeAndRefresh // fresh, but not what is wanted
+	need.IgnoreStored = f.response != nil && f.Use <= forebay.UseAndRefresh // fresh, but not what is wanted
 	fill := a.route.space.Begin(a.r.Context(), loadKey(a, &f), need)
 	if !fill.Leads() {
 		return h.await(w, a, f, d, fill, nil)
@@ -144,7 +165,7 @@ func (h *handler) load(w http.ResponseWriter, a *ask, f found, d decision) bool 
 		return h.await(w, a, f, d, fill, x.early)
 	}
 	x.delivery = newDelivery(func() bool { return h.await(w, a, f, d, fill, x.early) })
-	gone := context.AfterFunc(a.r.Context(), x.delivery.beside) // a client that leaves waits no more
+	gone := context.AfterFunc(a.r.Context(), x.delivery.startAsync) // a client that leaves waits no more
 	defer gone()
 	x.lead()
 	return x.delivery.finish()
@@ -240,8 +261,8 @@ func (h *handler) mayServe(f *found, d decision, err error) bool {
 func (h *handler) loadBehind(a *ask, f found, d decision) {
 	behind := *a // the answer goes on with its own
 	behind.r = a.r.WithContext(context.WithoutCancel(a.r.Context()))
-	need := f.Need()
-	need.Behind = true
+	need := f.BeginOptions()
+	need.Background = true
 	if fill := a.route.space.Begin(behind.r.Context(), loadKey(a, &f), need); fill.Leads() {
 		x := newExchange(h, fill, &behind, f, d, nil)
 		go x.lead()

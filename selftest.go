@@ -16,17 +16,17 @@ import (
 )
 
 const (
-	// canaryEvery is how often a cache proves to itself that its shared tier works. A single failure may
+	// selfTestEvery is how often a cache proves to itself that its shared tier works. A single failure may
 	// be chance; the second one is said.
-	canaryEvery = 3 * time.Second
-	// canaryAgain is how soon it looks again after a failure, and at the earliest when a write was refused.
-	canaryAgain = 500 * time.Millisecond
+	selfTestEvery = 3 * time.Second
+	// selfTestAgain is how soon it looks again after a failure, and at the earliest when a write was refused.
+	selfTestAgain = 500 * time.Millisecond
 )
 
-// A canary is an entry that goes the whole way every few seconds: stored, read back, invalidated, gone.
+// A self-test is an entry that goes the whole way every few seconds: stored, read back, invalidated, gone.
 // A tier that answers but does not keep what it is given, or an invalidation that reaches nothing, would
-// else be seen by nobody.
-type canary struct {
+// otherwise be seen by nobody.
+type selfTest struct {
 	cache *Cache
 	space *space
 	key   string
@@ -36,23 +36,23 @@ type canary struct {
 	problem  string
 }
 
-// canaryPrefix begins the keys of canaries; the name of their node follows.
-const canaryPrefix = "canary:"
+// selfTestPrefix begins the keys of self-tests, and can begin no other; the name of the node follows.
+const selfTestPrefix = "~self-test:"
 
-func newCanary(c *Cache) *canary {
-	sp := c.newSpace("canary", newClass(Class{Name: "canary"}), reflect.TypeFor[string]())
+func newSelfTest(c *Cache) *selfTest {
+	sp := c.newSpace("~self-test", newClass(Class{Name: "~self-test"}), reflect.TypeFor[string]())
 	sp.decode = func(id codec.ID, payload []byte, compressed bool) (any, error) {
 		var v string
 		err := codec.Decode(id, payload, compressed, &v)
 		return v, err
 	}
 	sp.weigh = func(any) int { return 0 }
-	return &canary{cache: c, space: sp, key: string(keys.AppendEscaped([]byte(sp.prefix), c.options.Node)) + "," + rand.Text() + ","}
+	return &selfTest{cache: c, space: sp, key: string(keys.AppendEscaped([]byte(sp.prefix), c.options.Node)) + "," + rand.Text() + ","}
 }
 
-// sing lets it go its way until ctx ends: every so often, and soon when there is doubt.
-func (k *canary) sing(ctx context.Context, every time.Duration) {
-	again := min(canaryAgain, every)
+// run tests until ctx ends: every so often, and soon when there is doubt.
+func (k *selfTest) run(ctx context.Context, every time.Duration) {
+	again := min(selfTestAgain, every)
 	for pause := every; ; {
 		select {
 		case <-time.After(pause):
@@ -61,7 +61,7 @@ func (k *canary) sing(ctx context.Context, every time.Duration) {
 			return
 		}
 		pause = every
-		if !k.note(k.fly(ctx)) {
+		if !k.note(k.probe(ctx)) {
 			pause = again
 		}
 		if k.cache.replica.Ready() {
@@ -76,13 +76,13 @@ func (k *canary) sing(ctx context.Context, every time.Duration) {
 	}
 }
 
-// note remembers how it went and returns whether it went well. A tier that is away has its own words.
-func (k *canary) note(err error) bool {
+// note remembers how a test went, and returns whether it went well. A tier that is away is told elsewhere.
+func (k *selfTest) note(err error) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if err == nil || errors.Is(err, shared.ErrAway) || errors.Is(err, context.Canceled) {
 		if k.problem != "" {
-			k.cache.logger.Info("forebay: the canary lives: the shared tier works again")
+			k.cache.logger.Info("forebay: the self-test passes again: the shared tier works")
 		}
 		k.failures, k.problem = 0, ""
 		return true
@@ -91,14 +91,14 @@ func (k *canary) note(err error) bool {
 		return false
 	}
 	if k.problem == "" {
-		k.cache.logger.Warn("forebay: the canary died: the shared tier answers and does not work", "error", err)
+		k.cache.logger.Warn("forebay: the self-test failed: the shared tier answers and does not work", "error", err)
 	}
 	k.problem = err.Error()
 	return false
 }
 
-// state is what is wrong, or "".
-func (k *canary) state() string {
+// problemNow is what is wrong, or "".
+func (k *selfTest) problemNow() string {
 	if k == nil {
 		return ""
 	}
@@ -107,8 +107,8 @@ func (k *canary) state() string {
 	return k.problem
 }
 
-// fly goes the whole way once.
-func (k *canary) fly(ctx context.Context) error {
+// probe goes the whole way once.
+func (k *selfTest) probe(ctx context.Context) error {
 	c := k.cache
 	if !c.replica.Ready() {
 		return shared.ErrAway
@@ -145,7 +145,7 @@ func (k *canary) fly(ctx context.Context) error {
 }
 
 // look reads the entry in the shared tier and judges it.
-func (k *canary) look(ctx context.Context, token string) (v replica.Verdict, found bool, err error) {
+func (k *selfTest) look(ctx context.Context, token string) (v replica.Verdict, found bool, err error) {
 	b, err := k.cache.shared.Get(ctx, k.key)
 	if err != nil || b == nil {
 		return replica.Removed, false, err

@@ -10,7 +10,7 @@ import (
 )
 
 // GetMany returns one result for each parameter, in their order. What is not stored is loaded by
-// one call of [LoadMany] for each thousand where there is one, else one by one, several at once. The error joins the
+// one call of [BatchBy] for each thousand where there is one, else one by one, several at once. The error joins the
 // failures; the results that have none are good. "Not found" is a result, not a failure.
 func (f *Func[P, V]) GetMany(ctx context.Context, ps []P) ([]Result[V], error) {
 	results := make([]Result[V], len(ps))
@@ -71,10 +71,10 @@ func (f *Func[P, V]) warm(ctx context.Context, p P) Result[V] {
 		return f.bypass(ctx, p, reason)
 	}
 	found, ok := f.space.Lookup(ctx, key)
-	if ok && (found.Use == Serve || found.Use == ServeAndRefresh) {
+	if ok && (found.Use == UseFresh || found.Use == UseAndRefresh) {
 		return f.result(found)
 	}
-	return f.fetch(ctx, key, p, nil, found.Reason, found.Need())
+	return f.fetch(ctx, key, p, nil, found.Reason, found.BeginOptions())
 }
 
 // Warm loads what is not stored and fresh yet, waits for each load, several at once, and tells progress after each one;
