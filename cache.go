@@ -30,7 +30,7 @@ type Cache struct {
 	selfTest  *selfTest // nil: none sings
 	census    census
 
-	mu       sync.RWMutex // guards what follows
+	mu       sync.RWMutex // guards the fields below
 	classes  map[string]*class
 	order    []string
 	names    map[string]*space

@@ -10,18 +10,18 @@ import (
 	"github.com/forebay-cache/forebay/internal/codec"
 )
 
-// A census goes through the shared tier, a page at a time, and finds who else writes under the names of this
+// A census goes through the shared tier, a page at a time, and finds what other programs write under the names of this
 // cache's functions: another version of the program, or another program. Their entries stand beside those of
 // this node and are never taken for them (see stored), but invalidations and statistics of one name then
 // mean two things.
 type census struct {
 	cursor uint64
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	others map[string]time.Time
 }
 
-// otherFor is how long somebody else is said after what was last seen of him was written.
+// otherFor is how long somebody else is told of after what was last seen of them was written.
 const otherFor = 10 * time.Minute
 
 // look goes through the next page. Where that fails, others say so.

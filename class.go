@@ -29,7 +29,7 @@ type Class struct {
 	// NotFound is how long "not found" is kept. Default 10 seconds.
 	NotFound time.Duration `yaml:"not_found" json:"not_found"`
 
-	// Wait is how long a caller with something stale at hand waits for a load before it is served
+	// Wait is how long a caller that can be served something stale waits for a load before it is served
 	// that. Default: until the load ends; off: not at all.
 	Wait time.Duration `yaml:"wait" json:"wait"`
 
@@ -40,7 +40,7 @@ type Class struct {
 	// something stale, else wait, else a [BusyError]. Default 64.
 	MaxLoads int `yaml:"max_loads" json:"max_loads"`
 
-	// RefreshAhead is XFetch's beta: how eagerly an entry is loaded anew before it expires,
+	// RefreshAhead is XFetch's beta: how eagerly an entry is loaded again before it expires,
 	// weighed by how long its load takes (Vattani et al., VLDB 2015). Default 1.0.
 	RefreshAhead float64 `yaml:"refresh_ahead" json:"refresh_ahead"`
 

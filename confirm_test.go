@@ -139,7 +139,7 @@ func TestStrictReadsConfirmTogether(t *testing.T) {
 }
 
 // A caller that could not confirm takes a load that began after it came, also when it has ended: when a log falls silent,
-// all who wait for it are let go at once, and do not all load.
+// all that wait for it are let go at once, and do not all load.
 func TestWhoCouldNotConfirmTakesALaterLoad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o, m := &origin{took: 10 * time.Millisecond}, &slowLog{Memory: shared.NewMemory()}
@@ -196,7 +196,7 @@ func TestFarBehindTheLog(t *testing.T) {
 	})
 }
 
-// What was in the log before a node came is no news to it, however many answers hold it.
+// Records from before a node started are not reported to its observers, however many answers hold them.
 func TestAnOldLogIsNoNews(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o, m := &origin{}, &slowLog{Memory: shared.NewMemory(), page: 10}

@@ -26,7 +26,7 @@ type counters struct {
 	refused   atomic.Uint64
 	kept      atomic.Uint64
 
-	mu        sync.Mutex // guards what follows
+	mu        sync.Mutex // guards the fields below
 	notStored map[string]uint64
 }
 
@@ -63,7 +63,7 @@ type striped struct{ cells []cell }
 // sums. A cell has a cache line of its own: two cores that count do not wait for each other.
 type cell struct {
 	packed atomic.Uint64
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	hits   uint64
 	saved  time.Duration
 	_      [96]byte

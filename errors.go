@@ -12,7 +12,7 @@ var (
 	ErrNotFound = errors.New("forebay: not found")
 
 	// ErrLoadTimeout says that a load took longer than [Class.LoadTimeout] and nothing stale could
-	// be served. The key is free again: the next call loads anew.
+	// be served. The key is free again: the next call loads again.
 	ErrLoadTimeout = errors.New("forebay: load timed out")
 
 	// ErrConfig is matched by every error about options, names and types that [Open] and [Wrap]
@@ -33,13 +33,13 @@ var (
 )
 
 // A BusyError says that the class had its [Class.MaxLoads] loads running for as long as the caller
-// could wait, and nothing stale was at hand. Over HTTP it is a 503 with Retry-After.
+// could wait, and nothing stale could be served. Over HTTP it is a 503 with Retry-After.
 type BusyError struct {
 	Class      string
 	MaxLoads   int
 	RetryAfter time.Duration
 
-	impatient bool // the load did not wait for its turn, because something stale was at hand
+	impatient bool // the load did not wait for its turn, because something stale could be served
 }
 
 func (e *BusyError) Error() string {

@@ -22,7 +22,7 @@ type Fill[V any] struct {
 }
 
 // A Need says what a load must be for its caller. The zero Need takes any, and what was stored
-// meanwhile; [Found.Need] is that of a caller who looked up first.
+// meanwhile; [Found.Need] is that of a caller that looked up first.
 type BeginOptions struct {
 	IgnoreStored bool // nothing stored will do, however fresh
 	Background   bool // nobody will wait: something stale is being served
@@ -50,7 +50,7 @@ func (s *Space[V]) begin(ctx context.Context, key string, how beginning) *Fill[V
 	for {
 		f := &Fill[V]{space: s, joined: s.cache.replica.Number()}
 		if how.from > 0 {
-			f.joined = how.from // who begins again asks for no more than when it came
+			f.joined = how.from // a caller that begins again asks for no more than when it came
 		}
 		var after <-chan struct{}
 		if f.flight, f.leads, f.found, after = s.cache.flights.begin(ctx, s.space, key, how); after == nil {
@@ -78,7 +78,7 @@ func (f *Fill[V]) Context() context.Context { return f.flight.ctx }
 // Cancel ends the load's context, where its answer is of no use to anybody any more.
 func (f *Fill[V]) Cancel() { f.flight.cancel() }
 
-// Detach has a published value that will not be stored go on by itself, for those who read it: it holds
+// Detach has a published value that will not be stored go on by itself, for its readers: it holds
 // none of the class's loads any more, has no timeout, and nobody joins it. The leader cancels it when
 // its last reader has left, and ends it as any other; [Cache.Close] cancels it too.
 func (f *Fill[V]) Detach() {
@@ -147,9 +147,9 @@ func (f *Fill[V]) Release() {
 	}
 }
 
-// Publish lets everybody who waits have a value that is still growing; they read it from its first
+// Publish gives every caller that waits a value that is still growing; they read it from its first
 // byte. Later calls say that it has grown. Commit stores it when it is whole. Abandon ends the load
-// without storing it, with nil where that is no failure; it tells nobody twice, so the value itself
+// without storing it, with nil where that is not a failure; it tells nobody twice, so the value itself
 // must carry its failure. V must be safe to read while it grows.
 func (f *Fill[V]) Publish(v V, tags ...string) {
 	f.space.cache.flights.publish(f.flight, v, tags)
@@ -164,7 +164,7 @@ func (f *Fill[V]) Commit(v V, k Keep) bool {
 	return fs.holds(f.flight, e)
 }
 
-// asked tells the trace of the origin's answer, once, and before those who wait for it.
+// asked tells the trace of the origin's answer, once, and before those that wait for it.
 func (f *Fill[V]) endOriginStep(err error) {
 	f.asking.end("loaded", err)
 	f.asking = traced{}

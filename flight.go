@@ -15,7 +15,7 @@ import (
 type flights struct {
 	cache *Cache
 
-	mu       sync.Mutex // guards what follows, and the fields of flights that say so
+	mu       sync.Mutex // guards the fields below, and the fields of flights that say so
 	byKey    map[string]*flight
 	endless  map[*flight]struct{} // that nothing but Close may end
 	detached map[*flight]struct{}
@@ -38,7 +38,7 @@ type flight struct {
 	ctx     context.Context
 	cancel  context.CancelFunc // ends the load
 	release context.CancelFunc // frees ctx, once the load has ended
-	late    *time.Timer        // ends the load; nil: it may take for ever
+	late    *time.Timer        // ends the load; nil: it may take forever
 	more    func()             // gives it its whole time again; nil where late is
 
 	// behind: nobody need wait, because the load refreshes something that is still served.
@@ -74,10 +74,10 @@ type beginning struct {
 	anyway bool   // load, whatever is stored
 	from   uint64 // join only a flight that knows all that this node knew then: when the caller came
 	behind bool   // nobody will wait: something else is being served
-	grows  bool   // the timeout counts from each Publish anew
+	grows  bool   // the timeout counts from each Publish again
 	grace  time.Duration
 
-	// since is when a caller came who could not make sure that this node knows everything: no load
+	// since is when a caller came that could not make sure that this node knows everything: no load
 	// that began before may answer it, under way or stored (rule 8). 0 for everybody else.
 	since int64
 	visit context.Context // to the shared tier
@@ -87,11 +87,11 @@ type beginning struct {
 // looks into the near tier once more, under the lock. The order that makes this necessary:
 //
 //  1. A misses the near tier.
-//  2. B, who leads the flight, stores its answer and ends the flight.
+//  2. B, which leads the flight, stores its answer and ends the flight.
 //  3. A finds no flight, and would load a second time.
 //
-// after is a flight that runs but may not answer this caller: he waits for its end and begins again.
-// All who came too late for it then share the next one, and the origin sees one load at a time.
+// after is a flight that runs but may not answer this caller, which waits for its end and begins again.
+// All callers that came too late for it then share the next one, and the origin sees one load at a time.
 func (fs *flights) begin(ctx context.Context, sp *space, key string, how beginning) (f *flight, leads bool, found *entry, after <-chan struct{}) {
 	c := fs.cache
 	fs.mu.Lock()

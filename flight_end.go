@@ -7,7 +7,7 @@ import (
 )
 
 // leave takes back a wait. A load that nobody waits for goes on, because its answer will be kept;
-// one whose answer nobody could use is cancelled, unless it was published: those who left read it.
+// one whose answer nobody could use is cancelled, unless it was published: those that left read it.
 func (fs *flights) leave(f *flight) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
@@ -33,7 +33,7 @@ func (fs *flights) leave(f *flight) {
 //
 //  1. The timer fires, and waits for the lock.
 //  2. A caller joins; stopping the timer comes too late.
-//  3. The count of those who wait says so, under the lock: the load goes on.
+//  3. The count of those that wait says so, under the lock: the load goes on.
 func (fs *flights) desert(f *flight) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()

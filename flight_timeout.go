@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// A loadContext ends with its load: by the flight's timer, which is set anew when the origin is asked and when
+// A loadContext ends with its load: by the flight's timer, which is set again when the origin is asked and when
 // a value has grown. That of a growing value has no deadline: it may take as long as it likes, if only it
 // goes on.
 type loadContext struct {

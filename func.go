@@ -66,7 +66,7 @@ func SizeBy[P, V any](size func(V) int) Option[P, V] {
 // and must be free. P names what is asked for; its fields are the key (see the package comment), so
 // it may hold no interfaces, channels, functions or unexported fields.
 //
-// One load at a time runs for a key, shared by all who ask for it. It runs with the first caller's
+// One load at a time runs for a key, shared by all callers that ask for it. It runs with the first caller's
 // context values, without its cancellation, and until [Class.LoadTimeout]: load must not depend on
 // anything in the context that is not in P, except in a Private class, whose key holds the caller.
 // A load that finds nothing returns [ErrNotFound].

@@ -24,8 +24,8 @@ type batch[P, V any] struct {
 	ps      []P
 	results []Result[V]
 	waiting []wanted[V]
-	led     led[P, V] // for callers who wait
-	behind  led[P, V] // for those who were served something stale
+	led     led[P, V] // for callers that wait
+	behind  led[P, V] // for callers that were served something stale
 }
 
 // led are fills that this node leads, with their parameters.

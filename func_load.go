@@ -51,7 +51,7 @@ func (f *Func[P, V]) fetched(r Result[V], why Reason) Result[V] {
 	return r
 }
 
-// wait waits for a fill, but not longer than the class's Wait where something stale is at hand.
+// wait waits for a fill, but not longer than the class's Wait where something stale can be served.
 func (f *Func[P, V]) wait(ctx context.Context, fill *Fill[V], stale *Found[V]) (r Result[V], slow bool) {
 	wait := f.space.class.Wait
 	if stale == nil || wait == 0 {

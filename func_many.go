@@ -64,7 +64,7 @@ func (f *Func[P, V]) safely(ctx context.Context, p P, get func(context.Context, 
 	return get(ctx, p)
 }
 
-// warm is do, for who is content with nothing but what is fresh.
+// warm is do for a caller that wants nothing but a fresh answer.
 func (f *Func[P, V]) warm(ctx context.Context, p P) Result[V] {
 	key, reason := f.key(ctx, p)
 	if reason != NoReason {
@@ -83,7 +83,7 @@ func (f *Func[P, V]) warm(ctx context.Context, p P) Result[V] {
 func (f *Func[P, V]) Warm(ctx context.Context, params iter.Seq[P], progress func(done, failed int)) error {
 	var (
 		wg           sync.WaitGroup
-		mu           sync.Mutex // guards what follows
+		mu           sync.Mutex // guards the fields below
 		done, failed int
 		first        error
 	)

@@ -219,7 +219,7 @@ func TestMaxLoads(t *testing.T) {
 			}
 		})
 	})
-	t.Run("those who wait in vain get a typed error", func(t *testing.T) {
+	t.Run("those that wait in vain get a typed error", func(t *testing.T) {
 		bubble(t, class, func(t *testing.T, c *forebay.Cache) {
 			hang := make(chan struct{})
 			f := wrap(t, c, "c", func(context.Context, string) (int, error) { <-hang; return 0, nil })
@@ -323,7 +323,7 @@ func TestWaitersFollowTheirOwnContext(t *testing.T) {
 		if _, err := f.Get(impatient, "a"); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != second {
 			t.Fatalf("got %v after %s", err, time.Since(start))
 		}
-		// The load of the caller who left goes on, for the next one.
+		// The load of the caller that left goes on, for the next one.
 		expect(t, f.Do(ctx, "a"), 0, forebay.Coalesced, forebay.NoReason)
 		if o.loads.Load() != 1 {
 			t.Errorf("%d loads, want 1", o.loads.Load())
@@ -666,7 +666,7 @@ func TestConfigurationErrorsNameEveryPlace(t *testing.T) {
 		}
 	}
 	if !errors.Is(err, forebay.ErrConfig) {
-		t.Error("is no ErrConfig")
+		t.Error("is not an ErrConfig")
 	}
 }
 

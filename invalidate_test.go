@@ -107,7 +107,7 @@ func TestLoadAgainstInvalidation(t *testing.T) {
 	}
 }
 
-// A caller who joined a load before the invalidation may have its answer; one who came after may not.
+// A caller that joined a load before the invalidation may have its answer; one that came after may not.
 func TestWhoJoinedBeforeTheInvalidationMayHaveTheAnswer(t *testing.T) {
 	bubble(t, forebay.Class{}, func(t *testing.T, c *forebay.Cache) {
 		o := &origin{took: second}

@@ -56,7 +56,7 @@ func keys[P any](t *testing.T, c *forebay.Cache, name string, ps ...P) string {
 	return b.String()
 }
 
-// TestGoldenKeys: a key is the same for ever. A change here empties every cache there is.
+// TestGoldenKeys: a key is the same forever. A change here empties every cache there is.
 func TestGoldenKeys(t *testing.T) {
 	c := open(t, forebay.Options{})
 	_ = everything{}.privately

@@ -161,7 +161,7 @@ func TestKeysAreChecked(t *testing.T) {
 	for want, o := range map[string]forebay.Options{
 		"Keys[1]: 5 bytes":                {Keys: [][]byte{oldKey, []byte("short")}},
 		"Encrypt: there are no keys":      {Encrypt: true},
-		"Encrypt: there are no keys: set": {Encrypt: true, Keys: [][]byte{}, Secret: oldKey},
+		"Encrypt: there are no keys to encrypt with: set": {Encrypt: true, Keys: [][]byte{}, Secret: oldKey},
 	} {
 		if _, err := forebay.Open(t.Context(), o); !errors.Is(err, forebay.ErrConfig) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v", want, err)

@@ -8,7 +8,7 @@ import (
 	"github.com/forebay-cache/forebay/internal/replica"
 )
 
-// Leases: the holder renews, so that one who dies costs the others no more than a life.
+// Leases: the holder renews, so that one that dies costs the others no more than a life.
 const (
 	leaseLife   = 3 * time.Second
 	leaseRenew  = time.Second
@@ -37,8 +37,9 @@ func (c *Cache) tracedLease(f *flight, patient bool) (answered bool, err error) 
 }
 
 // lease takes the lease of a flight's key, or waits for the answer of the node that holds it. It
-// reports whether the flight was answered so. Where the tier is away everybody loads, and so does who
-// could not confirm: no other node's answer would do for him, so he must not wait for it; and where values stay near, there is none to wait for.
+// reports whether the flight was answered so. Where the tier is away every node loads. So does
+// a caller that could not confirm: another node's answer would not satisfy it; and so does a function whose values
+// stay near, because there is no answer to wait for.
 func (c *Cache) lease(f *flight, patient bool) (answered bool, err error) {
 	if !c.replica.Ready() || f.stamp.Epoch == "" || f.since > 0 || f.space.lossyField() != "" {
 		return false, nil
@@ -78,7 +79,7 @@ func (c *Cache) lease(f *flight, patient bool) (answered bool, err error) {
 	}
 }
 
-// A leaseState says who is to load.
+// A leaseState says which node is to load.
 type leaseState uint8
 
 const (

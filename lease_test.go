@@ -101,7 +101,7 @@ func TestOneLoadHoweverCallersArrive(t *testing.T) {
 	})
 }
 
-// A load that was given up for a caller with something stale is no answer for one that has nothing.
+// A load that was given up for a caller with something stale is not an answer for one that has nothing.
 func TestGivenUpLoads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := &origin{took: second}

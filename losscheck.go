@@ -16,11 +16,11 @@ import (
 type lossCheck struct {
 	shape *shape.Shape
 	tried atomic.Uint64
-	mu    sync.Mutex // guards what follows
+	mu    sync.Mutex // guards the fields below
 	lost  string
 }
 
-// What types that write themselves lose, only trying shows: the first values are all tried, and then some for as
+// Types that write themselves lose what only trying shows: the first values are all tried, and then some for as
 // long as the function lives.
 const (
 	triedAlways = 16

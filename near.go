@@ -110,7 +110,7 @@ func (n *near) sweep(stop <-chan struct{}) {
 	}
 }
 
-// close empties the tier, so that a hit is none any more.
+// close empties the tier, so that nothing is a hit any more.
 func (n *near) close() {
 	n.tier.InvalidateAll()
 	n.tier.StopAllGoroutines()

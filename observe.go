@@ -88,7 +88,7 @@ const (
 	EventBusy
 	// EventLearn: another node's invalidation was read from the log. Targets, Mode and Receipt.
 	EventLearn
-	// EventFence: the log began anew, and with it everything from before counts for nothing. Receipt.
+	// EventFence: the log started over, and with it everything from before counts for nothing. Receipt.
 	EventFence
 )
 

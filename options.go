@@ -2,6 +2,7 @@ package forebay
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -102,14 +103,14 @@ func (o Options) check() error {
 	}
 	for i, k := range o.Keys {
 		if len(k) < minKey {
-			mistakes = append(mistakes, fmt.Errorf("%s[%d]: %d bytes; %d are the least", "Keys", i, len(k), minKey))
+			mistakes = append(mistakes, fmt.Errorf("Keys[%d]: %d bytes; a key needs at least %d", i, len(k), minKey))
 		}
 	}
 	if o.Encrypt && len(o.Keys) == 0 && (o.Keys != nil || len(o.Secret) == 0) {
-		mistakes = append(mistakes, fmt.Errorf("%s: there are no keys: set Keys", "Encrypt"))
+		mistakes = append(mistakes, errors.New("Encrypt: there are no keys to encrypt with: set Keys"))
 	}
 	if o.Shared != nil && len(o.Secret) == 0 && slices.ContainsFunc(o.Classes, func(k Class) bool { return k.Private }) {
-		mistakes = append(mistakes, fmt.Errorf("%s: private classes on a shared tier need one, the same on every node", "Secret"))
+		mistakes = append(mistakes, errors.New("Secret: private classes on a shared tier need one, the same on every node"))
 	}
 	if o.NearBytes != 0 && o.NearBytes < minNearBytes {
 		mistakes = append(mistakes, fmt.Errorf("NearBytes: %d is less than %d", o.NearBytes, minNearBytes))
@@ -118,10 +119,10 @@ func (o Options) check() error {
 		mistakes = append(mistakes, fmt.Errorf("Codec: %q is neither %q nor %q", o.Codec, CBOR, JSON))
 	}
 	if len(o.Node) > maxNode {
-		mistakes = append(mistakes, fmt.Errorf("%s: %d bytes; %d are the most", "Node", len(o.Node), maxNode))
+		mistakes = append(mistakes, fmt.Errorf("Node: %d bytes; at most %d are allowed", len(o.Node), maxNode))
 	}
 	if o.LedgerSize < 0 {
-		mistakes = append(mistakes, fmt.Errorf("%s: is negative", "LedgerSize"))
+		mistakes = append(mistakes, errors.New("LedgerSize: is negative"))
 	}
 	return configError("Options", mistakes)
 }

@@ -16,9 +16,9 @@ type NodeStats struct {
 }
 
 // peers are the other nodes, whose self-tests this one reads in the log. Their invalidations are
-// there anyway, so to know who lives costs nothing.
+// there anyway, so to know which nodes live costs nothing.
 type peers struct {
-	mu   sync.Mutex // guards what follows
+	mu   sync.Mutex // guards the fields below
 	seen map[string]peer
 }
 

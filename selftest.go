@@ -31,7 +31,7 @@ type selfTest struct {
 	space *space
 	key   string
 
-	mu       sync.Mutex // guards what follows
+	mu       sync.Mutex // guards the fields below
 	failures int
 	problem  string
 }

@@ -253,7 +253,7 @@ func (s *space) Count(o Outcome) {
 func PlanKey[P any]() (func(P) (string, error), error) {
 	plan, err := keys.NewPlan(reflect.TypeFor[P]())
 	if err != nil {
-		return nil, err
+		return nil, configError("PlanKey", []error{err})
 	}
 	return func(p P) (string, error) {
 		key, err := keys.Append(plan, nil, &p)

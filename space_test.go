@@ -59,7 +59,7 @@ func TestAGrowingLoadHasAnIdleTimeout(t *testing.T) {
 	})
 }
 
-// Who has a growing value has left the fill, and still reads: an invalidation must not end its load.
+// A reader of a growing value has left the fill, and still reads: an invalidation must not end its load.
 func TestAPublishedLoadIsNotCancelledByWhoLeaves(t *testing.T) {
 	c, s := space(t, forebay.Class{Name: "a"})
 	key := s.Key("k")

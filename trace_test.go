@@ -111,7 +111,7 @@ func TestEntriesAndWhatCoversThem(t *testing.T) {
 	}
 }
 
-// A node is told what others invalidate, and sees who is there, by the self-tests in the log.
+// A node is told what others invalidate, and sees which nodes there are, by the self-tests in the log.
 func TestPeers(t *testing.T) {
 	tier := shared.NewMemory()
 	named := func(name string) *forebay.Cache {

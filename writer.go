@@ -27,7 +27,7 @@ type tier struct {
 	dropped atomic.Uint64 // writes for which the queue had no room
 	failed  atomic.Uint64 // writes that the tier refused
 	large   atomic.Uint64 // entries that were larger than most
-	mu      sync.Mutex    // guards what follows
+	mu      sync.Mutex    // guards the fields below
 	unread  map[string]uint64
 }
 
@@ -68,7 +68,7 @@ func (t *tier) unusable(why error) {
 var jobSeed = maphash.MakeSeed()
 
 // enqueue never waits: what finds no room is dropped and counted. A dropped value is loaded again by
-// whoever needs it, a dropped lease ends by itself, a dropped removal leaves what no reader takes. The jobs
+// the next caller that needs it, a dropped lease ends by itself, a dropped removal leaves what no reader takes. The jobs
 // of a key are done in their order, by one worker: a removal must not overtake what was stored after it.
 func (t *tier) enqueue(j job) {
 	select {

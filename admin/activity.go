@@ -27,7 +27,7 @@ type Item struct {
 
 // activity is what happened lately: a bounded list, in which many alike are one.
 type activity struct {
-	mu            sync.Mutex // guards what follows
+	mu            sync.Mutex // guards the fields below
 	items         []Item
 	seq           uint64
 	last          standing
@@ -67,7 +67,7 @@ func (y *activity) Observe(e forebay.Event) {
 			y.note(item)
 		}
 	case forebay.EventFence:
-		y.note(Item{Kind: "log", Text: "the log began anew: everything that was stored before counts for nothing", Receipt: e.Receipt.ID.String()})
+		y.note(Item{Kind: "log", Text: "the log started over: everything that was stored before counts for nothing", Receipt: e.Receipt.ID.String()})
 	}
 }
 
@@ -103,7 +103,7 @@ func (y *activity) note(i Item) {
 	y.items = append(y.items, i)
 }
 
-// refused counts a sign-in that was refused. Those of a minute are one item: who tries passwords must not
+// refused counts a sign-in that was refused. Those of a minute are one item: a client that tries passwords must not
 // push out what happened.
 func (y *activity) refused(by string) {
 	const text = "a sign-in was refused"

@@ -16,7 +16,7 @@ import (
 type Options struct {
 	// Version is the program's, as statistics and metrics show it.
 	Version string
-	// Token is what a caller who changes something presents as "Authorization: Bearer …". Without
+	// Token is what a caller that changes something presents as "Authorization: Bearer …". Without
 	// one, only callers on Loopback listeners may, and only directly.
 	Token string
 	// Loopback says that the listener is bound to a loopback address.
@@ -27,7 +27,7 @@ type Options struct {
 	Platform bool
 	// Checks are asked for their state at each health request, by name.
 	Checks map[string]Check
-	// OriginCalls counts the calls of the origin, where there is somebody who counts. May be nil.
+	// OriginCalls counts the calls of the origin, where something counts them. May be nil.
 	OriginCalls func() int64
 	// Advice lists routes that are not cached and could be. May be nil.
 	Advice func() []Advice

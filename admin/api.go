@@ -108,7 +108,7 @@ func get[I, O any](api huma.API, id, path, summary string, h func(context.Contex
 	huma.Register(api, huma.Operation{OperationID: id, Method: http.MethodGet, Path: path, Summary: summary}, h)
 }
 
-// safeHeaders are on every answer: no cache keeps it, no page frames it. It is no request of the cache's
+// safeHeaders are on every answer: no cache keeps it, no page frames it. It is not a request of the cache's
 // clients, and is not counted as one.
 func safeHeaders(ctx huma.Context, next func(huma.Context)) {
 	r, _ := humago.Unwrap(ctx)
@@ -119,7 +119,7 @@ func safeHeaders(ctx huma.Context, next func(huma.Context)) {
 	next(ctx)
 }
 
-// unmeasured serves what is no request of the cache's clients.
+// unmeasured serves what is not a request of the cache's clients.
 func unmeasured(h http.Handler) http.Handler {
 	return gzhttp.GzipHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		leaveOut(r)

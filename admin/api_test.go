@@ -263,7 +263,7 @@ func TestReference(t *testing.T) {
 			fmt.Fprintf(&b, "| %s` | %s | %s |\n", name, op.Summary, who)
 		}
 	}
-	b.WriteString("| `GET /metrics` | The same for Prometheus | everybody |\n\nOperators are who may change something, and see keys: [the dashboard](dashboard.md) says how.\n")
+	b.WriteString("| `GET /metrics` | The same for Prometheus | everybody |\n\nAn operator may change something, and see keys: [the dashboard](dashboard.md) says how.\n")
 	const file = "../docs/admin-api.md"
 	if *update {
 		if err := os.WriteFile(file, []byte(b.String()), 0o644); err != nil {

@@ -65,7 +65,7 @@ func (a *Admin) drill(ctx context.Context, in *answer[DrillRequest]) (*answer[Re
 	}
 	d, err := time.ParseDuration(in.Body.For)
 	if err != nil || d < minDrill || d > maxDrill {
-		return nil, huma.Error422UnprocessableEntity(fmt.Sprintf("for: %q is no duration from %s to %s", in.Body.For, minDrill, maxDrill))
+		return nil, huma.Error422UnprocessableEntity(fmt.Sprintf("for: %q is not a duration from %s to %s", in.Body.For, minDrill, maxDrill))
 	}
 	if !a.drilling.CompareAndSwap(false, true) {
 		return nil, huma.Error409Conflict("a drill is running: wait for its end")

@@ -21,7 +21,7 @@ type Live struct {
 	Health   Health    `json:"health"`
 	Point    Point     `json:"point"`
 	Topology Topology  `json:"topology"`
-	Activity []Item    `json:"activity" doc:"The latest; one may have counted up since it was sent before. Empty for who may not operate"`
+	Activity []Item    `json:"activity" doc:"The latest; one may have counted up since it was sent before. Empty for a caller that may not operate"`
 }
 
 // A feed is the latest events, written once for all readers.
@@ -29,10 +29,10 @@ type feed struct {
 	readers atomic.Int64 // on all listeners
 	seats   [2]seats     // of the public listener, and of the operators'
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	changed chan struct{}
 	number  uint64
-	public  []byte // the events, for who only reads …
+	public  []byte // the events, for a caller that only reads …
 	whole   []byte // … and for operators
 }
 
@@ -42,7 +42,7 @@ type seats struct{ taken atomic.Int64 }
 
 const (
 	maxReaders = 256
-	// reserved seats are for operators: readers whom nobody knows cannot take the last ones.
+	// reserved seats are for operators: readers thatm nobody knows cannot take the last ones.
 	reserved = maxReaders / 4
 )
 
@@ -58,7 +58,7 @@ func (s *seats) take(operator bool) bool {
 	return true
 }
 
-// readerTimeout is how long a reader may not read: it must not hold the connection for ever.
+// readerTimeout is how long a reader may not read: it must not hold the connection forever.
 const readerTimeout = 10 * time.Second
 
 func newFeed() *feed { return &feed{changed: make(chan struct{})} }

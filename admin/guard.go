@@ -24,7 +24,7 @@ type refusal struct {
 }
 
 // may says whether a caller may change something or see keys: the bearer of the token, or, when none
-// is set, a caller on this machine whom no proxy forwarded.
+// is set, a caller on this machine that no proxy forwarded.
 func (a *Admin) may(r *http.Request) *refusal {
 	switch {
 	case a.o.Token != "" && !a.hasToken(r) && !a.visits.known(r):
@@ -48,7 +48,7 @@ func (a *Admin) sameOrigin(api huma.API) func(huma.Context, func(huma.Context)) 
 	}
 }
 
-// guard lets through whoever may.
+// guard lets a request through that its caller is allowed to make.
 func (a *Admin) guard(api huma.API) func(huma.Context, func(huma.Context)) {
 	sameOrigin := a.sameOrigin(api)
 	return func(ctx huma.Context, next func(huma.Context)) {
@@ -66,7 +66,7 @@ func (a *Admin) guard(api huma.API) func(huma.Context, func(huma.Context)) {
 	}
 }
 
-// A caller is who asked.
+// A caller is where a request came from, and what it may do.
 type caller struct {
 	address string
 	secure  bool // came by TLS, to here or to the proxy before
@@ -113,7 +113,7 @@ func loopbackHost(host string) bool {
 // visits are the browsers that have signed in: a page cannot keep the token, and a stream of events
 // cannot send it.
 type visits struct {
-	mu    sync.Mutex // guards what follows
+	mu    sync.Mutex // guards the fields below
 	until map[[sha256.Size]byte]time.Time
 }
 
@@ -158,7 +158,7 @@ func (v *visits) known(r *http.Request) bool {
 
 // attempts bound how often an address may try to sign in.
 type attempts struct {
-	mu sync.Mutex // guards what follows
+	mu sync.Mutex // guards the fields below
 	by map[string]*rate.Limiter
 }
 

@@ -46,7 +46,7 @@ func (a *Admin) Health(ctx context.Context) Health {
 	}
 	if s.Shared != nil {
 		for name, who := range s.Shared.Others {
-			h.Warnings = append(h.Warnings, "function "+name+": "+who+"; neither reads the other's. After a deploy this passes; else give each program a namespace of its own")
+			h.Warnings = append(h.Warnings, "function "+name+": "+who+"; neither reads the other's. After a deploy this passes; otherwise give each program its own namespace")
 		}
 	}
 	for name, check := range a.o.Checks {

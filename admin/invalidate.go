@@ -15,7 +15,7 @@ type Invalidation struct {
 	Class   *string `json:"class,omitempty"`
 	Pattern *string `json:"pattern,omitempty" doc:"'*' stands for any run of characters"`
 	All     *bool   `json:"all,omitempty"`
-	Mode    string  `json:"mode,omitempty" doc:"remove (the default), or expire: what is stored may still be served while it is loaded anew; any other is refused"`
+	Mode    string  `json:"mode,omitempty" doc:"remove (the default), or expire: what is stored may still be served while it is loaded again; any other is refused"`
 }
 
 // target returns the one thing that is named.

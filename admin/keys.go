@@ -15,7 +15,7 @@ import (
 // room, a new key takes the place of the least, with its count (Space-Saving, Metwally 2005). A count is
 // thus too high by at most that; halving once a minute makes it speak of the last few.
 type keys struct {
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	asked   map[string]*counted
 	missing map[string]*counted
 	aged    time.Time
@@ -42,7 +42,7 @@ func (k *keys) note(steps []Step, weight uint64) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	loaded := map[string]string{} // by key: why
-	missed := map[string]bool{}   // who waits for a load that will not do, and then loads, has missed once
+	missed := map[string]bool{}   // a caller that waits for a load that will not do, and then loads, has missed once
 	for _, s := range steps {
 		switch s.Part {
 		case "near":

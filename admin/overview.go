@@ -26,7 +26,7 @@ type May struct {
 	Platform bool   `json:"platform" doc:"The reference platform is behind this listener"`
 }
 
-// overviewRequest keeps the request, for what depends on who asks.
+// overviewRequest keeps the request, for what depends on the caller.
 type overviewRequest struct{ r *http.Request }
 
 // Resolve implements huma's resolver.

@@ -26,7 +26,7 @@ type requests struct {
 	keys  *keys
 	limit *rate.Limiter // of the sample
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	windows []*window
 	recent  []Request // a ring
 	next    int
@@ -143,7 +143,7 @@ func inMS(d time.Duration) float64 { return float64(d) / float64(time.Millisecon
 // A way is the steps of one request so far. What loads behind the answer may come too late for it.
 type way struct {
 	begun time.Time
-	mu    sync.Mutex // guards what follows
+	mu    sync.Mutex // guards the fields below
 	steps []Step
 	ended bool
 }
@@ -227,7 +227,7 @@ type measured struct {
 
 type measuredKey struct{}
 
-// leaveOut says that a request is none of the cache's clients'.
+// leaveOut says that a request is not client traffic.
 func leaveOut(r *http.Request) {
 	if m, ok := r.Context().Value(measuredKey{}).(*measured); ok {
 		m.leftOut = true

@@ -51,7 +51,7 @@ type Quantiles struct {
 
 // series are the points of three steps, each in a ring of its own.
 type series struct {
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	last   forebay.Stats
 	calls  int64
 	at     time.Time

@@ -41,7 +41,7 @@ func (w *window) add(m *measured) {
 	w.sample.took[m.outcome].add(m.first)
 }
 
-// take returns what was counted since the last call, and begins anew.
+// take returns what was counted since the last call, and starts over.
 func (w *window) take() sample {
 	w.of.mu.Lock()
 	defer w.of.mu.Unlock()

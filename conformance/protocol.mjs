@@ -1,5 +1,5 @@
 // The gateway's listener against h2spec, and against clients that are slow on purpose (slowhttptest).
-// Ends with "N passed, M failed"; what protocol.json explains is no failure, and each explanation must be
+// Ends with "N passed, M failed"; what protocol.json explains is not a failure, and each explanation must be
 // needed.
 import { spawn, spawnSync } from 'node:child_process'
 import { createServer } from 'node:http'

@@ -20,7 +20,7 @@ import (
 type Question struct {
 	OrgID   string    `json:"org_id"`
 	Message string    `json:"message"`
-	History []Message `json:"history,omitempty"` // none is none, however it is written
+	History []Message `json:"history,omitempty"` // empty: none, however it is written
 }
 
 // A Message is an earlier turn that the caller sends along.

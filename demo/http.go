@@ -160,7 +160,7 @@ func readJSON(r *http.Request, v any) error {
 		if field == "" {
 			field = "body"
 		}
-		return wrongField(field, "is a "+typ.Value+" where a "+typ.Type.String()+" is wanted")
+		return wrongField(field, "expected "+typ.Type.String()+", got "+typ.Value)
 	}
 	return err
 }

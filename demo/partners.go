@@ -9,7 +9,7 @@ import (
 	"github.com/forebay-cache/forebay/demo/origin"
 )
 
-// What names an answer is a struct; its fields are the key.
+// An answer is named by a struct; its fields are the key.
 
 type partnersParams struct {
 	OrgID string

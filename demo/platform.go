@@ -43,7 +43,7 @@ type Platform struct {
 	logger   *slog.Logger
 	version  string
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	admins []*admin.Admin
 
 	partners  *forebay.Func[partnersParams, partnersAnswer]

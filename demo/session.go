@@ -128,7 +128,7 @@ func newSessions(store *sessionStore) *scs.SessionManager {
 }
 
 // withSession loads a request's session where there is a cookie of one, and moves its end. The
-// routes without it pass by untouched: a session costs only those who have one.
+// routes without it pass by untouched: a session costs only those that have one.
 func (p *Platform) withSession(next http.Handler) http.Handler {
 	sliding := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r = r.WithContext(context.WithValue(r.Context(), loadedKey{}, true))

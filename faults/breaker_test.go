@@ -31,7 +31,7 @@ func (b *breaker) see(wrong bool) {
 	}
 }
 
-// afterDeath is how long after the death of a master what he alone had acknowledged may take to count
+// afterDeath is how long after the death of a master what it alone had acknowledged may take to count
 // for everybody: design 4.2, what is left, the first case.
 const afterDeath = 3 * time.Second
 
@@ -179,8 +179,8 @@ func (b *breaker) partition(d time.Duration) {
 	b.pause(d / 2)
 }
 
-// die leaves a master that is no longer followed to two nodes for a while: what he acknowledges to them
-// he takes with him.
+// die leaves a master that is no longer followed to two nodes for a while: what it acknowledges to them
+// is lost with it.
 func (b *breaker) die(d time.Duration) {
 	back := b.astray.leave(func(node int) bool { return node < checkNodes-1 })
 	b.server.replica.Do("REPLICAOF", "NO", "ONE")
@@ -194,7 +194,7 @@ func (b *breaker) die(d time.Duration) {
 		p.Hold()
 	}
 	b.server.promote(func() {})
-	time.Sleep(20 * time.Millisecond) // writes that were on their way when he died
+	time.Sleep(20 * time.Millisecond) // writes that were on their way when it died
 	back()
 	b.pause(d)
 }

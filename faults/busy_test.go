@@ -27,7 +27,7 @@ type busy struct {
 	t    *testing.T
 	seen *atomic.Bool // something that proves the cache wrong
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	leased  [busyKeys]int
 	loads   int
 	quiet   time.Time // no server, and no way to it, was broken since

@@ -113,7 +113,7 @@ func onItsWay() time.Duration {
 
 type counted struct{ made, inFault, invalidations atomic.Int64 }
 
-// operate lets the clients run. The last node only reads: who writes learns by his writing what others do.
+// operate lets the clients run. The last node only reads: a client that writes learns by that what others do.
 func operate(nodes [checkNodes]checkNode, keys []*checkedKey, b *breaker) *counted {
 	var c counted
 	defer watch(&c)()

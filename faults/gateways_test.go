@@ -57,7 +57,7 @@ type originServer struct {
 	way      *toxiproxy.Proxy
 	fault    atomic.Pointer[lasting]
 
-	mu    sync.Mutex     // guards what follows
+	mu    sync.Mutex     // guards the fields below
 	now   map[string]int // requests by URI
 	ofOne int            // the most at once of one URI
 }
@@ -218,7 +218,7 @@ func (w *world) askUnknown() {
 		rec := httptest.NewRecorder()
 		whole := serve(n.handler, rec, httptest.NewRequest("GET", "http://platform/api/partners?org_id=acme&q=never-asked-before", nil))
 		if own := rec.Code == 500 || rec.Code == 503; whole && (rec.Code < 500 || !own && !strings.Contains(rec.Body.String(), "the origin")) {
-			w.t.Errorf("with nothing at hand: %d %s", rec.Code, rec.Body)
+			w.t.Errorf("with nothing stored: %d %s", rec.Code, rec.Body)
 		}
 	}
 }

@@ -54,7 +54,7 @@ type recorder struct {
 	// floor is what nobody may read less of any more: enough to end a run early, not to prove it right.
 	floor atomic.Int64
 
-	mu  sync.Mutex // guards what follows
+	mu  sync.Mutex // guards the fields below
 	ops []porcupine.Operation
 }
 
@@ -96,7 +96,7 @@ const checkFor = 2 * time.Minute
 func (r *recorder) check(t *testing.T, what string) {
 	t.Helper()
 	if why := r.older(); why != "" {
-		t.Errorf("%s: not linearizable: %s", what, why) // to prove it of a long history takes porcupine for ever
+		t.Errorf("%s: not linearizable: %s", what, why) // to prove it of a long history takes porcupine forever
 		return
 	}
 	if result := porcupine.CheckOperationsTimeout(promise, r.ops, checkFor); result != porcupine.Ok {

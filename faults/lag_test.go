@@ -14,7 +14,7 @@ const statedLag = 2 * time.Second
 
 // lagged keeps what was acknowledged of a key, and what was read without a promise but the lag.
 type lagged struct {
-	mu    sync.Mutex // guards what follows
+	mu    sync.Mutex // guards the fields below
 	acks  []versionAt
 	reads []versionAt
 }

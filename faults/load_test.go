@@ -31,7 +31,7 @@ type load struct {
 	stop chan struct{}
 	done sync.WaitGroup
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	taken   []took
 	failed  []string // reads, and …
 	refused []string // … writes
@@ -80,7 +80,7 @@ func (l *load) end() {
 	l.done.Wait()
 }
 
-// mixRepeats is after how many requests the mix begins anew.
+// mixRepeats is after how many requests the mix starts over.
 const mixRepeats = 1400
 
 // request makes the i-th request of the mix.
@@ -146,7 +146,7 @@ func (l *load) write(n *node, org int) {
 	l.writes++
 }
 
-// version reads which version of a partner a list shows; 0 before the first. It is no parser: what checks
+// version reads which version of a partner a list shows; 0 before the first. It is not a parser: what checks
 // must not take the processor from what is measured.
 func version(body, id string) int64 {
 	_, rest, _ := strings.Cut(body, `"id":"`+id+`"`)
@@ -239,7 +239,7 @@ func quantile(all []time.Duration, share float64) time.Duration {
 
 // An origin is what one node asked of it.
 type origin struct {
-	mu    sync.Mutex // guards what follows
+	mu    sync.Mutex // guards the fields below
 	loads map[string][]span
 }
 

@@ -64,7 +64,7 @@ func (n checkNode) targets(i int, random *rand.Rand) []forebay.Target {
 }
 
 // write raises the counter and invalidates. One that waits for the log promises something to its own
-// node alone; one that a dying master acknowledged, to the others once he is gone.
+// node alone; one that a dying master acknowledged, to the others once it is gone.
 func (n checkNode) write(client, at, i int, k *checkedKey, random *rand.Rand, b *breaker) {
 	v := k.raise(client)
 	begun := time.Now()

@@ -40,7 +40,7 @@ func (p *pair) failover(lag func()) {
 	p.promote(func() {})
 }
 
-// promote kills the master and leads everybody to the replica, who is the master then. Whoever is held
+// promote kills the master and leads every client to the replica, which is the master then. A client that is held
 // flows again after meanwhile has returned.
 func (p *pair) promote(meanwhile func()) {
 	p.master.Kill()

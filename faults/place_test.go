@@ -17,7 +17,7 @@ type place func(w *world) []string
 // nodesOfAPlace is how many nodes a world has.
 const nodesOfAPlace = 2
 
-// none is no server: each node has its near tier alone.
+// none is not a server: each node has its near tier alone.
 func none(*world) []string { return everybody("") }
 
 // one is a server, which each node reaches through a proxy of its own that can be made to misbehave.

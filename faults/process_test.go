@@ -27,7 +27,7 @@ type processes struct {
 	astray *astray
 	folder string // of their journals
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	running [checkProcesses]*process
 	lines   int
 	killed  int
@@ -132,7 +132,7 @@ func (ps *processes) readLines(i int, out io.Reader) {
 }
 
 // kill ends a process at once, wherever it is, and starts another in its place. What it had invalidated
-// for itself alone died with it, so its own history begins anew: nothing is known of it any more.
+// for itself alone died with it, so its own history starts over: nothing is known of it any more.
 func (ps *processes) kill(i int) {
 	p := ps.running[i]
 	p.cmd.Process.Kill()

@@ -31,7 +31,7 @@ type program struct {
 	client http.Transport
 	read   sync.WaitGroup
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	still   bool       // it cannot be asked
 	said    standing
 	at      time.Time

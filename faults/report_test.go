@@ -61,7 +61,7 @@ A node that is frozen or dead is sent nothing, as by a load balancer that sees i
 
 ## The origin
 
-Two gateways on one Redis, in front of the platform by HTTP; what they cache is fresh for %s, served while it is loaded anew for %s more, and for %s if that fails; a caller waits %s for a load before it is served what is stale. The latencies are those of the reads; nothing can stand in for an origin that is to be changed.
+Two gateways on one Redis, in front of the platform by HTTP; what they cache is fresh for %s, served while it is loaded again for %s more, and for %s if that fails; a caller waits %s for a load before it is served what is stale. The latencies are those of the reads; nothing can stand in for an origin that is to be changed.
 
 | fault | reads | of them failed | writes refused | p99 | slowest | loads | of one URI at once | healed after |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- |

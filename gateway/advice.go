@@ -27,7 +27,7 @@ const (
 type advice struct {
 	logger *slog.Logger
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	routes map[string]int
 	total  int
 }
@@ -75,7 +75,7 @@ func (a *advice) sorted() []Advice {
 // identifier is a path segment that names one of many: with a digit in it, or long and hexadecimal.
 var identifier = regexp.MustCompile(`^(?:[A-Za-z]*[-_]?[0-9][0-9A-Za-z_.-]*|[0-9a-fA-F-]{16,})$`)
 
-// version is a segment that has a digit and is none.
+// version is a segment that has a digit and is a version.
 var version = regexp.MustCompile(`^v[0-9]+(?:\.[0-9]+)*$`)
 
 // routeOf turns the path of a request into a pattern.

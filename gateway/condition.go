@@ -11,7 +11,7 @@ import (
 type condition struct {
 	logger *slog.Logger
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	failed int        // requests, since it stopped answering
 	since  time.Time
 	last   time.Time // of them

@@ -27,7 +27,7 @@ type Config struct {
 	KeysEnv     string         // the variable that holds the keys of the shared tier, separated by commas; the first writes
 	Encrypt     bool           // the values in the shared tier
 	KeepControl bool           // see httpcache.Options.KeepControl
-	Warnings    []string       // of what is no mistake, but very likely not meant
+	Warnings    []string       // of what is not a mistake, but very likely not meant
 	Classes     []forebay.Class
 	Rules       []httpcache.Rule
 }
@@ -186,7 +186,7 @@ func ParsePrefix(s string) (netip.Prefix, error) {
 	}
 	p, err := netip.ParsePrefix(s)
 	if err != nil {
-		return p, fmt.Errorf("%q is no range of addresses: write 10.0.0.0/8 or 192.0.2.1", s)
+		return p, fmt.Errorf("%q is not a range of addresses: write 10.0.0.0/8 or 192.0.2.1", s)
 	}
 	return p.Masked(), nil
 }
@@ -217,15 +217,15 @@ func (c Config) ownHost() *http.ServeMux {
 func ParseRule(text string) (httpcache.Rule, error) {
 	i := strings.LastIndexByte(text, '=')
 	if i < 0 {
-		return httpcache.Rule{}, fmt.Errorf("%q is no rule: write 'GET /api/partners=15m'", text)
+		return httpcache.Rule{}, fmt.Errorf("%q is not a rule: write 'GET /api/partners=15m'", text)
 	}
 	match := strings.TrimSpace(text[:i])
 	ttl, err := parseDuration(strings.TrimSpace(text[i+1:]))
 	if err != nil || ttl <= 0 {
-		return httpcache.Rule{}, fmt.Errorf("%q: %q is no time to keep: write 90s, 15m or 2h", text, text[i+1:])
+		return httpcache.Rule{}, fmt.Errorf("%q: %q is not a time to keep: write 90s, 15m or 2h", text, text[i+1:])
 	}
 	if err := checkPattern(match); err != nil || match == "" {
-		return httpcache.Rule{}, fmt.Errorf("%q: %q is no pattern: write 'GET /api/partners=15m'", text, match)
+		return httpcache.Rule{}, fmt.Errorf("%q: %q is not a pattern: write 'GET /api/partners=15m'", text, match)
 	}
 	return httpcache.Rule{Match: match, TTL: ttl}, nil
 }

@@ -72,9 +72,9 @@ integrity: {encrypt: true}
 		t.Fatal("no mistake was found")
 	}
 	for _, want := range []string{
-		"1:9: origin \"ftp://x\"", "2:9: unknown field \"profil\"", "3:10: \"lax\" is none of safe, rfc", "5:12: 15 has no unit",
-		"5:23: \"soon\" is no duration", "5:37: true or false is wanted", "6:6: a mapping is wanted", "8:12: ", "9:12: there is no class \"nobody\"",
-		": the route has no match", "11:13: unknown field \"colour\"", "12:11: much is no size", "encrypt needs keys",
+		"1:9: origin \"ftp://x\"", "2:9: unknown field \"profil\"", "3:10: \"lax\" is not one of safe, rfc", "5:12: 15 has no unit",
+		"5:23: \"soon\" is not a duration", "5:37: expected true or false", "6:6: expected a mapping", "8:12: ", "9:12: there is no class \"nobody\"",
+		": the route has no match", "11:13: unknown field \"colour\"", "12:11: much is not a size", "encrypt needs keys",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("missing %q in:\n%v", want, err)
@@ -123,9 +123,9 @@ func TestOneValidation(t *testing.T) {
 		{"a route twice", "routes:\n  - match: GET /a\n  - match: GET /a\n", "3:5: it has its pattern in common with the route of line 2"},
 		{"override without a time", "routes:\n  - {match: GET /a, override: true}\n", "2:5: override: needs a TTL or a Class"},
 		{"a body of a GET", "routes:\n  - {match: GET /a, body_key: {}}\n", "2:5: body_key: only a POST"},
-		{"a field that is none", "routes:\n  - {match: GET /a, headers: [\"X\u00e9\", \"a b\"]}\n", "is no name of a field"},
+		{"a field that is none", "routes:\n  - {match: GET /a, headers: [\"X\u00e9\", \"a b\"]}\n", "is not the name of a field"},
 		{"an origin", "profile: rfc\norigin: 'http://u:p@h'\n", "2:9: origin"},
-		{"a proxy that is none", "listen: {trusted_proxies: [10.0.0.0/99]}\n", "is no range of addresses"},
+		{"a proxy that is none", "listen: {trusted_proxies: [10.0.0.0/99]}\n", "is not a range of addresses"},
 		{"a limit of nothing", "limits: {requests: 0}\n", "a limit is a number above 0"},
 	}
 	for _, test := range tests {

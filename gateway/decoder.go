@@ -15,7 +15,7 @@ import (
 	"github.com/goccy/go-yaml/parser"
 )
 
-// A decoder reads YAML strictly and goes on after a mistake: who edits a file wants to see all at once.
+// A decoder reads YAML strictly and goes on after a mistake: an editor of a file wants to see all of them.
 type decoder struct{ mistakes []mistake }
 
 type mistake struct {
@@ -89,7 +89,7 @@ func (d *decoder) each(n ast.Node, yield func(string, ast.Node)) {
 		yield(n.Key.GetToken().Value, n.Value)
 	case *ast.NullNode:
 	default:
-		d.wrong(n, "a mapping is wanted, not %s", n)
+		d.wrong(n, "expected a mapping, not %s", n)
 	}
 }
 
@@ -101,7 +101,7 @@ func (d *decoder) list(n ast.Node, yield func(ast.Node)) {
 		}
 	case *ast.NullNode:
 	default:
-		d.wrong(n, "a list is wanted, not %s", n)
+		d.wrong(n, "expected a list, not %s", n)
 	}
 }
 
@@ -113,7 +113,7 @@ func (d *decoder) text(to *string) func(ast.Node) {
 		case *ast.LiteralNode:
 			*to = n.Value.Value
 		default:
-			d.wrong(n, "a text is wanted, not %s", n)
+			d.wrong(n, "expected a text, not %s", n)
 		}
 	}
 }
@@ -131,7 +131,7 @@ func (d *decoder) texts(to *[]string) func(ast.Node) {
 func (d *decoder) oneOf(n ast.Node, to *string, allowed ...string) {
 	d.text(to)(n)
 	if *to != "" && !slices.Contains(allowed, *to) {
-		d.wrong(n, "%q is none of %s", *to, strings.Join(allowed, ", "))
+		d.wrong(n, "%q is not one of %s", *to, strings.Join(allowed, ", "))
 	}
 }
 
@@ -139,7 +139,7 @@ func (d *decoder) boolean(to *bool) func(ast.Node) {
 	return func(n ast.Node) {
 		b, ok := n.(*ast.BoolNode)
 		if !ok {
-			d.wrong(n, "true or false is wanted, not %s", n)
+			d.wrong(n, "expected true or false, not %s", n)
 			return
 		}
 		*to = b.Value
@@ -156,7 +156,7 @@ func (d *decoder) duration(to *time.Duration) func(ast.Node) {
 		}
 		var err error
 		if *to, err = parseDuration(s.Value); err != nil {
-			d.wrong(n, "%q is no duration: write 90s, 15m, 2h or off", s.Value)
+			d.wrong(n, "%q is not a duration: write 90s, 15m, 2h or off", s.Value)
 		}
 	}
 }
@@ -164,7 +164,7 @@ func (d *decoder) duration(to *time.Duration) func(ast.Node) {
 func (d *decoder) integer(n ast.Node) int {
 	i, err := strconv.Atoi(n.String())
 	if err != nil {
-		d.wrong(n, "a whole number is wanted, not %s", n)
+		d.wrong(n, "expected a whole number, not %s", n)
 	}
 	return i
 }
@@ -172,7 +172,7 @@ func (d *decoder) integer(n ast.Node) int {
 func (d *decoder) number(n ast.Node) float64 {
 	f, err := strconv.ParseFloat(n.String(), 64)
 	if err != nil {
-		d.wrong(n, "a number is wanted, not %s", n)
+		d.wrong(n, "expected a number, not %s", n)
 	}
 	return f
 }
@@ -194,6 +194,6 @@ func (d *decoder) size(n ast.Node) int64 {
 			}
 		}
 	}
-	d.wrong(n, "%s is no size: write 64KiB or 8MiB", n)
+	d.wrong(n, "%s is not a size: write 64KiB or 8MiB", n)
 	return 0
 }

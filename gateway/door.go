@@ -83,7 +83,7 @@ func isSafe(method string) bool {
 	return false
 }
 
-// clientOf is the address that a request came from, as far as those can be trusted who say so.
+// clientOf is the address that a request came from, as far as the proxies that say so are trusted.
 func clientOf(r *http.Request, relayed *relay) string {
 	if relayed != nil {
 		if said := lastMember(relayed.claims["X-Forwarded-For"]); said != "" {

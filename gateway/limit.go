@@ -145,7 +145,7 @@ func (o *origin) withPlace(w http.ResponseWriter, r *http.Request, do http.Handl
 type changes struct {
 	each int // a second
 
-	mu sync.Mutex // guards what follows
+	mu sync.Mutex // guards the fields below
 	by map[string]*rate.Limiter
 }
 

@@ -141,7 +141,7 @@ func addRelay(p *httputil.ProxyRequest) {
 	}
 }
 
-// via is a member of Via: the version of the message as it came, and by whom it is passed on.
+// via is a member of Via: the version of the message as it came, and which proxy passed it on.
 func via(major, minor int, pseudonym string) string {
 	version := strconv.Itoa(major)
 	if major < 2 {
@@ -162,7 +162,7 @@ func (o *origin) keepsHost(r *http.Request) bool {
 // received looks at an answer's head before anything else does.
 func (o *origin) received(res *http.Response) error {
 	if res.StatusCode != http.StatusSwitchingProtocols && (res.StatusCode < 200 || res.StatusCode > 999) {
-		return fmt.Errorf("the origin answered with the status %03d, which is none", res.StatusCode)
+		return fmt.Errorf("the origin answered with the status %03d, which is not valid", res.StatusCode)
 	}
 	trimNames(res.Header)
 	o.condition.answered()

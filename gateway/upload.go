@@ -16,7 +16,7 @@ const bodyIdle = time.Minute
 // A patientBody gives each read of a request's body a deadline of its own, and remembers how it failed:
 //
 //  1. The transport sends a body to the origin, and reading it fails.
-//  2. It closes the connection, and whoever reads the answer there sees that.
+//  2. It closes the connection, and the goroutine that reads the answer there sees that.
 //  3. Either error may be the one that the transport returns, and only the first is the client's.
 type patientBody struct {
 	io.ReadCloser

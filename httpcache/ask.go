@@ -196,7 +196,7 @@ type errReader struct{ err error }
 
 func (f errReader) Read([]byte) (int, error) { return 0, f.err }
 
-// credentialFields name who asks.
+// credentialFields name the caller.
 var credentialFields = []string{"Authorization", "Cookie", "X-Api-Key", "Api-Key", "X-Auth-Token", "X-Access-Token"}
 
 // credential returns everything in the request that names the caller; "" if nothing does.

@@ -17,10 +17,10 @@ type bodies struct {
 	max     int64
 	refused atomic.Uint64
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	used    int64
 	clients map[*client]struct{}
-	freed   chan struct{} // closed and renewed when somebody who waits may look again; nil: nobody waits
+	freed   chan struct{} // closed and renewed when a reader that waits may look again; nil: nobody waits
 }
 
 const (
@@ -107,7 +107,7 @@ func (b *bodies) limit() forebay.Limit {
 	return forebay.Limit{Name: "bodies_bytes", Used: b.used, Max: b.max, Refused: b.refused.Load()}
 }
 
-// A client is one to whom a large body is sent, in pieces, so that it shows whether it reads.
+// A client is one that is sent a large body, in pieces, so that it shows whether it reads.
 type client struct {
 	bodies *bodies
 	w      http.ResponseWriter

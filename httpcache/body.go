@@ -14,17 +14,17 @@ import (
 //
 // Up to its limit everything stays, and nobody waits for anybody. A body that outgrows it will not be
 // stored and becomes a window: the writer waits for the fastest reader, and for the others as long as
-// patience; whoever is then still half a window behind is cut off.
+// patience; a reader that is then still half a window behind is cut off.
 //
 // What it takes in memory beyond a window is reserved in a budget: from when it comes until it is whole and
 // nobody reads it.
 type body struct {
 	budget *bodies // nil: none
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	limit   int
 	held    int64  // of the budget
-	pins    int    // who sends the body, whole, to a client
+	pins    int    // goroutines that send the whole body to a client
 	data    []byte // what was written since base; never overwritten, so readers may keep slices
 	base    int64  // what the window has dropped
 	whole   bool
@@ -32,7 +32,7 @@ type body struct {
 	trailer http.Header
 	readers map[*reader]struct{}
 	served  bool          // somebody has begun to read, or nobody will
-	grew    chan struct{} // closed and renewed when somebody who waits can go on; nil: nobody waits
+	grew    chan struct{} // closed and renewed when a reader that waits can go on; nil: nobody waits
 	unread  func()        // called when the last reader leaves a body that will not be stored, …
 	linger  time.Duration // … or has left one that may be for so long
 	first   *time.Timer   // gives up waiting for the first reader; nil: nobody waits for it
@@ -160,7 +160,7 @@ func (b *body) append(p []byte, cut bool) (n int, wait <-chan struct{}, err erro
 }
 
 // slide makes room by dropping what every reader has read; with cut, what the fastest has read, and
-// then who is behind is cut off. It returns false if there is no room. The lock is held.
+// then a reader that is behind is cut off. It returns false if there is no room. The lock is held.
 func (b *body) slide(cut bool) bool {
 	half := b.base + int64(b.limit)/2
 	slowest, fastest := int64(math.MaxInt64), b.base

@@ -34,7 +34,7 @@ func canonicalJSON(body []byte, ignore []path) ([]byte, error) {
 // A path leads to a member of a JSON text: names, and everyElement for each element of a list.
 type path []string
 
-// everyElement is no name: names are valid UTF-8.
+// everyElement is not a name: names are valid UTF-8.
 const everyElement = "\xff"
 
 // parsePath reads names joined by dots, "*" for every element of a list. A dot or an asterisk in a name

@@ -207,7 +207,7 @@ func TestVariants(t *testing.T) {
 	}
 }
 
-// Who asks while another variant is on its way does not get that one, whose Vary comes only with it.
+// A request that comes while another variant is on its way does not get that one, whose Vary comes only with it.
 func TestWhoWaitsForAnotherVariant(t *testing.T) {
 	begun, goOn := make(chan struct{}, 2), make(chan struct{})
 	s := newSite(t, httpcache.Options{}, func(w http.ResponseWriter, r *http.Request) {
@@ -521,7 +521,7 @@ func TestQuery(t *testing.T) {
 		{"two values bypass", "POST", "/chat", `{} {}`, false},
 		{"lone surrogates bypass", "POST", "/chat", `{"q":"\ud800"}`, false},
 		{"too large bypasses", "POST", "/chat", `{"q":"` + strings.Repeat("x", 200) + `"}`, false},
-		{"an unruled POST is no query", "POST", "/other", `{"q":1.0}`, false},
+		{"an unruled POST is not a query", "POST", "/other", `{"q":1.0}`, false},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

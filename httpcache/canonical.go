@@ -30,7 +30,7 @@ func canonical(r *http.Request) (*http.Request, *refusal) {
 	}
 	host, ok := normalHost(r.Host, r.TLS != nil)
 	if !ok || host == "" && r.ProtoAtLeast(1, 1) {
-		return nil, &refusal{status: http.StatusBadRequest, reason: "host", text: "the Host field is no host with an optional port"}
+		return nil, &refusal{status: http.StatusBadRequest, reason: "host", text: "the Host field is not a host with an optional port"}
 	}
 	header, changed := withoutHopByHop(r.Header)
 	if u == r.URL && host == r.Host && !changed {
@@ -49,7 +49,7 @@ const (
 	allowed   = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, QUERY"
 )
 
-// checkMethod refuses what is no method for an intermediary to pass on: CONNECT makes a tunnel of the
+// checkMethod refuses what is not a method for an intermediary to pass on: CONNECT makes a tunnel of the
 // connection to the origin, TRACE shows what proxies add (RFC 9110, sections 9.3.6 and 9.3.8), PRI is
 // the preface of HTTP/2. Any other token passes: the origin knows its own methods.
 func checkMethod(method string) *refusal {
@@ -62,7 +62,7 @@ func checkMethod(method string) *refusal {
 		return &refusal{status: http.StatusNotImplemented, reason: "method", text: "the method PRI is not passed on"}
 	}
 	if len(method) > maxMethod || !isToken(method) {
-		return &refusal{status: http.StatusBadRequest, reason: "method", text: "the method is no token of at most 32 characters"}
+		return &refusal{status: http.StatusBadRequest, reason: "method", text: "the method is not a token of at most 32 characters"}
 	}
 	return nil
 }
@@ -71,7 +71,7 @@ func checkMethod(method string) *refusal {
 // or is '*' for OPTIONS.
 func originForm(r *http.Request) (*url.URL, *refusal) {
 	u := r.URL
-	bad := &refusal{status: http.StatusBadRequest, reason: "target", text: "the target is no path, nor a URL with http or https"}
+	bad := &refusal{status: http.StatusBadRequest, reason: "target", text: "the target is not a path, nor a URL with http or https"}
 	switch {
 	case u.Opaque != "", u.User != nil:
 		return nil, bad
@@ -97,14 +97,14 @@ func originForm(r *http.Request) (*url.URL, *refusal) {
 }
 
 // NormalHost is the one spelling of a host and port, as it stands in keys and tags: lower case, without
-// the root's dot and the scheme's default port. It returns false for what is none.
+// the root's dot and the scheme's default port. It returns false for what is not valid.
 func NormalHost(host string, secure bool) (string, bool) {
 	normal, ok := normalHost(host, secure)
 	return normal, ok && normal != ""
 }
 
 // normalHost is the one spelling of a host and port: lower case, without the root's dot and the
-// scheme's default port (RFC 9110, section 4.2.3). It returns false for what is none.
+// scheme's default port (RFC 9110, section 4.2.3). It returns false for what is not valid.
 func normalHost(host string, secure bool) (string, bool) {
 	if host == "" || isPlainHost(host) {
 		return host, true

@@ -113,7 +113,7 @@ func TestTargeted(t *testing.T) {
 		{"cdn before Cache-Control", map[string][]string{cdn: {"max-age=2"}, "Cache-Control": {"no-store"}}, func(d directives) bool { return d.maxAge.d == 2*time.Second && !d.noStore }},
 		{"invalid is not there", map[string][]string{cdn: {"max-age=2, &&"}, "Cache-Control": {"max-age=3"}}, func(d directives) bool { return d.maxAge.d == 3*time.Second && !d.targeted }},
 		{"empty is not there", map[string][]string{cdn: {""}, "Cache-Control": {"max-age=3"}}, func(d directives) bool { return d.maxAge.d == 3*time.Second }},
-		{"a wrong type is no directive", map[string][]string{cdn: {`max-age="2"`}, "Cache-Control": {"max-age=3"}}, func(d directives) bool { return !d.maxAge.set && d.targeted }},
+		{"a wrong type is not a directive", map[string][]string{cdn: {`max-age="2"`}, "Cache-Control": {"max-age=3"}}, func(d directives) bool { return !d.maxAge.set && d.targeted }},
 		{"fields", map[string][]string{cdn: {`no-cache="a"`}}, func(d directives) bool { return !d.noCache && len(d.noCacheFields) == 1 }},
 		{"false is off", map[string][]string{cdn: {"no-store=?0, max-age=2"}}, func(d directives) bool { return !d.noStore }},
 		{"surrogate for another device", map[string][]string{"Surrogate-Control": {"max-age=9;other"}, "Cache-Control": {"max-age=3"}}, func(d directives) bool { return d.maxAge.d == 3*time.Second }},

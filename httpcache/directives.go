@@ -65,7 +65,7 @@ func nextDirective(s string) (name, value, rest string) {
 		return name, "", s[min(i+1, len(s)):]
 	}
 	if i > 0 && (s[i-1] == ' ' || s[i-1] == '\t') {
-		name = "" // "max-age =1" is no directive
+		name = "" // "max-age =1" is not a directive
 	}
 	i++
 	if i < len(s) && s[i] == '"' {
@@ -170,7 +170,7 @@ func responseDirectives(h http.Header, targets []string) directives {
 	return d
 }
 
-// pragmaNoCache: in a response it says nothing (section 5.4), but whoever sends it does not want to
+// pragmaNoCache: in a response it says nothing (section 5.4), but a server that sends it does not want to
 // be cached.
 func pragmaNoCache(h http.Header) bool {
 	for _, line := range h["Pragma"] {

@@ -79,7 +79,7 @@ func (x *exchange) call() (err error) {
 	return x.failed
 }
 
-// finish ends the load. What is whole is stored before its readers learn that it is: whoever has read
+// finish ends the load. What is whole is stored before its readers learn that it is: a client that has read
 // the end and asks again gets a hit.
 func (x *exchange) finish(err error) {
 	if x.due != nil {

@@ -10,7 +10,7 @@ import (
 //
 // The invariant: two requests that share an entry are forwarded byte for byte alike, but for the
 // fields whose passage is byVary or traced, what [exchange.request] adds (conditions for what is stored,
-// the range that those who wait have in common, and "no-cache" of a client that wants what is new), and
+// the range that those that wait have in common, and "no-cache" of a client that wants what is new), and
 // credentials where a rule says that callers share. So one caller's field never shapes what another
 // gets. FuzzForwardedAlike holds it.
 type passage uint8
@@ -18,7 +18,7 @@ type passage uint8
 const (
 	ends         passage = iota // it is not forwarded
 	byKey                       // it is forwarded, and part of the key
-	asCredential                // it is forwarded, and part of who asks
+	asCredential                // it is forwarded, and names the caller
 	byVary                      // it is forwarded, and compared where the response varies on it (RFC 9111)
 	traced                      // it is forwarded in the form of its grammar alone, and not compared
 )

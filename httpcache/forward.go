@@ -39,7 +39,7 @@ func (x *exchange) request() *http.Request {
 	return r
 }
 
-// addRange asks for the part that those who wait have in common.
+// addRange asks for the part that those that wait have in common.
 func (x *exchange) addRange(r *http.Request) {
 	h := x.ask.r.Header
 	if x.ask.r.Method == http.MethodHead || x.again || x.found.response != nil && x.found.response.kind != part || !isRange(h) {

@@ -32,7 +32,7 @@ func initialAge(h http.Header, asked, arrived time.Time) time.Duration {
 	return max(apparent, ageField(h["Age"])+arrived.Sub(asked))
 }
 
-// ageField reads Age: the first of several. What is no number of seconds is not there (section 5.1).
+// ageField reads Age: the first of several. What is not a number of seconds is not there (section 5.1).
 func ageField(lines []string) time.Duration {
 	if len(lines) == 0 {
 		return 0

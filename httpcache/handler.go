@@ -124,7 +124,7 @@ func (h *handler) decide(a *ask, f *found) decision {
 	return d
 }
 
-// reloads are how often clients have had a response loaded anew that was still fresh. One client cannot
+// reloads are how often clients have had a response loaded again that was still fresh. One client cannot
 // make a cached URI as dear as one that is not cached: RFC 9111, section 5.2.1.4, lets a cache disregard the
 // wish.
 type reloads struct {
@@ -150,7 +150,7 @@ func (r reloads) more(now time.Time) reloads {
 }
 
 // load joins or leads the load of a request and serves what comes. It returns false if that was not
-// for this caller, who then begins again.
+// for this caller, which then begins again.
 func (h *handler) load(w http.ResponseWriter, a *ask, f found, d decision) bool {
 	need := f.BeginOptions()
 	need.Grace = abandonedFor
@@ -269,7 +269,7 @@ func (h *handler) loadBehind(a *ask, f found, d decision) {
 	}
 }
 
-// A statusError says that the origin answered with a server error where something stale is at hand.
+// A statusError says that the origin answered with a server error where something stale can be served.
 type statusError struct{ status int }
 
 func (e *statusError) Error() string { return fmt.Sprintf("the origin answered %d", e.status) }

@@ -100,7 +100,7 @@ func (x *exchange) tell(r *response, v verdict, now time.Time) {
 		x.h.options.Uncached(x.ask.r)
 	}
 	if v.lasting && !x.keep && x.ask.r.Method != http.MethodHead && (x.found.response == nil || !x.worthStoring(x.found.response, now)) {
-		x.markUncacheable() // a refusal is no news of what is stored for others
+		x.markUncacheable() // a refusal says nothing of what is stored for others
 	}
 	if x.ask.r.Method == http.MethodHead {
 		x.updateByHead() // all there is has come
@@ -112,7 +112,7 @@ func (x *exchange) tell(r *response, v verdict, now time.Time) {
 	case !x.keep:
 		x.fill.Detach() // a newcomer gets an answer of its own, from its first byte
 	case r.events && x.early != nil:
-		x.fill.Release()                                  // it may go on for ever, …
+		x.fill.Release()                                  // it may go on forever, …
 		r.body.whenUnreadFor(abandonedFor, x.fill.Cancel) // … if anybody reads it
 	}
 	if x.delivery == nil {
@@ -188,7 +188,7 @@ func (x *exchange) markUncacheable() {
 }
 
 // abandonStoring gives up storing a body that outgrew what is kept: it goes on as a window, and as a stream of
-// those who read it.
+// its readers.
 func (x *exchange) abandonStoring(why notStored) {
 	x.keep = false
 	x.ask.route.space.CountNotStored(string(why))

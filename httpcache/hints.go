@@ -8,7 +8,7 @@ import (
 
 // hints passes interim responses (1xx) on to the client whose request led to them, until it is answered.
 type hints struct {
-	mu    sync.Mutex // guards what follows
+	mu    sync.Mutex // guards the fields below
 	to    http.ResponseWriter
 	r     *http.Request // of the client
 	ended bool

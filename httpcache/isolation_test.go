@@ -16,7 +16,7 @@ import (
 )
 
 // Callers with different credentials ask for the same paths, several at once: nobody ever sees another's
-// answer, and each gets his own again.
+// answer, and each gets its own again.
 func TestIsolation(t *testing.T) {
 	t.Run("near only", func(t *testing.T) { isolation(t, forebay.Options{}) })
 	t.Run("two nodes with Redis", func(t *testing.T) {

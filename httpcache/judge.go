@@ -10,7 +10,7 @@ import (
 type verdict struct {
 	keep     bool          // it may be stored, …
 	lifetime time.Duration // … and is fresh for so long
-	share    bool          // those who wait for it may have it
+	share    bool          // those that wait for it may have it
 	why      notStored     // it is not stored
 	lasting  bool          // the next answer will very likely be refused too: nobody need wait for it
 	unsaid   bool          // nobody said for how long

@@ -160,7 +160,7 @@ func (o Options) withDefaults() (Options, error) {
 		o.Profile = Safe
 	case Safe, RFC:
 	default:
-		mistakes = append(mistakes, fmt.Errorf("%s: %q is none: safe or rfc", "Profile", o.Profile))
+		mistakes = append(mistakes, fmt.Errorf("Profile: %q is not a profile: use safe or rfc", o.Profile))
 	}
 	if o.Class == "" {
 		o.Class = defaultClass
@@ -209,11 +209,11 @@ func (r *Rule) setDefaults() error {
 		r.Events = EndOpenAI
 	case EndOpenAI, EndDone, EndClose:
 	default:
-		mistakes = append(mistakes, fmt.Errorf("%s: %q is none: openai, done or close", "Events", r.Events))
+		mistakes = append(mistakes, fmt.Errorf("Events: %q is not an end of a stream: use openai, done or close", r.Events))
 	}
 	for _, name := range r.Headers {
 		if !isToken(name) {
-			mistakes = append(mistakes, fmt.Errorf("%s: %q is no name of a field", "Headers", name))
+			mistakes = append(mistakes, fmt.Errorf("Headers: %q is not the name of a field", name))
 		}
 	}
 	if r.BodyKey != nil {

@@ -76,7 +76,7 @@ func FuzzCanonicalJSON(f *testing.F) {
 		v, errX := numbersKept(a)
 		w, errY := numbersKept(b)
 		if errX != nil || errY != nil {
-			t.Fatalf("%q or %q has a form and is no JSON", a, b)
+			t.Fatalf("%q or %q has a form and is not JSON", a, b)
 		}
 		if string(x) == string(y) && !reflect.DeepEqual(v, w) {
 			t.Fatalf("%q and %q have the form %q", a, b, x)

@@ -109,7 +109,7 @@ func (w *passWriter) head(status int) {
 }
 
 // lift takes the mark away that a URI's responses are not kept, when one comes that could be: the next
-// request loads for all who wait.
+// request loads for all that wait.
 func (w *passWriter) lift(status int) {
 	h := w.Header()
 	v := judge(w.h.options.Profile, w.ask, status, h, responseDirectives(h, w.h.targets), time.Now())

@@ -37,7 +37,7 @@ type response struct {
 
 	first, of int64 // of a part: its place, and the length of the whole
 
-	shareable bool // those who waited for it may have it
+	shareable bool // those that waited for it may have it
 	storing   bool // it will be stored when it is whole
 	validated bool // the origin said that it is still the one
 	reloads   reloads

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// writeTrailer flushes first: a short body would else go with its length, and there is no place for a
+// writeTrailer flushes first: a short body would otherwise go with its length, and there is no place for a
 // trailer behind that.
 func writeTrailer(w http.ResponseWriter, trailer http.Header) {
 	if len(trailer) == 0 || http.NewResponseController(w).Flush() != nil {

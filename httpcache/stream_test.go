@@ -39,7 +39,7 @@ func readN(t *testing.T, r io.Reader, want string) {
 	}
 }
 
-// The head and each piece reach the client, and who joins, before the origin sends the next.
+// The head and each piece reach the client, and those that join, before the origin sends the next.
 func TestEachByteGoesOnWhenItComes(t *testing.T) {
 	next := make(chan string)
 	s := newSite(t, httpcache.Options{}, func(w http.ResponseWriter, r *http.Request) {
@@ -180,7 +180,7 @@ func TestWhatIsTooLargePasses(t *testing.T) {
 	}
 }
 
-// Whoever asks for a body that will not be stored, and goes, ends its load; one that will be is finished.
+// A client that asks for a body that will not be stored, and leaves, ends its load; one that will be is finished.
 func TestWhoGoes(t *testing.T) {
 	for _, stored := range []bool{true, false} {
 		t.Run(fmt.Sprintf("stored=%v", stored), func(t *testing.T) {

@@ -8,7 +8,7 @@ type trait uint8
 const (
 	single       trait = 1 << iota // it has one value
 	repeated                       // such a field is there more often: nobody knows which one the origin takes
-	ofCaller                       // it names who asks
+	ofCaller                       // it names the caller
 	precondition                   // for the origin alone to judge (RFC 9111, section 4.3.2)
 	upgrading                      // to another protocol
 	wish                           // what the client wants of caches

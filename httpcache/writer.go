@@ -19,7 +19,7 @@ func (x *exchange) WriteHeader(status int) {
 	}
 }
 
-// Write implements [http.ResponseWriter]: everybody who reads has it at once.
+// Write implements [http.ResponseWriter]: every reader has it at once.
 func (x *exchange) Write(p []byte) (int, error) {
 	if x.response == nil && x.failed == nil {
 		x.head(http.StatusOK)
@@ -74,7 +74,7 @@ func (x *exchange) fail(err error) {
 	}
 }
 
-// Held reports, inside the next handler, whether what it writes is held for all who wait: then flushing
+// Held reports, inside the next handler, whether what it writes is held for all that wait: then flushing
 // does nothing, because everybody has each byte at once.
 func Held(w http.ResponseWriter) bool {
 	_, ok := w.(*exchange)
@@ -82,7 +82,7 @@ func Held(w http.ResponseWriter) bool {
 }
 
 // Fail tells the cache, from inside the next handler, that its origin could not be asked: then what is
-// stored may stand in, else [Options.Error] answers. It returns false where w is no writer of the
+// stored may stand in, else [Options.Error] answers. It returns false where w is not a writer of the
 // cache: then the handler must answer itself.
 func Fail(w http.ResponseWriter, err error) bool {
 	x, ok := w.(interface{ fail(error) })

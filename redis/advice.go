@@ -32,7 +32,7 @@ func (t *Tier) Advise(ctx context.Context) ([]Advice, error) {
 		info := parseInfo(text)
 		out := append(memoryAdvice(info), clockAdvice(clock, before, time.Now())...)
 		if info["cluster_enabled"] == "1" && info["connected_slaves"] == "0" {
-			out = append(out, Advice{"the server of the log has no replica: when it is lost, so is the log, and every node begins anew", "give each master of the cluster a replica"})
+			out = append(out, Advice{"the server of the log has no replica: when it is lost, so is the log, and every node starts over", "give each master of the cluster a replica"})
 		}
 		return out, nil
 	})
@@ -46,7 +46,7 @@ func memoryAdvice(info map[string]string) (out []Advice) {
 	case policy == "noeviction":
 		out = append(out, Advice{"maxmemory-policy is noeviction: when memory is full, writes and invalidations fail", "set maxmemory-policy volatile-lru"})
 	case strings.HasPrefix(policy, "allkeys-"):
-		out = append(out, Advice{"maxmemory-policy is " + policy + ": the log of invalidations can be evicted, and every node then begins anew", "set maxmemory-policy volatile-lru"})
+		out = append(out, Advice{"maxmemory-policy is " + policy + ": the log of invalidations can be evicted, and every node then starts over", "set maxmemory-policy volatile-lru"})
 	}
 	if limit > 0 && limit < tinyMemory {
 		out = append(out, Advice{fmt.Sprintf("maxmemory is %d bytes: the log alone can fill it", limit), "give it 64 MB or more"})

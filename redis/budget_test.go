@@ -100,7 +100,7 @@ func TestPausedWrites(t *testing.T) {
 	n.twoTier()
 }
 
-// A key of another program where a lease should be is no lease: who would give it back?
+// A key of another program where a lease should be is not a lease: who would give it back?
 func TestAForeignLease(t *testing.T) {
 	s := redistest.Start(t)
 	o := &shop{}

@@ -185,7 +185,7 @@ func execute[T any](t *Tier, client *clients, limit *budget, begun bool, op func
 	}
 	if errors.Is(err, context.DeadlineExceeded) || demoted(err) {
 		// A request asks more than once, and must not pay more than once: everybody goes on without the
-		// tier, also who waits for it now, until it has answered the prober in time.
+		// tier, and neither does one that waits for it now, until it has answered the prober in time.
 		t.lost()
 	}
 	return value, err
@@ -231,7 +231,7 @@ func (t *Tier) limit(whole time.Duration) (b *budget, stop func()) {
 	return b, func() {}
 }
 
-// Who may dial: a request that finds no connection must fail, not wait for one.
+// dialFor says which goroutine may open a connection: a request that finds none must fail, not wait for one.
 type dialKey struct{}
 
 type dialFor int

@@ -40,7 +40,7 @@ func TestLeftTwoMasters(t *testing.T) {
 		t.Errorf("the other side read %d: it knows more than the documentation says", got)
 	}
 	old.Kill()
-	old.Restart() // it comes back as what it is: empty, so everybody begins anew there
+	old.Restart() // it comes back as what it is: empty, so everybody starts over there
 	if got := get(t, a.strict, "k"); got != v+1 {
 		t.Errorf("its own side reads %d, want %d", got, v+1)
 	}

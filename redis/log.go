@@ -23,7 +23,7 @@ const pageRecords = 1000
 // to before it and is still in that epoch, or is in an epoch that the caller has left: the server's data has
 // gone back in time, whatever its run says.
 // Without "append" it only reads, and says under which run. A log whose last ID is the last possible one takes
-// no more: it begins anew.
+// no more: it starts over.
 //
 // KEYS[1] the log. ARGV: "append" or "read", a name for an epoch that may begin, head, page, place and
 // epoch that were seen or two empty strings, the epochs that were left, then target, mode and By of each record.

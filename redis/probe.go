@@ -69,13 +69,13 @@ func (t *Tier) relocate(ctx context.Context) {
 		if client.values != client.log {
 			client.wake(ctx)
 		}
-		return // those who are away say nothing about it
+		return // callers that have left say nothing about it
 	}
 	t.o.Logger.Warn("forebay: another server is the master of the log now", "was", t.endpoint.server.InitAddress[0], "is", addr)
 	t.drop(client)
 }
 
-// drop lets the client go; the prober connects anew.
+// drop lets the client go; the prober connects again.
 func (t *Tier) drop(c *clients) {
 	t.up.Store(false)
 	t.client.Store(nil)
@@ -192,7 +192,7 @@ func refused(replies []rueidis.RedisResult) []error {
 	return out
 }
 
-// inspect looks at the server again; one that became a replica is no server for us.
+// inspect looks at the server again; one that became a replica is not a server for us.
 func (t *Tier) inspect(ctx context.Context, client *clients) {
 	if err := t.look(ctx, client.log); err != nil {
 		t.problem(remedy(err))

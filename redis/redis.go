@@ -56,7 +56,7 @@ type Tier struct {
 
 	wake chan struct{} // rings the prober
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	state  shared.State
 	closed bool
 

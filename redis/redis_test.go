@@ -125,7 +125,7 @@ func TestStartsWithoutAServer(t *testing.T) {
 	eventually(t, 10*time.Second, "the tier is joined", func() bool { return tier.State().Connected && tier.State().Problem == "" })
 }
 
-// Who came later does not wait for a time of his own once somebody has waited for all of his.
+// A caller that came later does not wait for a time of its own once another caller has waited for all of its.
 func TestWhoWaitsIsReleased(t *testing.T) {
 	s := redistest.Start(t)
 	const budget = 600 * time.Millisecond

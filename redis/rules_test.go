@@ -38,7 +38,7 @@ func replicated(t *testing.T, key string, replica *redistest.Server) {
 
 // Rules 1 and 3. A failover loses an acknowledged record together with the node that wrote it. The
 // log on the new master joins on to what everybody knows; only the server's run tells that it is
-// another. Without the fence the old entry, which the new master has, would be valid for ever.
+// another. Without the fence the old entry, which the new master has, would be valid forever.
 func TestFailoverToALaggingReplica(t *testing.T) {
 	master, replica := pair(t)
 	o := &shop{}
@@ -159,7 +159,7 @@ func ahead(t *testing.T, s *redistest.Server, by time.Duration) {
 }
 
 // Rule 3. After a flush the log begins again below the reader's head; a reader that only asks for
-// what is later waits for ever.
+// what is later waits forever.
 func TestAReaderWhoseHeadIsLost(t *testing.T) {
 	s, o := redistest.Start(t), &shop{}
 	a, b := start(t, s.URL(), o), start(t, s.URL(), o)
@@ -174,7 +174,7 @@ func TestAReaderWhoseHeadIsLost(t *testing.T) {
 	}
 }
 
-// Rule 3. The server begins anew, with an old log or with none.
+// Rule 3. The server starts over, with an old log or with none.
 func TestRestart(t *testing.T) {
 	for name, args := range map[string][]string{"empty": nil, "from its append-only file": {"--appendonly", "yes", "--appendfsync", "always"}} {
 		t.Run(name, func(t *testing.T) {
@@ -272,7 +272,7 @@ func TestAStrictCallerDoesNotJoinWhatBeganBefore(t *testing.T) {
 	first := make(chan int)
 	go func() { v, _ := b.strict.Get(ctx, "k"); first <- v }()
 	eventually(t, 5*time.Second, "the first load runs", func() bool { return o.loads.Load() == 1 })
-	v := o.write("k") // and whoever wrote it has told everybody he could reach
+	v := o.write("k") // and its writer has told every node that it could reach
 	if got := get(t, b.strict, "k"); got != v {
 		t.Errorf("read %d after %d was written", got, v)
 	}
@@ -282,7 +282,7 @@ func TestAStrictCallerDoesNotJoinWhatBeganBefore(t *testing.T) {
 }
 
 // Rule 8 and promise 3. However many strict callers come while the log cannot be read, the origin sees
-// one load at a time for their key: who came too late for one shares the next.
+// one load at a time for their key: a caller that came too late for one shares the next.
 func TestStrictCallersWithoutTheLogShareLoads(t *testing.T) {
 	s, o := redistest.Start(t), &shop{took: 200 * time.Millisecond}
 	b := start(t, s.URL(), o)
@@ -302,7 +302,7 @@ func TestStrictCallersWithoutTheLogShareLoads(t *testing.T) {
 		t.Errorf("%d loads at once for one key, want 1", n)
 	}
 	if n := o.loads.Load(); n > 4 {
-		t.Errorf("%d loads for callers who came within half a second of loads that take 200 ms", n)
+		t.Errorf("%d loads for callers that came within half a second of loads that take 200 ms", n)
 	}
 }
 

@@ -45,7 +45,7 @@ func TestSentinelFailover(t *testing.T) {
 	a.twoTier()
 	b.twoTier()
 	if addr := replica.Do("INFO", "replication"); !strings.Contains(addr, "role:master") {
-		t.Errorf("the replica is no master: %s", addr)
+		t.Errorf("the replica is not a master: %s", addr)
 	}
 	if got := get(t, b.strict, "k"); got != v {
 		t.Errorf("after the failover: %d, want %d", got, v)

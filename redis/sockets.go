@@ -9,7 +9,7 @@ import (
 // sockets are the tier's open connections. The client, when it is closed, waits for the answers of a server that
 // may be silent; with its connections gone it does not.
 type sockets struct {
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	open   map[*socket]struct{}
 	closed bool
 }

@@ -238,7 +238,7 @@ func TestAbandonedLoads(t *testing.T) {
 	}
 }
 
-// A live stream is no load: it holds no slot, ends with its last reader, and a newcomer gets one of its
+// A live stream is not a load: it holds no slot, ends with its last reader, and a newcomer gets one of its
 // own, from its first event: row B4.
 func TestLiveStreams(t *testing.T) {
 	var streaming atomic.Int64

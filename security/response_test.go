@@ -124,7 +124,7 @@ func TestMarksAreHitForMiss(t *testing.T) {
 	}
 }
 
-// A refusal of one request is no news of the resource: row C2.
+// A refusal of one request says nothing of the resource: row C2.
 func TestARefusalIsNoNews(t *testing.T) {
 	var asked, failing atomic.Int64
 	o := startOrigin(t, func(w http.ResponseWriter, r *http.Request) {
@@ -161,7 +161,7 @@ func TestARefusalIsNoNews(t *testing.T) {
 	}
 }
 
-// A part that cannot be completed is no answer to a plain request: row C3.
+// A part that cannot be completed is not an answer to a plain request: row C3.
 func TestPartsThatCannotBeCompleted(t *testing.T) {
 	body := strings.Repeat("0123456789", 200)
 	for name, rest := range map[string]string{

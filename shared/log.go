@@ -38,7 +38,7 @@ func ParseID(s string) (ID, error) {
 
 // A Stamp is where the log stood before an entry's load began. An entry counts only in the epoch
 // of its stamp: what a lost log said is not known, so nothing loaded under it is trusted. The
-// zero Stamp is no place at all.
+// zero Stamp is not a place at all.
 type Stamp struct {
 	Epoch string
 	ID    ID
@@ -50,7 +50,7 @@ type Mode uint8
 const (
 	// Remove: what was loaded before is never served again.
 	Remove Mode = iota
-	// Expire: what was loaded before may still be served while it is loaded anew, or when that fails.
+	// Expire: what was loaded before may still be served while it is loaded again, or when that fails.
 	Expire
 )
 

@@ -16,7 +16,7 @@ import (
 type Memory struct {
 	run string
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	records []Record
 	values  map[string]held
 	leases  map[string]held

@@ -73,7 +73,7 @@ type purgeCommand struct {
 	Pattern *string `xor:"target" required:"" help:"Every entry whose key matches; '*' is any run of characters."`
 	URL     *string `xor:"target" required:"" name:"url" help:"What the gateway has stored of one URL, all variants and callers."`
 	All     bool    `xor:"target" required:"" help:"Everything."`
-	Soft    bool    `help:"Expire: what is stored may still be served while it is loaded anew."`
+	Soft    bool    `help:"Expire: what is stored may still be served while it is loaded again."`
 }
 
 // Run invalidates on the node and prints the receipt.

@@ -19,7 +19,7 @@ type clients struct {
 	max     int
 	refused atomic.Uint64
 
-	mu   sync.Mutex // guards what follows
+	mu   sync.Mutex // guards the fields below
 	all  map[*boundConn]struct{}
 	idle map[*boundConn]time.Time // since when
 	gone map[*boundConn]struct{}
@@ -73,7 +73,7 @@ func (c *boundConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Close implements [net.Conn]. A connection that was taken over is closed by who took it.
+// Close implements [net.Conn]. A connection that was taken over is closed by its new owner.
 func (c *boundConn) Close() error {
 	c.clients.mu.Lock()
 	c.clients.forget(c)

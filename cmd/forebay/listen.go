@@ -126,7 +126,7 @@ func (s *servers) add(l net.Listener, h http.Handler) {
 }
 
 // addGateway is add for what passes bodies of any length: each read and each write has its own deadline
-// instead of the whole, and HTTP/2 is spoken without TLS too. It returns who counts the clients.
+// instead of the whole, and HTTP/2 is spoken without TLS too. It returns what counts the clients.
 func (s *servers) addGateway(l net.Listener, g *gateway.Gateway, h http.Handler) *clients {
 	c := newClients(g.MaxConnections())
 	listener := framing.Listener(plainListener{patientListener{c.listener(l)}, g.Refused})

@@ -111,7 +111,7 @@ func TestDemo(t *testing.T) {
 	}
 }
 
-// Who is being answered when the command is told to stop gets the answer; streams end.
+// A client that is being answered when the command is told to stop gets its answer; streams end.
 func TestStoppingAnswersWhoWaits(t *testing.T) {
 	ctx, stop := context.WithCancel(context.Background())
 	out := newScreen()

@@ -10,7 +10,7 @@ import (
 )
 
 // A plainListener's connections say in problem details what net/http says in a few words of its own when it
-// refuses what is no request, before any handler sees it; and they count it.
+// refuses what is not a request, before any handler sees it; and they count it.
 type plainListener struct {
 	net.Listener
 	refused func(reason string)

@@ -123,8 +123,8 @@ func TestServeMistakes(t *testing.T) {
 	for want, args := range map[string][]string{
 		"no origin":            {},
 		"write http://":        {"--origin", "localhost:5000"},
-		"is no time to keep":   {"--origin", "http://x", "--cache", "GET /a=15"},
-		"is no pattern":        {"--origin", "http://x", "--cache", "GET a=15m"},
+		"is not a time to keep":   {"--origin", "http://x", "--cache", "GET /a=15"},
+		"is not a pattern":        {"--origin", "http://x", "--cache", "GET a=15m"},
 		"safe or rfc":          {"--origin", "http://x", "--profile", "lax"},
 		"no such file":         {"--config", "/nowhere.yaml"},
 		"Rules[1]":             {"--origin", "http://x", "--cache", "GET /{a}=15m", "--cache", "GET /{b}=15m"},

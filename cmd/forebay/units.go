@@ -37,7 +37,7 @@ func (b *byteSize) Decode(ctx *kong.DecodeContext) error {
 		*b = byteSize(n * u.bytes)
 		return nil
 	}
-	return fmt.Errorf("%q is no size: write 64MiB, 1GiB or 500kB", text)
+	return fmt.Errorf("%q is not a size: write 64MiB, 1GiB or 500kB", text)
 }
 
 // A spanOfMS is a flag such as 200ms-500ms, or one duration for both ends, or 0.
@@ -56,7 +56,7 @@ func (s *spanOfMS) Decode(ctx *kong.DecodeContext) error {
 	lo, err1 := time.ParseDuration(from)
 	hi, err2 := time.ParseDuration(to)
 	if err1 != nil || err2 != nil || lo < 0 || hi < lo {
-		return fmt.Errorf("%q is no span of time: write 200ms-500ms, 300ms or 0", text)
+		return fmt.Errorf("%q is not a span of time: write 200ms-500ms, 300ms or 0", text)
 	}
 	*s = spanOfMS{Min: lo, Max: hi}
 	return nil

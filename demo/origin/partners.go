@@ -67,9 +67,9 @@ func (c PartnerChange) check() error {
 	case c.Name != nil && len(*c.Name) > 200:
 		return &Invalid{"name", "is longer than 200 bytes"}
 	case c.Industry != nil && !slices.Contains(Industries, *c.Industry):
-		return &Invalid{"industry", fmt.Sprintf("%q is none of %s", *c.Industry, strings.Join(Industries, ", "))}
+		return &Invalid{"industry", fmt.Sprintf("%q is not one of %s", *c.Industry, strings.Join(Industries, ", "))}
 	case c.Status != nil && !slices.Contains(partnerStatuses, *c.Status):
-		return &Invalid{"status", fmt.Sprintf("%q is none of %s", *c.Status, strings.Join(partnerStatuses, ", "))}
+		return &Invalid{"status", fmt.Sprintf("%q is not one of %s", *c.Status, strings.Join(partnerStatuses, ", "))}
 	}
 	return nil
 }
@@ -98,7 +98,7 @@ func (a *API) UpdatePartner(ctx context.Context, id string, c PartnerChange) (Pa
 		var org string
 		err := tx.QueryRowContext(ctx, "SELECT org_id FROM cleanrooms WHERE id = ?", *c.CleanroomID).Scan(&org)
 		if errors.Is(err, sql.ErrNoRows) || err == nil && org != p.OrgID {
-			return Partner{}, &Invalid{"cleanroom_id", fmt.Sprintf("%q is no clean room of %s", *c.CleanroomID, p.OrgID)}
+			return Partner{}, &Invalid{"cleanroom_id", fmt.Sprintf("%q is not a clean room of %s", *c.CleanroomID, p.OrgID)}
 		} else if err != nil {
 			return Partner{}, err
 		}

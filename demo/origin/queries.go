@@ -91,15 +91,15 @@ func (p Parameter) check(given map[string]any) error {
 	case "date":
 		s, isString := v.(string)
 		if _, err := time.Parse(time.DateOnly, s); !isString || err != nil {
-			return &Invalid{field, "is no date of the form 2026-01-31"}
+			return &Invalid{field, "is not a date of the form 2026-01-31"}
 		}
 	case "integer":
 		if n, isNumber := v.(float64); !isNumber || n != float64(int64(n)) || n < 1 {
-			return &Invalid{field, "is no whole number from 1"}
+			return &Invalid{field, "is not a whole number from 1"}
 		}
 	default:
 		if _, isString := v.(string); !isString {
-			return &Invalid{field, "is no string"}
+			return &Invalid{field, "is not a string"}
 		}
 	}
 	return nil
@@ -160,7 +160,7 @@ func (a *API) QueryState(ctx context.Context, id string) (QueryStatus, error) {
 	return q.status(time.Now()), nil
 }
 
-// An Unfinished error says that a query has no result, yet or for ever.
+// An Unfinished error says that a query has no result, yet or forever.
 type Unfinished struct{ QueryStatus }
 
 func (e *Unfinished) Error() string {

@@ -192,7 +192,7 @@ func readHeader(b []byte) (*Envelope, *reader) {
 }
 
 // A reader reads what append wrote. Once it is bad it stays bad and returns zeros. Its strings are
-// parts of what it reads: whoever keeps one clones it.
+// parts of what it reads: a caller that keeps one clones it.
 type reader struct {
 	b   []byte
 	bad bool

@@ -24,7 +24,7 @@ type Keyring struct {
 	keys    []*sealKey
 	encrypt bool
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	writing writingKey
 	reading map[saltedKey]cipher.AEAD
 }

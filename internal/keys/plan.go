@@ -15,7 +15,7 @@ import (
 )
 
 // A key is the function's name and its parameters' values: "partner_data:org_id=acme,q=,". It is
-// the same in every process and on every platform, for ever. Every part is closed by ',', which
+// the same in every process and on every platform, forever. Every part is closed by ',', which
 // is escaped inside values, so that no two parameters give one key.
 
 const (

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// Ports are drawn from below those that the system gives to connections and to who asks for any: one of those could
+// Ports are drawn from below those that the system gives to connections and to programs that ask for any port: one of those could
 // take the port between two lives of a server, or before its first. A cluster's bus is 10,000 above.
 const (
 	firstPort = 11_000

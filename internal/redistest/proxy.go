@@ -11,7 +11,7 @@ import (
 type Proxy struct {
 	listener net.Listener
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	target string
 	conns  map[net.Conn]struct{}
 	held   chan struct{} // closed while everything flows

@@ -14,7 +14,7 @@ import (
 // The journal holds the invalidations that this node has accepted and the log does not have yet, in
 // memory or in a file that survives a crash. They count here already.
 //
-// What is in memory and what is on the disk have a lock each, so that nobody waits for the disk but who promises
+// What is in memory and what is on the disk have a lock each, so that no caller waits for the disk but one that promises
 // something: requests, and the follower that appends what waits, go on while it is slow.
 type journal struct {
 	waiting atomic.Int64 // read at each look-up
@@ -76,7 +76,7 @@ func (j *journal) add(targets []shared.Target, mode shared.Mode, number uint64) 
 	return j.save()
 }
 
-// note is add without the disk, for who must not wait for it: the next save writes it.
+// note is add without the disk, for a caller that must not wait for it: the next save writes it.
 func (j *journal) note(targets []shared.Target, mode shared.Mode, number uint64) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -121,7 +121,7 @@ func (j *journal) fromScratchLocked() { j.unsaved, j.rewriteAll = nil, j.path !=
 // maxLines bounds the lines of the file, and those that a failing disk does not take.
 const maxLines = 2 * maxDeferred
 
-// save writes what the file does not have, and returns when the disk has it. Those who come while it is at
+// save writes what the file does not have, and returns when the disk has it. Callers that come while it is at
 // work are written together by the next of them. What cannot be written is tried again by the next save.
 func (j *journal) save() error {
 	j.disk.Lock()

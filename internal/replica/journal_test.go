@@ -63,7 +63,7 @@ func TestJournalLines(t *testing.T) {
 	}
 	for line := range strings.Lines(string(text)) {
 		if _, ok := parseLine([]byte(strings.TrimSuffix(line, "\n"))); !ok {
-			t.Errorf("%.60q is no line", line)
+			t.Errorf("%.60q is not a line", line)
 		}
 	}
 	if changed := strings.Replace(string(text), "c:a", "c:z", 1); changed == string(text) {
@@ -73,7 +73,7 @@ func TestJournalLines(t *testing.T) {
 	}
 }
 
-// Nobody waits for the journal's disk but who promises that it has something; and those who wait are written
+// No caller waits for the journal's disk but one that promises that it has something; and those that wait are written
 // together.
 func TestASlowJournalDisk(t *testing.T) {
 	j, err := openJournal(filepath.Join(t.TempDir(), "journal"))

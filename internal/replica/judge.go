@@ -50,7 +50,7 @@ func (r *Replica) JudgeStamp(key, class string, tags []string, stamp shared.Stam
 	//
 	//  1. A notes its invalidation, under the next number.
 	//  2. B reads the older entry from the shared tier; the mark has no place in the log yet.
-	//  3. A's invalidation is acknowledged. Had B's entry the number of now, it would be valid for ever.
+	//  3. A's invalidation is acknowledged. Had B's entry the number of now, it would be valid forever.
 	number = l.number.Load()
 	if len(l.pending) > 0 {
 		number = l.pending[0] - 1

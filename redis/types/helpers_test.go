@@ -11,7 +11,7 @@ import (
 	"github.com/forebay-cache/forebay/redis"
 )
 
-var update = flag.Bool("update", false, "write docs/types.md anew")
+var update = flag.Bool("update", false, "write docs/types.md again")
 
 var ctx = context.Background()
 

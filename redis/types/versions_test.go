@@ -64,7 +64,7 @@ func TestTwoVersionsOfAType(t *testing.T) {
 	}
 }
 
-// One program alone sees nobody else, whatever it wrote before it was started anew.
+// One program alone sees nobody else, whatever it wrote before it was started again.
 func TestNoOtherVersion(t *testing.T) {
 	url := redistest.Start(t).URL()
 	var loads int

@@ -42,7 +42,7 @@ it('is live while it hears, and behind when it does not', () => {
   expect(feed.get().status).toBe('live');
 });
 
-it('asks anew after a gap, a reconnection and a pause', () => {
+it('asks again after a gap, a reconnection and a pause', () => {
   sources[0]!.tell(1);
   sources[0]!.tell(3);
   expect(feed.get().generation).toBe(1);

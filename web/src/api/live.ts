@@ -50,7 +50,7 @@ export class Feed {
     this.set({ status: this.source?.readyState === 1 ? 'live' : 'lost', waiting: 0, generation: this.now.generation + 1 });
   }
 
-  /** Ask anew: what this browser may see has changed. */
+  /** Ask again: what this browser may see has changed. */
   reconnect() {
     this.close();
     if (this.listeners.size > 0) this.connect();

@@ -450,7 +450,7 @@ export interface components {
             class?: string;
             /** @description One entry, by its full key */
             key?: string;
-            /** @description remove (the default), or expire: what is stored may still be served while it is loaded anew; any other is refused */
+            /** @description remove (the default), or expire: what is stored may still be served while it is loaded again; any other is refused */
             mode?: string;
             /** @description '*' stands for any run of characters */
             pattern?: string;
@@ -518,7 +518,7 @@ export interface components {
             used: number;
         };
         Live: {
-            /** @description The latest; one may have counted up since it was sent before. Empty for who may not operate */
+            /** @description The latest; one may have counted up since it was sent before. Empty for a caller that may not operate */
             activity: components["schemas"]["Item"][];
             health: components["schemas"]["Health"];
             point: components["schemas"]["Point"];

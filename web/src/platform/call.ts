@@ -25,7 +25,7 @@ export function readCacheStatus(field: string | null): Omit<Came, 'ms' | 'first'
   if (/; collapsed/.test(mine)) return { outcome: 'joined', why: 'another request’s load' };
   const fwd = part('fwd');
   if (fwd === 'bypass') return { outcome: 'bypass', why: detail };
-  return { outcome: 'miss', why: detail ?? { 'uri-miss': 'not stored', stale: 'past its time', request: 'asked for anew' }[fwd ?? ''] ?? fwd };
+  return { outcome: 'miss', why: detail ?? { 'uri-miss': 'not stored', stale: 'past its time', request: 'asked for again' }[fwd ?? ''] ?? fwd };
 }
 
 export interface Answer<T> {
