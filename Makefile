@@ -2,7 +2,7 @@
 GO ?= go
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.7.0
 
-.PHONY: help run build test deps web web-dev web-test web-load conformance bench bench-http faults soak histories fuzz lint
+.PHONY: help run build quick test nightly deps web web-dev web-test web-load conformance bench bench-http faults soak histories fuzz lint
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 12
@@ -13,23 +13,21 @@ run: ## start the reference platform; it prints its addresses
 build: ## build bin/forebay
 	$(GO) build -o bin/forebay ./cmd/forebay
 
+quick: ## build and vet everything, and test the core, in half a minute
+	$(GO) build ./...
+	$(GO) vet ./...
+	$(GO) test . ./httpcache ./gateway ./admin ./shared ./internal/replica ./internal/codec ./internal/arch
+
 test: deps ## every test; installs what is missing in CI or as root on Debian
 	$(GO) test -race -shuffle=on -timeout 12m $$($(GO) list ./... | grep -v internal/mechanism)
 	$(GO) test -parallel 3 -timeout 25m ./internal/mechanism
-	$(GO) test -run '^$$' -fuzz '^FuzzKey$$' -fuzztime 200000x -fuzzminimizetime 10x .
-	$(GO) test -run '^$$' -fuzz '^FuzzPattern$$' -fuzztime 60000x -fuzzminimizetime 10x .
-	$(GO) test -run '^$$' -fuzz '^FuzzEnvelope$$' -fuzztime 150000x -fuzzminimizetime 10x ./internal/codec
-
-	$(GO) test -run '^$$' -fuzz '^FuzzCachedIsUncached$$' -fuzztime 3000x -fuzzminimizetime 10x ./httpcache
-	$(GO) test -run '^$$' -fuzz '^FuzzForwardedAlike$$' -fuzztime 1500x -fuzzminimizetime 10x ./httpcache
-	$(GO) test -run '^$$' -fuzz '^FuzzScanner$$' -fuzztime 50000x -fuzzminimizetime 10x ./internal/framing
-	$(GO) test -run '^$$' -fuzz '^FuzzFields$$' -fuzztime 50000x -fuzzminimizetime 10x ./httpcache
-	$(GO) test -run '^$$' -fuzz '^FuzzCanonicalJSON$$' -fuzztime 50000x -fuzzminimizetime 10x ./httpcache
-	$(GO) test -run '^$$' -fuzz '^FuzzParts$$' -fuzztime 50000x -fuzzminimizetime 10x ./httpcache
-	$(GO) test -run '^$$' -fuzz '^FuzzConfig$$' -fuzztime 30000x -fuzzminimizetime 10x ./gateway
 	cd faults && $(GO) test -timeout 12m ./...
 	$(MAKE) --no-print-directory web-test
 	node conformance/run.mjs
+
+nightly: deps fuzz histories soak ## what takes hours: new inputs, millions of checked operations, every size at its promise
+	$(GO) test -timeout 20m ./security ./cmd/forebay -full
+
 
 deps:
 	@sh internal/install.sh
@@ -40,7 +38,7 @@ web: deps ## rebuild the dashboard: its types from the operations, and web/dist 
 web-dev: deps ## serve the dashboard while you work on it, against a running "forebay demo"
 	cd web && npm run --silent dev
 
-web-test: deps # the dashboard alone: types, build, components, browser
+web-test: deps ## the dashboard alone: types, build, components, browser
 	cd web && npm run --silent schema -- --check
 	cd web && npm run --silent check && node build.mjs --check && npm test --silent
 	cd web && node --test --test-concurrency=1 browser/
@@ -64,12 +62,12 @@ conformance: deps ## the HTTP cache against the public suite (SUITE=folder: anot
 bench-http: ## what a miss and a hit cost through the HTTP cache, against a plain reverse proxy
 	cd bench && $(GO) run . -only gateway
 
-fuzz: ## look for new inputs, a minute for each target
-	$(GO) test -run '^$$' -fuzz '^FuzzKey$$' -fuzztime 1m -fuzzminimizetime 100x .
-	$(GO) test -run '^$$' -fuzz '^FuzzPattern$$' -fuzztime 1m -fuzzminimizetime 100x .
-	$(GO) test -run '^$$' -fuzz '^FuzzEnvelope$$' -fuzztime 1m -fuzzminimizetime 100x ./internal/codec
-	for target in FuzzCachedIsUncached FuzzForwardedAlike FuzzFields FuzzCanonicalJSON FuzzParts; do $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime 1m ./httpcache || exit 1; done
-	$(GO) test -run '^$$' -fuzz '^FuzzConfig$$' -fuzztime 1m ./gateway
+# package:target of each parser. Their seeds are a part of every test run.
+FUZZ = .:FuzzKey .:FuzzPattern ./internal/codec:FuzzEnvelope ./internal/framing:FuzzScanner ./gateway:FuzzConfig \
+	./httpcache:FuzzCachedIsUncached ./httpcache:FuzzForwardedAlike ./httpcache:FuzzFields ./httpcache:FuzzCanonicalJSON ./httpcache:FuzzParts
+
+fuzz: ## look for new inputs, FUZZTIME (a minute) for each target
+	@for f in $(FUZZ); do $(GO) test -run '^$$' -fuzz "^$${f##*:}\$$" -fuzztime $(or $(FUZZTIME),1m) -fuzzminimizetime 100x $${f%:*} || exit 1; done
 
 bench: deps ## measure against peers and write docs/performance.md
 	cd bench && $(GO) run . -write ../docs/performance.md

@@ -16,31 +16,32 @@ import (
 
 // A Cache keeps answers ready. It is safe for concurrent use. [Open] opens it; [Cache.Close] ends it.
 type Cache struct {
-	options Options
-	opened  time.Time
-	replica *replica.Replica // this node's copy of the log
-	keys    *codec.Keyring   // nil: what is written is not authenticated
-	near    *near
-	shared  *tier // nil: near tier only
-	flights *flights
-	logger  *slog.Logger
+	// Set by Open, and the same for good.
+	options  Options
+	opened   time.Time        // now counts from it
+	logger   *slog.Logger     // what the cache swallows
+	replica  *replica.Replica // this node's copy of the log
+	keys     *codec.Keyring   // nil: what is written is not authenticated
+	near     *near
+	shared   *tier     // nil: near tier only
+	flights  *flights  // the loads that run
+	selfTest *selfTest // nil: disabled
 
-	observers observers
-	peers     peers
-	selfTest  *selfTest // nil: none sings
-	census    census
+	observers observers // guards itself, like the next two
+	peers     peers     // the nodes whose self-tests were read in the log
+	census    census    // what other programs write under our names
 
 	mu       sync.RWMutex // guards the fields below
 	classes  map[string]*class
-	order    []string
-	names    map[string]*space
-	declared bool
+	order    []string          // of their declaration
+	names    map[string]*space // by "class" or "class/function"
+	declared bool              // Options.Classes has some: other names are errors
 
-	unread  atomic.Int64 // when the log's unreadable records were said last
+	unread  atomic.Int64 // when unreadable records were logged last
 	closed  atomic.Bool
-	stop    context.CancelFunc
-	sweep   chan struct{} // one pending request to sweep the tiers
-	workers sync.WaitGroup
+	stop    context.CancelFunc // ends the workers …
+	workers sync.WaitGroup     // … which Close waits for
+	sweep   chan struct{}      // holds one token while a sweep of the tiers is wanted
 }
 
 // Open opens a cache. Its error names every mistake in the options with its place.

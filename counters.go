@@ -19,6 +19,7 @@ type counters struct {
 	misses    [numReasons]atomic.Uint64
 	loads     atomic.Uint64
 	loading   atomic.Int64
+	waiting   atomic.Int64
 	errors    atomic.Uint64
 	saved     atomic.Int64 // nanoseconds, of stale hits and joined loads
 	entries   atomic.Int64

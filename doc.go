@@ -4,15 +4,18 @@
 //	partners, err := forebay.Wrap(cache, "partner_data", db.Partners)
 //	list, err := partners.Get(ctx, "acme")   // has the type of db.Partners
 //
-// A request goes one way:
+// A request goes one way. Both tiers hold entries; what the log says of them is asked before one is served:
 //
-//	request → key → near tier → load (one for all who ask) → near tier → answer
-//	                  └ valid? (ledger of invalidations)
+//	request → key → near tier → shared tier → lease → load → both tiers → answer
+//	                └──── valid? (the log) ────┘    (one for all callers)
+//
+// The shared tier, which nodes share, is [Options.Shared]: package redis opens one on Redis or Valkey. Without it a
+// cache has its near tier alone, and needs neither log nor lease.
 //
 // # Keys
 //
 // A key is the function's name and the parameter's fields: "partner_data:org_id=acme,q=,". A
-// struct's exported fields go by their `forebay` tag ("-" leaves one out), else in snake case; maps
+// struct's exported fields go by their `forebay` tag ("-" leaves one out), otherwise in snake case; maps
 // are sorted; a single value stands alone: "partner_data:acme,". Keys over 200 bytes, and those of
 // private classes, end in a hash.
 //
@@ -25,4 +28,10 @@
 //
 // [Cache.Invalidate] names a key, a tag, a class, a pattern or everything. A load that began before
 // an invalidation is never served after it.
+//
+// # The lower layer
+//
+// [Wrap] is written on [Space], [Fill], [Found] and [BeginOptions]: a look-up, a load that callers join, and what
+// may be done with either. A cache with keys of its own, such as package httpcache, is written on them too; others
+// need none of it.
 package forebay

@@ -237,7 +237,11 @@ func (f *Fill[V]) Wait(ctx context.Context) (V, Outcome, error) {
 	}
 	if !f.leads {
 		step := beginStep(ctx, StageWait, f.space.space, f.flight.key)
-		defer func() { step.end("joined", ctx.Err()) }()
+		f.space.class.waiting.Add(1)
+		defer func() {
+			f.space.class.waiting.Add(-1)
+			step.end("joined", ctx.Err())
+		}()
 	}
 	select {
 	case <-f.flight.readable:

@@ -30,7 +30,7 @@ func (c *Cache) Invalidate(ctx context.Context, targets ...Target) (Receipt, err
 }
 
 // Expire is the softer Invalidate: what the targets cover may still be served while it is loaded
-// anew (for [Class.Stale]) or when that fails. A Strict class takes it for a removal.
+// again (for [Class.Stale]) or when that fails. A Strict class takes it for a removal.
 func (c *Cache) Expire(ctx context.Context, targets ...Target) (Receipt, error) {
 	r, _, err := c.invalidate(ctx, Expire, targets)
 	return r, err

@@ -15,7 +15,7 @@ import (
 )
 
 // A Space is the entries of one name: the layer that [Wrap] is written on, and that a cache with
-// keys of its own (HTTP, MCP) is written on too. No two spaces share an entry.
+// keys of its own, such as the HTTP cache, is written on too. No two spaces share an entry.
 //
 // A caller looks up ([Space.Lookup]); if what it finds will not do, it begins a fill
 // ([Space.Begin]), which it leads or has joined. The leader ends it with [Fill.Commit] or

@@ -91,12 +91,12 @@ func TestNeedAnew(t *testing.T) {
 	if stored := s.Begin(t.Context(), key, forebay.BeginOptions{}); stored.Leads() {
 		t.Error("what is stored would do")
 	}
-	anew := s.Begin(t.Context(), key, forebay.BeginOptions{IgnoreStored: true})
-	if !anew.Leads() {
+	again := s.Begin(t.Context(), key, forebay.BeginOptions{IgnoreStored: true})
+	if !again.Leads() {
 		t.Fatal("nothing stored will do")
 	}
-	anew.Abandon(nil)
-	if _, _, err := anew.Wait(t.Context()); err != nil {
+	again.Abandon(nil)
+	if _, _, err := again.Wait(t.Context()); err != nil {
 		t.Errorf("no failure: %v", err)
 	}
 }

@@ -64,6 +64,7 @@ type ClassStats struct {
 	Bypasses     uint64            // were not looked up at all
 	Loads        uint64
 	Loading      int64 // loads that run now
+	Waiting      int64 // callers that wait for a load now, beside those that lead one
 	LoadErrors   uint64
 	LoadsRefused uint64        // MaxLoads were running
 	Saved        time.Duration // the loads' own durations that hits, stale hits and joins did not wait for
@@ -153,7 +154,7 @@ func (c *Cache) tierMode(s *SharedStats) TierMode {
 func (k *class) stats() ClassStats {
 	s := ClassStats{
 		Class: k.Class, StaleHits: k.staleHits.Load(), Coalesced: k.coalesced.Load(), Bypasses: k.bypasses.Load(),
-		Loads: k.loads.Load(), Loading: k.loading.Load(), LoadErrors: k.errors.Load(), LoadsRefused: k.refused.Load(),
+		Loads: k.loads.Load(), Loading: k.loading.Load(), Waiting: k.waiting.Load(), LoadErrors: k.errors.Load(), LoadsRefused: k.refused.Load(),
 		Saved: time.Duration(k.saved.Load()), Entries: k.entries.Load(), Evictions: k.evictions.Load(),
 		MissesBy: map[Reason]uint64{}, Stored: k.kept.Load(),
 	}

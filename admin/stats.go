@@ -45,6 +45,7 @@ type ClassStats struct {
 	Bypasses     uint64            `json:"bypasses"`
 	Loads        uint64            `json:"loads"`
 	Loading      int64             `json:"loading"`
+	Waiting      int64             `json:"waiting" doc:"Callers that wait for a load now, beside those that lead one"`
 	LoadErrors   uint64            `json:"load_errors"`
 	LoadsRefused uint64            `json:"loads_refused"`
 	SavedSeconds float64           `json:"saved_seconds"`
@@ -191,7 +192,7 @@ func (a *Admin) Stats() Stats {
 func classStats(c forebay.ClassStats) ClassStats {
 	out := ClassStats{
 		TTLSeconds: seconds(c.TTL), Hits: c.Hits(), NearHits: c.NearHits, SharedHits: c.SharedHits, StaleHits: c.StaleHits, Coalesced: c.Coalesced,
-		Misses: c.Misses, MissesBy: map[string]uint64{}, Bypasses: c.Bypasses, Loads: c.Loads, Loading: c.Loading,
+		Misses: c.Misses, MissesBy: map[string]uint64{}, Bypasses: c.Bypasses, Loads: c.Loads, Loading: c.Loading, Waiting: c.Waiting,
 		LoadErrors: c.LoadErrors, LoadsRefused: c.LoadsRefused, SavedSeconds: seconds(c.Saved),
 		Entries: c.Entries, Evictions: c.Evictions, Stored: c.Stored, NotStored: c.NotStored, Strict: c.Strict, Private: c.Private,
 	}

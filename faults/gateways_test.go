@@ -24,7 +24,7 @@ import (
 type originFault struct {
 	name    string
 	answer  func(o *originServer, w http.ResponseWriter, r *http.Request) // nil: nothing listens
-	healthy bool                                                          // it is none, and there for comparison
+	healthy bool                                                          // not a fault: there for comparison
 }
 
 var ofOrigin = []originFault{

@@ -123,9 +123,9 @@ func TestOneValidation(t *testing.T) {
 		{"a route twice", "routes:\n  - match: GET /a\n  - match: GET /a\n", "3:5: it has its pattern in common with the route of line 2"},
 		{"override without a time", "routes:\n  - {match: GET /a, override: true}\n", "2:5: override: needs a TTL or a Class"},
 		{"a body of a GET", "routes:\n  - {match: GET /a, body_key: {}}\n", "2:5: body_key: only a POST"},
-		{"a field that is none", "routes:\n  - {match: GET /a, headers: [\"X\u00e9\", \"a b\"]}\n", "is not the name of a field"},
+		{"an invalid field", "routes:\n  - {match: GET /a, headers: [\"X\u00e9\", \"a b\"]}\n", "is not the name of a field"},
 		{"an origin", "profile: rfc\norigin: 'http://u:p@h'\n", "2:9: origin"},
-		{"a proxy that is none", "listen: {trusted_proxies: [10.0.0.0/99]}\n", "is not a range of addresses"},
+		{"an invalid proxy", "listen: {trusted_proxies: [10.0.0.0/99]}\n", "is not a range of addresses"},
 		{"a limit of nothing", "limits: {requests: 0}\n", "a limit is a number above 0"},
 	}
 	for _, test := range tests {

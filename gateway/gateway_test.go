@@ -278,17 +278,26 @@ func TestAdvice(t *testing.T) {
 func TestManyCallers(t *testing.T) {
 	var mu sync.Mutex
 	asked := 0
-	_, url := front(t, gateway.Config{Rules: []httpcache.Rule{{Match: "GET /slow", TTL: time.Minute}}}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	release := make(chan struct{})
+	g, url := front(t, gateway.Config{Rules: []httpcache.Rule{{Match: "GET /slow", TTL: time.Minute}}}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		mu.Lock()
 		asked++
 		mu.Unlock()
-		time.Sleep(200 * time.Millisecond)
+		<-release
 		io.WriteString(w, "done")
 	}))
 	var all sync.WaitGroup
 	for range 100 {
 		all.Go(func() { get(t, url+"/slow") })
 	}
+	waiting := int64(0)
+	for end := time.Now().Add(10 * time.Second); waiting < 99 && time.Now().Before(end); time.Sleep(time.Millisecond) {
+		waiting = 0
+		for _, c := range g.Cache().Stats().Classes {
+			waiting += c.Waiting
+		}
+	}
+	close(release)
 	all.Wait()
 	if asked != 1 {
 		t.Errorf("the origin was asked %d times", asked)

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/forebay-cache/forebay"
 	"github.com/forebay-cache/forebay/httpcache"
@@ -60,6 +61,21 @@ func newSiteOn(t *testing.T, c forebay.Options, o httpcache.Options, origin http
 		cache.Close()
 	})
 	return s
+}
+
+// waiting returns when that many requests wait for the load of another.
+func (s *site) waiting(n int64) {
+	s.t.Helper()
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		waiting := int64(0)
+		for _, c := range s.cache.Stats().Classes {
+			waiting += c.Waiting
+		}
+		if waiting >= n {
+			return
+		}
+	}
+	s.t.Errorf("%d requests never waited", n)
 }
 
 // An answer is what a client got.

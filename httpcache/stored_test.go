@@ -14,10 +14,10 @@ func TestStoredIsChecked(t *testing.T) {
 		change func(*stored)
 	}{
 		{"a mark", func(s *stored) { s.Kind = passing }},
-		{"a kind that is none", func(s *stored) { s.Kind = 200 }},
-		{"a status that is none", func(s *stored) { s.Status = 99 }},
+		{"an invalid kind", func(s *stored) { s.Kind = 200 }},
+		{"an invalid status", func(s *stored) { s.Status = 99 }},
 		{"an interim status", func(s *stored) { s.Status = 103 }},
-		{"a field that is none", func(s *stored) { s.Header["X Y"] = []string{"a"} }},
+		{"an invalid field", func(s *stored) { s.Header["X Y"] = []string{"a"} }},
 		{"a line end in a value", func(s *stored) { s.Header["X"] = []string{"a\r\nSet-Cookie: b"} }},
 		{"a field of the hop", func(s *stored) { s.Header["Transfer-Encoding"] = []string{"chunked"} }},
 		{"a line end in a trailer", func(s *stored) { s.Trailer = http.Header{"X": {"a\nb"}} }},

@@ -34,7 +34,7 @@ func echoing(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// A request that is none is refused before anything reads it: rows A1, A5, A9 and A10.
+// What is not a request is refused before anything reads it: rows A1, A5, A9 and A10.
 func TestRefusedRequests(t *testing.T) {
 	const host = "Host: api.test\r\n"
 	tests := []struct {
@@ -52,11 +52,11 @@ func TestRefusedRequests(t *testing.T) {
 		{"a target with a password", "GET http://u:p@api.test/ HTTP/1.1\r\n" + host + "\r\n", "target", 400},
 		{"an asterisk", "GET * HTTP/1.1\r\n" + host + "\r\n", "target", 400},
 		{"two hosts in one", "GET / HTTP/1.1\r\nHost: a,b\r\n\r\n", "host", 400},
-		{"a port that is none", "GET / HTTP/1.1\r\nHost: a:80x\r\n\r\n", "host", 400},
+		{"an invalid port", "GET / HTTP/1.1\r\nHost: a:80x\r\n\r\n", "host", 400},
 		{"a port too large", "GET / HTTP/1.1\r\nHost: a:70000\r\n\r\n", "host", 400},
 		{"an empty host", "GET / HTTP/1.1\r\nHost: \r\n\r\n", "host", 400},
 		{"a host with an empty label", "GET / HTTP/1.1\r\nHost: a..b\r\n\r\n", "host", 400},
-		{"an address that is none", "GET / HTTP/1.1\r\nHost: [::zz]\r\n\r\n", "host", 400},
+		{"an invalid address", "GET / HTTP/1.1\r\nHost: [::zz]\r\n\r\n", "host", 400},
 		{"length and coding", "POST / HTTP/1.1\r\n" + host + "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "framing", 400},
 		{"coding and length", "POST / HTTP/1.1\r\n" + host + "transfer-encoding: chunked\r\ncontent-length: 0\r\n\r\n0\r\n\r\n", "framing", 400},
 		{"a coding in HTTP/1.0", "POST / HTTP/1.0\r\n" + host + "Connection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "framing", 400},

@@ -267,7 +267,7 @@ func TestOddAnswers(t *testing.T) {
 			}
 		}
 	})
-	t.Run("a status that is none", func(t *testing.T) {
+	t.Run("an invalid status", func(t *testing.T) {
 		for _, status := range []string{"000", "099", "001"} {
 			url := rawOrigin(t, func(*http.Request) string { return "HTTP/1.1 " + status + " Odd\r\nContent-Length: 0\r\n\r\n" })
 			g := serve(t, 0, "--origin", url)

@@ -13,7 +13,11 @@ import (
 func TestDrill(t *testing.T) {
 	server := redistest.Start(t)
 	_, operators, _ := start(t, "demo", "--origin-latency", "0", "--redis", server.URL(), "--drills", "--traffic", "50")
-	time.Sleep(300 * time.Millisecond) // so that there is traffic before
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) { // there is traffic
+		if _, body := fetch(t, operators+"/api/cache-stats"); regexp.MustCompile(`"near_hits":\d{2,}`).MatchString(body) {
+			break
+		}
+	}
 	var b bytes.Buffer
 	if code := run(t.Context(), []string{"drill", "redis", "--for", "2s", "--node", operators}, &b, &b); code != 0 {
 		t.Fatalf("%d %s", code, b.String())

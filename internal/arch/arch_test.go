@@ -3,7 +3,11 @@ package arch
 
 import (
 	"encoding/json"
+	"io/fs"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -108,4 +112,36 @@ func list(t *testing.T) []pkg {
 		all = append(all, p)
 	}
 	return all
+}
+
+// What a reader of English stumbles over: things are it and they, a relative clause has a noun, "is not a valid X".
+var odd = regexp.MustCompile(`\b(he|his|him)\b|\banew\b|\b(that|which|it) is none\b|\bat hand\b|\bfor ever\b|// (Who|Whoever) [a-z]`)
+
+func TestPlainEnglish(t *testing.T) {
+	root := filepath.Join("..", "..")
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if name := d.Name(); d.IsDir() && (name == "node_modules" || name == ".git" || name == "dist") {
+			return filepath.SkipDir
+		}
+		switch ext := filepath.Ext(path); {
+		case ext != ".go" && ext != ".md" || strings.HasSuffix(path, "arch_test.go"):
+			return nil
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		for i, line := range strings.Split(string(text), "\n") {
+			if word := odd.FindString(line); word != "" {
+				t.Errorf("%s:%d: %q: %s", path, i+1, word, strings.TrimSpace(line))
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }

@@ -16,7 +16,7 @@ import (
 // An envelope is an entry as the shared tier holds it: a binary header and the encoded value. The
 // header says everything that decides whether the value may be served, so that a sweep needs the
 // header alone. Strings and lists are length-prefixed, numbers are varints, times are milliseconds
-// of the writer's clock.
+// of the shared tier's clock.
 //
 //	format, codec, flags        one byte each
 //	key, class, epoch           strings

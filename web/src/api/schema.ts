@@ -332,6 +332,11 @@ export interface components {
             strict: boolean;
             /** Format: double */
             ttl_seconds: number;
+            /**
+             * Format: int64
+             * @description Callers that wait for a load now, beside those that lead one
+             */
+            waiting: number;
         };
         DrillRequest: {
             /** @description A duration, such as 30s */
