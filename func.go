@@ -8,6 +8,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/forebay-cache/forebay/internal/hits"
 	"github.com/forebay-cache/forebay/internal/keys"
 )
 
@@ -34,7 +35,7 @@ type fastPath struct {
 	near   *near
 	prefix string
 	plan   *keys.Plan
-	hits   *striped
+	hits   *hits.Counter
 	cache  *Cache
 }
 
@@ -113,7 +114,7 @@ func (f *Func[P, V]) Get(ctx context.Context, p P) (V, error) {
 		if len(key) <= keys.MaxReadable {
 			e, st := fast.near.get(unsafe.String(unsafe.SliceData(key), len(key)), fast.cache.now())
 			if st == isFresh {
-				fast.hits.add(e.took)
+				fast.hits.Add(e.took)
 				v, _ := e.value.(V)
 				return f.own(v), e.err
 			}

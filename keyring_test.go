@@ -159,8 +159,8 @@ func TestARecordOfSomebodyElse(t *testing.T) {
 
 func TestKeysAreChecked(t *testing.T) {
 	for want, o := range map[string]forebay.Options{
-		"Keys[1]: 5 bytes":                {Keys: [][]byte{oldKey, []byte("short")}},
-		"Encrypt: there are no keys":      {Encrypt: true},
+		"Keys[1]: 5 bytes":                                {Keys: [][]byte{oldKey, []byte("short")}},
+		"Encrypt: there are no keys":                      {Encrypt: true},
 		"Encrypt: there are no keys to encrypt with: set": {Encrypt: true, Keys: [][]byte{}, Secret: oldKey},
 	} {
 		if _, err := forebay.Open(t.Context(), o); !errors.Is(err, forebay.ErrConfig) || !strings.Contains(err.Error(), want) {

@@ -232,7 +232,7 @@ func (s *space) Count(o Outcome) {
 	c := s.class
 	switch o.Status {
 	case Hit:
-		c.hits[o.Tier].add(o.LoadTime)
+		c.hits[o.Tier].Add(o.LoadTime)
 		return
 	case StaleHit:
 		c.staleHits.Add(1)

@@ -161,8 +161,8 @@ func (k *class) stats() ClassStats {
 	k.mu.Lock()
 	s.NotStored = maps.Clone(k.notStored)
 	k.mu.Unlock()
-	near, savedNear := k.hits[TierNear].sum()
-	shared, savedShared := k.hits[TierShared].sum()
+	near, savedNear := k.hits[TierNear].Sum()
+	shared, savedShared := k.hits[TierShared].Sum()
 	s.NearHits, s.SharedHits = near, shared
 	s.Saved += savedNear + savedShared
 	for r := range k.misses {

@@ -100,9 +100,9 @@ func TestSwappedThereAndBack(t *testing.T) {
 // Records that nobody can read count as everything, and the log goes on.
 func TestForeignRecords(t *testing.T) {
 	for name, add := range map[string][]string{
-		"an invalid target": {"XADD", "forebay:log", "*", "t", "x", "m", "0"},
-		"a foreign field":       {"XADD", "forebay:log", "*", "hello", "world"},
-		"the last possible ID":  {"XADD", "forebay:log", "18446744073709551615-18446744073709551615", "t", "x", "m", "0"},
+		"an invalid target":    {"XADD", "forebay:log", "*", "t", "x", "m", "0"},
+		"a foreign field":      {"XADD", "forebay:log", "*", "hello", "world"},
+		"the last possible ID": {"XADD", "forebay:log", "18446744073709551615-18446744073709551615", "t", "x", "m", "0"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, o := redistest.Start(t), &shop{}

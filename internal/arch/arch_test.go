@@ -40,6 +40,7 @@ var rules = map[string]rule{
 	"security":           {[]string{"internal/", "golang.org/x/net"}, "attacks the binary from outside"},
 	"internal/keys":      {[]string{"internal/shape"}, "a leaf: types and text"},
 	"internal/codec":     {[]string{"shared", "internal/shape", "github.com/fxamacker/cbor", "github.com/klauspost/compress/zstd"}, "a leaf: bytes; the records of the log are what it signs"},
+	"internal/hits":      {nil, "a leaf: it counts"},
 	"internal/replica":   {[]string{"shared", "internal/codec"}, "a node's copy of the log knows the log, and nothing of entries and loads"},
 	"internal/size":      {[]string{"google.golang.org/protobuf"}, "a leaf: it measures values"},
 	"internal/shape":     {[]string{"github.com/fxamacker/cbor"}, "a leaf: types and values, and what a codec makes of them"},
