@@ -194,7 +194,7 @@ function Timeline({ request, stop }: { request: Request; stop: number }) {
                   width: `max(3px, ${Math.min(100 - (s.at / whole) * 100, (s.took / whole) * 100)}%)`,
                   height: 10,
                   borderRadius: 4,
-                  background: i + 1 === stop ? '#0b7285' : '#2b8ac6',
+                  background: i + 1 === stop ? 'var(--accent)' : 'var(--accent-soft)',
                 }}
               />
             </span>

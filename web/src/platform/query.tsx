@@ -5,18 +5,7 @@ import { Card } from '../parts/card';
 import { call, send } from './call';
 import { CameBadge } from './came-badge';
 import { Failure } from '../parts/failure';
-import type { Template } from './templates';
-
-interface State {
-  query_id: string;
-  status: string;
-  progress: number;
-}
-
-interface Result {
-  rows: Record<string, unknown>[];
-  summary: unknown;
-}
+import type { Result, State, Template } from './types';
 
 const over = (status?: string) => status === 'completed' || status === 'failed';
 

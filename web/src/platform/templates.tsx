@@ -7,16 +7,7 @@ import { CameBadge } from './came-badge';
 import { cleanrooms } from './orgs';
 import { Failure } from '../parts/failure';
 import { RunQuery } from './query';
-
-export interface Template {
-  id: string;
-  name: string;
-  category: string;
-  description: string;
-  complexity: string;
-  expected_runtime_s: number;
-  parameters: { name: string; type: string; required: boolean; default?: unknown }[];
-}
+import type { Template } from './types';
 
 /** The templates of a clean room, of which one is run as a query. */
 export function Templates() {
