@@ -112,7 +112,7 @@ func get[I, O any](api huma.API, id, path, summary string, h func(context.Contex
 // clients, and is not counted as one.
 func safeHeaders(ctx huma.Context, next func(huma.Context)) {
 	r, _ := humago.Unwrap(ctx)
-	leaveOut(r)
+	excludeFromMetrics(r)
 	ctx.SetHeader("Cache-Control", "no-store")
 	ctx.SetHeader("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 	ctx.SetHeader("X-Content-Type-Options", "nosniff")
@@ -122,7 +122,7 @@ func safeHeaders(ctx huma.Context, next func(huma.Context)) {
 // unmeasured serves what is not a request of the cache's clients.
 func unmeasured(h http.Handler) http.Handler {
 	return gzhttp.GzipHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		leaveOut(r)
+		excludeFromMetrics(r)
 		h.ServeHTTP(w, r)
 	}))
 }

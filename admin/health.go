@@ -40,7 +40,7 @@ func (a *Admin) Health(ctx context.Context) Health {
 		if c.Loads >= failingLoads && float64(c.LoadErrors) > failingShare*float64(c.Loads) {
 			degraded("class "+c.Name, fmt.Sprintf("%d of %d loads failed: look at its origin", c.LoadErrors, c.Loads))
 		}
-		if w := useless(c); w != "" {
+		if w := neverHits(c); w != "" {
 			h.Warnings = append(h.Warnings, "class "+c.Name+": "+w)
 		}
 	}
@@ -71,8 +71,8 @@ func (a *Admin) Health(ctx context.Context) Health {
 // meaningful is how many look-ups it takes to say that a class never hits.
 const meaningful = 200
 
-// useless says why a class most likely never hits, if it never does.
-func useless(c forebay.ClassStats) string {
+// neverHits says why a class most likely never hits, if it never does.
+func neverHits(c forebay.ClassStats) string {
 	rate, asked := c.HitRate()
 	if !asked || rate > 0 || c.Misses < meaningful {
 		return ""

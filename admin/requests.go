@@ -227,8 +227,8 @@ type measured struct {
 
 type measuredKey struct{}
 
-// leaveOut says that a request is not client traffic.
-func leaveOut(r *http.Request) {
+// excludeFromMetrics says that a request is not client traffic.
+func excludeFromMetrics(r *http.Request) {
 	if m, ok := r.Context().Value(measuredKey{}).(*measured); ok {
 		m.leftOut = true
 	}

@@ -191,49 +191,49 @@ func execute[T any](t *Tier, client *clients, limit *budget, begun bool, op func
 	return value, err
 }
 
-// A presence is a time in which the tier is not lost. What requests wait for ends with it.
-type presence struct {
+// A session lasts from when the tier is connected until it is lost. What requests wait for ends with it.
+type session struct {
 	ctx  context.Context
 	end  context.CancelFunc
-	span atomic.Pointer[span] // the latest
+	latest atomic.Pointer[sharedDeadline] // the latest
 }
 
-// A span is a budget that operations share.
-type span struct {
+// A sharedDeadline is a budget that operations share.
+type sharedDeadline struct {
 	*budget
-	until time.Time // takes in new ones
+	until time.Time // joinable until then
 }
 
-// spanPart is for how much of the budget a span takes in new operations: what the last of them may lack
-// of theirs.
-const spanPart = 10
+// joinPart is for how much of a budget other operations may join it: what the last of them may lack of
+// their own.
+const joinPart = 10
 
-func newPresence() *presence {
+func newSession() *session {
 	ctx, end := context.WithCancel(mayDial(context.Background(), dialNever))
-	return &presence{ctx: ctx, end: end}
+	return &session{ctx: ctx, end: end}
 }
 
 // limit bounds an operation. What requests wait for shares a budget with whatever began within the same few
 // milliseconds: timers for each would cost as much as the rest of the operation. Such an operation does
 // not end with its caller, but a little later.
 func (t *Tier) limit(whole time.Duration) (b *budget, stop func()) {
-	here := t.present.Load()
+	here := t.session.Load()
 	if whole != t.o.Budget {
 		b = newBudget(here.ctx, whole)
 		return b, b.stop
 	}
 	now := time.Now()
-	if s := here.span.Load(); s != nil && now.Before(s.until) {
+	if s := here.latest.Load(); s != nil && now.Before(s.until) {
 		return s.budget, func() {}
 	}
 	b = newBudget(here.ctx, whole)
-	here.span.Store(&span{budget: b, until: now.Add(whole / spanPart)})
+	here.latest.Store(&sharedDeadline{budget: b, until: now.Add(whole / joinPart)})
 	return b, func() {}
 }
 
-// dialFor says which goroutine may open a connection: a request that finds none must fail, not wait for one.
 type dialKey struct{}
 
+// dialFor says which goroutine may open a connection: a request that finds none must fail, not wait for one.
 type dialFor int
 
 const (
@@ -272,7 +272,7 @@ func (t *Tier) dial(ctx context.Context, addr string, d *net.Dialer, cfg *tls.Co
 // lost keeps requests away until the prober has an answer again, and releases those that wait.
 func (t *Tier) lost() {
 	t.up.Store(false)
-	t.present.Swap(newPresence()).end()
+	t.session.Swap(newSession()).end()
 	select {
 	case t.wake <- struct{}{}:
 	default:

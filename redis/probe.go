@@ -141,9 +141,9 @@ func (t *Tier) connect(ctx context.Context) {
 	}
 }
 
-// burden is what the prober writes to a server that was away, and has it send back: about as much as a value,
+// probePayload is what the prober writes to a server that was away, and has it send back: about as much as a value,
 // because a way that carries a bare PING in time may still be too narrow for what requests ask for.
-var burden = strings.Repeat("x", 8<<10)
+var probePayload = strings.Repeat("x", 8<<10)
 
 // ping asks a server that was away; the breaker lets it through when it is time.
 func (t *Tier) ping(ctx context.Context, client rueidis.Client) bool {
@@ -157,7 +157,7 @@ func (t *Tier) ping(ctx context.Context, client rueidis.Client) bool {
 		key, begun, limit := t.probeKey(), time.Now(), newBudget(ctx, t.o.Budget)
 		defer limit.stop()
 		err := errors.Join(refused(client.DoMulti(ctx,
-			client.B().Set().Key(key).Value(burden).PxMilliseconds(probeLife.Milliseconds()).Build(),
+			client.B().Set().Key(key).Value(probePayload).PxMilliseconds(probeLife.Milliseconds()).Build(),
 			client.B().Get().Key(key).Build()))...)
 		if err == nil && limit.spent() {
 			err = fmt.Errorf("the server takes %s to answer: requests wait %s at most", time.Since(begun).Round(time.Millisecond), t.o.Budget)

@@ -42,7 +42,7 @@ type Tier struct {
 	breaker  *gobreaker.CircuitBreaker[struct{}]
 
 	up      atomic.Bool // the last probe was answered, and no connection was lost since
-	present atomic.Pointer[presence]
+	session atomic.Pointer[session]
 	dials   atomic.Uint64 // connections that carry requests, ever
 	run     atomic.Pointer[serverRun]
 	clock   atomic.Pointer[sight]
@@ -89,7 +89,7 @@ func Open(ctx context.Context, o Options) (*Tier, error) {
 		return nil, fmt.Errorf("redis: namespace %q: must not hold spaces or any of *?[]{}\\", o.Namespace)
 	}
 	t := &Tier{o: o, wake: make(chan struct{}, 1)}
-	t.present.Store(newPresence())
+	t.session.Store(newSession())
 	var err error
 	if t.endpoint, err = t.parse(); err != nil {
 		return nil, err
