@@ -193,8 +193,8 @@ func execute[T any](t *Tier, client *clients, limit *budget, begun bool, op func
 
 // A session lasts from when the tier is connected until it is lost. What requests wait for ends with it.
 type session struct {
-	ctx  context.Context
-	end  context.CancelFunc
+	ctx    context.Context
+	end    context.CancelFunc
 	latest atomic.Pointer[sharedDeadline] // the latest
 }
 
