@@ -2,6 +2,8 @@
 package docs
 
 import (
+	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -47,28 +49,47 @@ func TestGoBlocksCompile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
-	var files []string
+	// One build for all, each block a package that is there in the build alone; not a program, so that nothing is linked.
+	dir, build := t.TempDir(), []string{"build", "-overlay"}
+	overlay := map[string]string{}
+	of := map[string]block{}
 	for _, b := range blocks(t) {
 		if b.lang != "go" {
 			continue
 		}
-		source := strings.NewReplacer("BLOCK", b.text).Replace(string(frame))
-		sub := filepath.Join(dir, "block"+string(rune('a'+len(files))))
-		if err := os.Mkdir(sub, 0o755); err != nil {
+		name := fmt.Sprintf("block%d", len(of))
+		real := filepath.Join(dir, name+".go")
+		if err := os.WriteFile(real, []byte(strings.ReplaceAll(string(frame), "BLOCK", b.text)), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		file := filepath.Join(sub, "main.go")
-		if err := os.WriteFile(file, []byte(source), 0o644); err != nil {
+		place, err := filepath.Abs(filepath.Join("testdata", name, "main.go"))
+		if err != nil {
 			t.Fatal(err)
 		}
-		if out, err := exec.Command("go", "build", "-o", os.DevNull, file).CombinedOutput(); err != nil {
-			t.Errorf("%s:\n%s\n%s", b.file, b.text, out)
-		}
-		files = append(files, file)
+		overlay[place], of[name] = real, b
 	}
-	if len(files) == 0 {
+	if len(of) == 0 {
 		t.Fatal("no blocks found")
+	}
+	text, err := json.Marshal(map[string]any{"Replace": overlay})
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := filepath.Join(dir, "overlay.json")
+	if err := os.WriteFile(list, text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	build = append(build, list)
+	for name := range of {
+		build = append(build, "./testdata/"+name)
+	}
+	if out, err := exec.Command("go", build...).CombinedOutput(); err != nil {
+		for name, b := range of {
+			if strings.Contains(string(out), "testdata/"+name+"\n") || strings.Contains(string(out), name+".go:") {
+				t.Errorf("%s:\n%s", b.file, b.text)
+			}
+		}
+		t.Errorf("%s", out)
 	}
 }
 
