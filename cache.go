@@ -158,6 +158,9 @@ func (c *Cache) store(e *entry, token string) bool {
 
 func (c *Cache) evicted(e *entry) {
 	e.space.class.evictions.Add(1)
+	if c.now() < e.fresh {
+		e.space.class.tooEarly.Add(1)
+	}
 	c.tell(Event{Kind: EventEvict, Class: e.space.class.Name, Key: e.key})
 }
 

@@ -19,9 +19,14 @@ type counters struct {
 	loading   atomic.Int64
 	waiting   atomic.Int64
 	errors    atomic.Uint64
+	loadEnds  atomic.Uint64
+	loadTime  atomic.Int64 // nanoseconds, of loads that have ended
+	passed    atomic.Uint64
+	passedBad atomic.Uint64
 	saved     atomic.Int64 // nanoseconds, of stale hits and joined loads
 	entries   atomic.Int64
 	evictions atomic.Uint64
+	tooEarly  atomic.Uint64 // evictions of what was fresh
 	refused   atomic.Uint64
 	kept      atomic.Uint64
 

@@ -191,7 +191,7 @@ func (fs *flights) end(f *flight, e *entry, err error) {
 		return
 	}
 	f.ended, f.entry = true, e
-	if f.loading && failed(err) {
+	if f.loading && failed(err) && !errors.Is(err, context.Canceled) {
 		f.space.class.errors.Add(1) // before anybody learns of it
 	}
 	token := f.token
@@ -230,6 +230,8 @@ func failed(err error) bool { return err != nil && !errors.Is(err, ErrNotFound) 
 
 func (fs *flights) ended(f *flight, took time.Duration, err error) {
 	c := f.space.class
+	c.loadEnds.Add(1)
+	c.loadTime.Add(int64(took))
 	if failed(err) && f.behind && !errors.Is(err, context.Canceled) {
 		fs.cache.logger.Warn("forebay: refresh failed; what is stored is served as long as the class allows",
 			"class", c.Name, "key", f.key, "error", err)

@@ -209,10 +209,11 @@ func (f *Func[P, V]) Key(p P) string {
 
 func (f *Func[P, V]) bypass(ctx context.Context, p P, why Reason) Result[V] {
 	start := time.Now()
-	step := beginStep(ctx, StageOrigin, f.space.space, "")
+	end := f.space.Pass(ctx, "")
 	v, err := f.load(ctx, p)
-	step.end("loaded", err)
-	return Result[V]{v, f.space.cache.notFound(err), Outcome{Status: Bypass, Tier: TierOrigin, Reason: why, LoadTime: time.Since(start)}}
+	err = f.space.cache.notFound(err)
+	end(err)
+	return Result[V]{v, err, Outcome{Status: Bypass, Tier: TierOrigin, Reason: why, LoadTime: time.Since(start)}}
 }
 
 // Peek returns what is stored and may still be served, stale or not. It never loads and counts nothing.

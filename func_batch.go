@@ -102,9 +102,9 @@ func (f *Func[P, V]) bypassMany(ctx context.Context, ps []P, results []Result[V]
 		params[n] = ps[i]
 	}
 	start := f.space.cache.now()
-	step := beginStep(ctx, StageOrigin, f.space.space, "")
+	end := f.space.Pass(ctx, "")
 	loaded, err := f.loadMany(ctx, params)
-	step.end("loaded", err)
+	end(err)
 	o := Outcome{Status: Bypass, Tier: TierOrigin, LoadTime: f.space.cache.since(start)}
 	for n, i := range which {
 		o.Reason = results[i].Reason

@@ -227,6 +227,19 @@ func (e *entry) outcome(now int64) Outcome {
 // NotStored counts an answer that is not stored, by why: what explains a class that never hits.
 func (s *space) CountNotStored(why string) { s.class.countNotStored(why) }
 
+// Pass begins a call of the origin that is not a load: it is for one caller, and nothing of it is stored. end counts
+// it, and tells the trace; an err other than [ErrNotFound] is a failure.
+func (s *space) Pass(ctx context.Context, key string) (end func(err error)) {
+	step := beginStep(ctx, StageOrigin, s, key)
+	return func(err error) {
+		s.class.passed.Add(1)
+		if failed(err) {
+			s.class.passedBad.Add(1)
+		}
+		step.end("passed", err)
+	}
+}
+
 // Count adds a request's outcome to the statistics of the class. Call it once a request.
 func (s *space) Count(o Outcome) {
 	c := s.class

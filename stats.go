@@ -63,19 +63,29 @@ type ClassStats struct {
 	MissesBy     map[Reason]uint64 // the same by reason
 	Bypasses     uint64            // were not looked up at all
 	Loads        uint64
-	Loading      int64 // loads that run now
-	Waiting      int64 // callers that wait for a load now, beside those that lead one
-	LoadErrors   uint64
+	Loading      int64  // loads that run now
+	Waiting      int64  // callers that wait for a load now, beside those that lead one
+	LoadErrors   uint64 // loads that were called off are not among them
+	LoadsEnded   uint64
+	LoadTime     time.Duration // of all loads that have ended
+	Passed       uint64        // calls of the origin that are not loads: nothing of them is shared or stored
+	PassedErrors uint64        // of those
 	LoadsRefused uint64        // MaxLoads were running
 	Saved        time.Duration // the loads' own durations that hits, stale hits and joins did not wait for
 	Entries      int64         // in the near tier
 	Evictions    uint64
+	EvictedFresh uint64            // of those: they would have been hits
 	Stored       uint64            // answers
 	NotStored    map[string]uint64 // answers, by why they were not
 }
 
 // Hits is the sum over the tiers.
 func (s ClassStats) Hits() uint64 { return s.NearHits + s.SharedHits }
+
+// OriginCalls is how often the origin was called, and how many of those calls failed.
+func (s ClassStats) OriginCalls() (calls, failed uint64) {
+	return s.Loads + s.Passed, s.LoadErrors + s.PassedErrors
+}
 
 // HitRate is (hits + stale hits + coalesced) / (those + misses); false before the first look-up.
 func (s ClassStats) HitRate() (float64, bool) {
@@ -154,8 +164,8 @@ func (c *Cache) tierMode(s *SharedStats) TierMode {
 func (k *class) stats() ClassStats {
 	s := ClassStats{
 		Class: k.Class, StaleHits: k.staleHits.Load(), Coalesced: k.coalesced.Load(), Bypasses: k.bypasses.Load(),
-		Loads: k.loads.Load(), Loading: k.loading.Load(), Waiting: k.waiting.Load(), LoadErrors: k.errors.Load(), LoadsRefused: k.refused.Load(),
-		Saved: time.Duration(k.saved.Load()), Entries: k.entries.Load(), Evictions: k.evictions.Load(),
+		Loads: k.loads.Load(), Loading: k.loading.Load(), Waiting: k.waiting.Load(), LoadErrors: k.errors.Load(), LoadsEnded: k.loadEnds.Load(), LoadTime: time.Duration(k.loadTime.Load()), Passed: k.passed.Load(), PassedErrors: k.passedBad.Load(), LoadsRefused: k.refused.Load(),
+		Saved: time.Duration(k.saved.Load()), Entries: k.entries.Load(), Evictions: k.evictions.Load(), EvictedFresh: k.tooEarly.Load(),
 		MissesBy: map[Reason]uint64{}, Stored: k.kept.Load(),
 	}
 	k.mu.Lock()

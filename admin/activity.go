@@ -14,7 +14,7 @@ import (
 type Item struct {
 	Seq      uint64    `json:"seq"`
 	Time     time.Time `json:"time"`
-	Kind     string    `json:"kind" enum:"invalidation,tier,log,node,drill,audit" doc:"What it is about; audit is what an operator did"`
+	Kind     string    `json:"kind" enum:"invalidation,tier,log,node,drill,audit,verdict" doc:"What it is about; audit is what an operator did"`
 	Text     string    `json:"text"`
 	Count    int       `json:"count" doc:"How often, within a second"`
 	Target   string    `json:"target,omitempty"`

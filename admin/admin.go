@@ -5,6 +5,7 @@ package admin
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -58,6 +59,7 @@ type Admin struct {
 	requests *requests
 	series   *series
 	activity *activity
+	verdict  *verdict
 	feed     *feed
 	attempts attempts
 	visits   *visits
@@ -84,7 +86,9 @@ func New(c *forebay.Cache, o Options) *Admin {
 		cache: c, o: o, requests: newRequests(), activity: &activity{}, feed: newFeed(), visits: newVisits(),
 		stopped: make(chan struct{}),
 	}
-	a.series = newSeries(c.Stats())
+	stats := c.Stats()
+	a.series = newSeries(stats)
+	a.verdict = newVerdict(time.Now(), stats, a.begun, a.ended)
 	a.unhook = c.Observe(a.activity)
 	window := a.requests.open()
 	a.working.Go(func() { a.sample(window) })
@@ -114,12 +118,30 @@ func (a *Admin) sample(window *window) {
 			stats := a.cache.Stats()
 			point := a.series.add(now, stats, window.take(), a.originCalls(), a.activity.takeInvalidations())
 			a.activity.compare(stats)
+			a.verdict.look(now, stats)
 			a.requests.keys.age(now)
 			a.publish(point)
 		case <-a.stopped:
 			return
 		}
 	}
+}
+
+// begun and ended note what the verdict finds in the activity; of the shared tier and the log that has its own items.
+func (a *Admin) begun(c Cause) {
+	if !ownItem(c) {
+		a.activity.note(Item{Kind: "verdict", Text: c.Check + ": " + c.Reason, Here: true})
+	}
+}
+
+func (a *Admin) ended(c Cause) {
+	if !ownItem(c) {
+		a.activity.note(Item{Kind: "verdict", Text: c.Check + ": over: " + c.Reason, Here: true})
+	}
+}
+
+func ownItem(c Cause) bool {
+	return c.Check == "shared" || c.Check == "log" || strings.HasPrefix(c.Check, "node ")
 }
 
 // originCalls is how often the origin was called; nil where nobody counts.

@@ -113,7 +113,7 @@ func TestHealth(t *testing.T) {
 	for range 20 {
 		f.Get(context.Background(), "bad")
 	}
-	check(200, "degraded", "class c: 20 of 20 loads failed")
+	check(200, "degraded", "class c: calls of its origin fail (20 of 20 since ")
 	c.Close()
 	check(503, "unhealthy", "closed")
 }

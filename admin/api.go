@@ -45,6 +45,7 @@ func (a *Admin) register(mux *http.ServeMux, all bool) huma.API {
 		huma.Register(api, huma.Operation{OperationID: "health" + path[len("/health"):], Method: http.MethodGet, Path: path, Summary: "The verdict, with its reasons", Errors: []int{http.StatusServiceUnavailable}}, a.health)
 	}
 	get(api, "live", "/health/live", "Whether the process can answer at all", a.live)
+	get(api, "incidents", "/api/incidents", "What is and was wrong: since when, until when, with what it touched; the latest first", reading(a.Incidents))
 	a.registerEvents(api, all)
 	mux.Handle("GET /metrics", unmeasured(a.metrics()))
 	mux.Handle("GET /api/openapi.json", unmeasured(description(api)))

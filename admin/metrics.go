@@ -2,6 +2,7 @@ package admin
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -25,7 +26,10 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 var (
 	requestsDesc   = desc("requests_total", "Requests by what happened to them.", "class", "outcome")
 	missesDesc     = desc("misses_total", "Misses by reason.", "class", "reason")
-	loadsDesc      = desc("loads_total", "Calls of the origin.", "class")
+	loadsDesc      = desc("loads_total", "Loads: calls of the origin whose answer may be shared and stored.", "class")
+	passedDesc     = desc("passed_total", "Calls of the origin for one caller, of which nothing is stored.", "class")
+	passedErrDesc  = desc("passed_errors_total", "Calls for one caller that failed.", "class")
+	degradedDesc   = desc("degraded", "1 for each cause for which the node is degraded now.", "reason")
 	loadingDesc    = desc("loads_in_flight", "Calls of the origin that run now.", "class")
 	loadErrorsDesc = desc("load_errors_total", "Calls of the origin that failed.", "class")
 	refusedDesc    = desc("loads_refused_total", "Loads not begun because the class had all of its loads running.", "class")
@@ -47,7 +51,7 @@ var (
 
 // Describe implements [prometheus.Collector].
 func (c *collector) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{requestsDesc, missesDesc, loadsDesc, loadingDesc, loadErrorsDesc, refusedDesc,
+	for _, d := range []*prometheus.Desc{requestsDesc, missesDesc, loadsDesc, passedDesc, passedErrDesc, degradedDesc, loadingDesc, loadErrorsDesc, refusedDesc,
 		savedDesc, entriesDesc, evictionsDesc, bytesDesc, maxBytesDesc, confirmedDesc, connectedDesc, lookupsDesc,
 		sharedErrDesc, droppedDesc, unusableDesc, deferredDesc, lagDesc, infoDesc} {
 		out <- d
@@ -62,7 +66,15 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
 		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
-	s := c.admin.Stats()
+	raw := c.admin.cache.Stats()
+	s := c.admin.statsOf(raw)
+	checks := map[string]bool{}
+	for _, cause := range c.admin.verdict.look(time.Now(), raw) {
+		if !cause.Warning && !checks[cause.Check] {
+			checks[cause.Check] = true
+			gauge(degradedDesc, 1, cause.Check)
+		}
+	}
 	for name, k := range s.Classes {
 		count(requestsDesc, float64(k.Hits), name, "hit")
 		count(requestsDesc, float64(k.StaleHits), name, "stale")
@@ -73,6 +85,8 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 			count(missesDesc, float64(n), name, reason)
 		}
 		count(loadsDesc, float64(k.Loads), name)
+		count(passedDesc, float64(k.Passed), name)
+		count(passedErrDesc, float64(k.PassedErrors), name)
 		gauge(loadingDesc, float64(k.Loading), name)
 		count(loadErrorsDesc, float64(k.LoadErrors), name)
 		count(refusedDesc, float64(k.LoadsRefused), name)

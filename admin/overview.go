@@ -38,7 +38,8 @@ func (o *overviewRequest) Resolve(ctx huma.Context) []error {
 // overview answers for a listener that has every operation, or only those that read.
 func (a *Admin) overview(all bool) func(context.Context, *overviewRequest) (*answer[Overview], error) {
 	return func(ctx context.Context, in *overviewRequest) (*answer[Overview], error) {
-		o := Overview{Time: time.Now().UTC(), Health: a.Health(ctx), Stats: a.Stats(), May: May{Drills: a.o.Drills != nil, Platform: a.o.Platform}}
+		s := a.cache.Stats()
+		o := Overview{Time: time.Now().UTC(), Health: a.healthOf(ctx, s), Stats: a.statsOf(s), May: May{Drills: a.o.Drills != nil, Platform: a.o.Platform}}
 		switch no := a.may(in.r); {
 		case !all && a.o.Address != "":
 			o.May.Why = "this listener only reads; operate on the admin listener: " + a.o.Address

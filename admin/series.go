@@ -37,6 +37,7 @@ type ClassPoint struct {
 	Misses       uint64  `json:"misses"`
 	Bypasses     uint64  `json:"bypasses"`
 	Loads        uint64  `json:"loads"`
+	Passed       uint64  `json:"passed" doc:"Calls of the origin that are not loads"`
 	LoadErrors   uint64  `json:"load_errors"`
 	SavedSeconds float64 `json:"saved_seconds"`
 }
@@ -132,7 +133,7 @@ func (p *Point) merge(o Point) {
 func (c ClassPoint) plus(o ClassPoint) ClassPoint {
 	return ClassPoint{
 		Near: c.Near + o.Near, Shared: c.Shared + o.Shared, Stale: c.Stale + o.Stale, Coalesced: c.Coalesced + o.Coalesced,
-		Misses: c.Misses + o.Misses, Bypasses: c.Bypasses + o.Bypasses, Loads: c.Loads + o.Loads,
+		Misses: c.Misses + o.Misses, Bypasses: c.Bypasses + o.Bypasses, Loads: c.Loads + o.Loads, Passed: c.Passed + o.Passed,
 		LoadErrors: c.LoadErrors + o.LoadErrors, SavedSeconds: c.SavedSeconds + o.SavedSeconds,
 	}
 }
@@ -152,7 +153,7 @@ func between(a, b forebay.Stats) Point {
 		one := ClassPoint{
 			Near: c.NearHits - o.NearHits, Shared: c.SharedHits - o.SharedHits, Stale: c.StaleHits - o.StaleHits,
 			Coalesced: c.Coalesced - o.Coalesced, Misses: c.Misses - o.Misses, Bypasses: c.Bypasses - o.Bypasses,
-			Loads: c.Loads - o.Loads, LoadErrors: c.LoadErrors - o.LoadErrors, SavedSeconds: seconds(c.Saved - o.Saved),
+			Loads: c.Loads - o.Loads, Passed: c.Passed - o.Passed, LoadErrors: c.LoadErrors - o.LoadErrors, SavedSeconds: seconds(c.Saved - o.Saved),
 		}
 		if one != (ClassPoint{}) {
 			p.Classes[c.Name] = one

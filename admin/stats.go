@@ -46,6 +46,8 @@ type ClassStats struct {
 	Loads        uint64            `json:"loads"`
 	Loading      int64             `json:"loading"`
 	Waiting      int64             `json:"waiting" doc:"Callers that wait for a load now, beside those that lead one"`
+	Passed       uint64            `json:"passed" doc:"Calls of the origin that are not loads: for one caller, and nothing is stored"`
+	PassedErrors uint64            `json:"passed_errors"`
 	LoadErrors   uint64            `json:"load_errors"`
 	LoadsRefused uint64            `json:"loads_refused"`
 	SavedSeconds float64           `json:"saved_seconds"`
@@ -150,8 +152,9 @@ type Advice struct {
 }
 
 // Stats returns the statistics as of now.
-func (a *Admin) Stats() Stats {
-	s := a.cache.Stats()
+func (a *Admin) Stats() Stats { return a.statsOf(a.cache.Stats()) }
+
+func (a *Admin) statsOf(s forebay.Stats) Stats {
 	out := Stats{
 		Mode: string(s.Mode), Shared: sharedStats(s.Shared), Classes: map[string]ClassStats{}, Version: a.o.Version,
 		UptimeSeconds: seconds(s.Uptime),
@@ -193,7 +196,7 @@ func classStats(c forebay.ClassStats) ClassStats {
 	out := ClassStats{
 		TTLSeconds: seconds(c.TTL), Hits: c.Hits(), NearHits: c.NearHits, SharedHits: c.SharedHits, StaleHits: c.StaleHits, Coalesced: c.Coalesced,
 		Misses: c.Misses, MissesBy: map[string]uint64{}, Bypasses: c.Bypasses, Loads: c.Loads, Loading: c.Loading, Waiting: c.Waiting,
-		LoadErrors: c.LoadErrors, LoadsRefused: c.LoadsRefused, SavedSeconds: seconds(c.Saved),
+		LoadErrors: c.LoadErrors, Passed: c.Passed, PassedErrors: c.PassedErrors, LoadsRefused: c.LoadsRefused, SavedSeconds: seconds(c.Saved),
 		Entries: c.Entries, Evictions: c.Evictions, Stored: c.Stored, NotStored: c.NotStored, Strict: c.Strict, Private: c.Private,
 	}
 	for r, n := range c.MissesBy {

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/forebay-cache/forebay"
@@ -58,7 +59,7 @@ func (a *Admin) Topology() Topology {
 	if p == nil {
 		p = &Point{Seconds: 1}
 	}
-	d := drawing{a: a, s: s, p: p}
+	d := drawing{a: a, s: s, p: p, causes: a.verdict.look(time.Now(), s)}
 	t := Topology{Time: time.Now().UTC(), Parts: []Part{
 		{ID: "clients", Name: "Clients", State: stateOK, Detail: "who asks", Figures: []Figure{d.rate("requests", float64(p.Requests))}},
 		d.front(), d.near(), d.shared(), d.log(), d.nodes(), d.origin(),
@@ -75,6 +76,8 @@ type drawing struct {
 	a *Admin
 	s forebay.Stats
 	p *Point
+
+	causes []Cause
 }
 
 func (d drawing) per(n float64) float64 { return n / max(d.p.Seconds, 1e-3) }
@@ -193,8 +196,10 @@ func (d drawing) origin() Part {
 		loading += k.Loading
 	}
 	p.Figures = append(p.Figures, figure("loading now", "count", float64(loading)))
-	if c.Loads > 0 && c.LoadErrors*2 > c.Loads {
-		p.State, p.Detail = stateDegraded, fmt.Sprintf("%d of the last %d loads failed", c.LoadErrors, c.Loads)
+	for _, cause := range d.causes {
+		if strings.HasPrefix(cause.Check, "class ") && !cause.Warning {
+			p.State, p.Detail = stateDegraded, cause.text()
+		}
 	}
 	return p
 }
@@ -230,7 +235,7 @@ func (d drawing) edges() []Edge {
 		out = append(out, edge("shared", "origin", "loads", stateOff, 0), edge("near", "origin", "loads", origin, float64(c.Loads)))
 	}
 	if c.Bypasses > 0 {
-		out = append(out, edge("front", "origin", "bypasses", stateOK, float64(c.Bypasses)))
+		out = append(out, edge("front", "origin", "calls for one caller", origin, float64(c.Passed)))
 	}
 	if d.s.Shared != nil {
 		out = append(out, edge("log", "near", "invalidations", d.log().State, float64(d.p.Invalidations)), edge("nodes", "log", "", d.log().State, 0))

@@ -33,8 +33,8 @@ func TestClassesThatNeverHit(t *testing.T) {
 	ask("failing", 300, one, func(context.Context, int) (int, error) { return 0, errors.New("down") })
 	ask("good", 300, one, load)
 	ask("rare", 100, each, load)
-	want := []string{"class failing: no hit in 300 look-ups, because nothing was ever stored: every load failed",
-		"class off: no hit in 300 look-ups, because nothing was ever stored: its time to live is 0 (300 times)",
+	want := []string{"class failing: no hit in 300 look-ups, because nothing was stored: every load failed",
+		"class off: no hit in 300 look-ups, because nothing was stored: its time to live is 0 (300 times)",
 		"class once: no hit in 300 look-ups: each key was asked for once; is something in the key that is new in every request?"}
 	if h := admin.New(c, admin.Options{}).Health(t.Context()); strings.Join(h.Warnings, "\n") != strings.Join(want, "\n") {
 		t.Errorf("%s", strings.Join(h.Warnings, "\n"))

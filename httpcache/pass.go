@@ -20,6 +20,15 @@ func (h *handler) pass(w http.ResponseWriter, a *ask) {
 	}
 	h.count(a, o)
 	p := &passWriter{ResponseWriter: w, h: h, ask: a}
+	end := a.route.space.Pass(a.r.Context(), a.key)
+	p.status = http.StatusInternalServerError // unless it answers
+	defer func() {
+		var err error
+		if p.status >= http.StatusInternalServerError {
+			err = &statusError{p.status}
+		}
+		end(err)
+	}()
 	h.next.ServeHTTP(p, a.r)
 	if !p.wrote {
 		p.head(http.StatusOK) // the server will say so for a handler that says nothing
@@ -32,6 +41,8 @@ type passWriter struct {
 	h     *handler
 	ask   *ask
 	wrote bool
+
+	status int
 }
 
 // WriteHeader implements [http.ResponseWriter].
@@ -68,7 +79,7 @@ func (w *passWriter) Flush() { w.FlushError() }
 
 // Hijack implements [http.Hijacker], for an upgrade: what the handler then writes is its own.
 func (w *passWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	w.wrote = true
+	w.wrote, w.status = true, http.StatusSwitchingProtocols
 	return http.NewResponseController(w.ResponseWriter).Hijack()
 }
 
@@ -84,6 +95,7 @@ func (w *passWriter) ReadFrom(r io.Reader) (int64, error) {
 func (w *passWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 func (w *passWriter) head(status int) {
+	w.status = status
 	h := w.Header()
 	late := ""
 	if w.ask.unsafe() && status < 400 && w.h.invalidate(w.ask.r, h) {

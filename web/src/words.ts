@@ -2,7 +2,7 @@
 export const words = {
   hitRate: 'Of the look-ups, the share that did not wait for a load of their own: (hits + stale hits + coalesced) / (those + misses). Before the first look-up there is none. The line is that of ten points together.',
   requests: 'Requests of clients to this node, each second. The requests of these pages are not counted.',
-  offload: 'The share of look-ups for which the origin was not asked: 1 − loads / look-ups. Loads behind an answer count as asked.',
+  offload: 'The share of requests for which the origin was not called: 1 − calls / requests. Every call counts: loads, refreshes behind an answer, and what is passed on.',
   saved: 'The loads’ own durations that answers did not wait for, added up: what clients would have waited without the cache.',
   latency: 'From the arrival of a request to the first byte of its answer, by what its Cache-Status says. p99: 99 of 100 were not slower. Steps in which nothing happened have no point.',
   memory: 'What the entries of the near tier take in memory, and the bound it is held to. An eviction is an entry that had to go for room before its time.',

@@ -89,6 +89,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/incidents": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What is and was wrong: since when, until when, with what it touched; the latest first */
+        get: operations["incidents"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/invalidate": {
         parameters: {
             query?: never;
@@ -269,6 +286,19 @@ export interface components {
             flag: string;
             route: string;
         };
+        Cause: {
+            /** @description What it is about: shared, log, journal, class NAME, function NAME, node NAME, or a check of the process */
+            check: string;
+            /** @description What to do about it */
+            do?: string;
+            /** @description What it touches, in numbers */
+            impact?: string;
+            reason: string;
+            /** Format: date-time */
+            since: string;
+            /** @description It works, and does not help: the node is not degraded by it */
+            warning?: boolean;
+        };
         ClassPoint: {
             /** Format: int64 */
             bypasses: number;
@@ -282,6 +312,11 @@ export interface components {
             misses: number;
             /** Format: int64 */
             near: number;
+            /**
+             * Format: int64
+             * @description Calls of the origin that are not loads
+             */
+            passed: number;
             /** Format: double */
             saved_seconds: number;
             /** Format: int64 */
@@ -320,6 +355,13 @@ export interface components {
             not_stored?: {
                 [key: string]: number;
             };
+            /**
+             * Format: int64
+             * @description Calls of the origin that are not loads: for one caller, and nothing is stored
+             */
+            passed: number;
+            /** Format: int64 */
+            passed_errors: number;
             private: boolean;
             /** Format: double */
             saved_seconds: number;
@@ -442,6 +484,8 @@ export interface components {
             value: number | null;
         };
         Health: {
+            /** @description The same, each with since when, what it touches and what to do; what only warns, too */
+            causes: components["schemas"]["Cause"][];
             checks: {
                 [key: string]: string;
             };
@@ -449,6 +493,24 @@ export interface components {
             /** @enum {string} */
             status: "ok" | "degraded" | "unhealthy";
             warnings?: string[];
+        };
+        Incident: {
+            /** @description What it is about: shared, log, journal, class NAME, function NAME, node NAME, or a check of the process */
+            check: string;
+            /** @description What to do about it */
+            do?: string;
+            /** @description What it touches, in numbers */
+            impact?: string;
+            reason: string;
+            /** Format: date-time */
+            since: string;
+            /**
+             * Format: date-time
+             * @description null: it lasts
+             */
+            until: string | null;
+            /** @description It works, and does not help: the node is not degraded by it */
+            warning?: boolean;
         };
         Invalidation: {
             all?: boolean;
@@ -476,7 +538,7 @@ export interface components {
              * @description What it is about; audit is what an operator did
              * @enum {string}
              */
-            kind: "invalidation" | "tier" | "log" | "node" | "drill" | "audit";
+            kind: "invalidation" | "tier" | "log" | "node" | "drill" | "audit" | "verdict";
             mode?: string;
             /** @description Place in the log */
             receipt?: string;
@@ -1084,6 +1146,35 @@ export interface operations {
             };
             /** @description Service Unavailable */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    incidents: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Incident"][];
+                };
+            };
+            /** @description Error */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -49,10 +49,15 @@ export interface Counted {
   coalesced: number;
   misses: number;
   loads: number;
+  passed: number;
+  bypasses: number;
   saved_seconds: number;
 }
 
-const nothing = (): Counted => ({ near: 0, shared: 0, stale: 0, coalesced: 0, misses: 0, loads: 0, saved_seconds: 0 });
+/** Every call of the origin: loads, and what was passed on. */
+export const calls = (c: Counted) => c.loads + c.passed;
+
+const nothing = (): Counted => ({ near: 0, shared: 0, stale: 0, coalesced: 0, misses: 0, loads: 0, passed: 0, bypasses: 0, saved_seconds: 0 });
 
 function add(sum: Counted, c: Counted, times = 1) {
   sum.near += times * c.near;
@@ -61,6 +66,8 @@ function add(sum: Counted, c: Counted, times = 1) {
   sum.coalesced += times * c.coalesced;
   sum.misses += times * c.misses;
   sum.loads += times * c.loads;
+  sum.passed += times * c.passed;
+  sum.bypasses += times * c.bypasses;
   sum.saved_seconds += times * c.saved_seconds;
 }
 

@@ -2,7 +2,7 @@ import { Group, SegmentedControl, Select, Stack, Title } from '@mantine/core';
 import { useMemo } from 'react';
 import { useSearchParams } from 'wouter';
 import { useHealth, useOverview, useStats } from '../api/overview';
-import { hitRate, lately, ranges, useSeries, type Range } from '../api/series';
+import { calls, hitRate, lately, ranges, useSeries, type Range } from '../api/series';
 import { Advice } from '../parts/advice';
 import { Classes } from '../parts/classes';
 import { HitRateChart, LatencyChart, MemoryChart, OffloadChart, type Quantile } from '../parts/charts';
@@ -123,12 +123,13 @@ function Tiles({ range }: { range: Range }) {
   const p99 = overall(points.at(-1)?.latency);
   const { sum, seconds } = minute;
   const lookups = sum.near + sum.shared + sum.stale + sum.coalesced + sum.misses;
+  const asked = lookups + sum.bypasses;
   const per = (n: number) => (seconds > 0 ? n / seconds : null);
   return (
     <div className="tiles">
       <Tile name="Hit rate" word="hitRate" value={percent(hitRate(sum))} note={lookups > 0 ? `of ${lookups} look-ups in a minute` : 'no look-up in the last minute'} />
-      <Tile name="Requests" word="requests" value={perSecond(per(minute.requests))} note={minute.failed > 0 ? `${minute.failed} failed in a minute` : 'none failed in a minute'} />
-      <Tile name="Origin spared" word="offload" value={lookups > 0 ? percent(Math.max(0, 1 - sum.loads / lookups)) : none} note={`${perSecond(per(sum.loads))} loads`} />
+      <Tile name="Requests" word="requests" value={perSecond(per(minute.requests))} note={minute.requests === 0 ? 'none in the last minute' : minute.failed > 0 ? `${minute.failed} failed in a minute` : 'none failed in a minute'} />
+      <Tile name="Origin spared" word="offload" value={asked > 0 ? percent(Math.max(0, 1 - calls(sum) / asked)) : none} note={asked > 0 ? `${perSecond(per(calls(sum)))} calls` : 'no request in the last minute'} />
       <Tile name="Time saved" word="saved" value={stats ? span(stats.saved_seconds) : none} note={`${span(per(sum.saved_seconds) ?? 0)} each second now`} />
       <Tile name="Slowest percent (p99)" word="latency" value={ms(p99)} note="in the latest step, of all requests" />
       <Tile

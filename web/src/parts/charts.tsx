@@ -1,6 +1,6 @@
 import { memo, useMemo } from 'react';
 import type { Point } from '../api/client';
-import { hitRate, rollingHitRate, total } from '../api/series';
+import { calls, hitRate, rollingHitRate, total } from '../api/series';
 import { bytes, ms, percent, perSecond, span } from '../format';
 import { colourOf, outcomeColours } from '../theme';
 import { Card } from './card';
@@ -55,15 +55,15 @@ export const OffloadChart = memo(function OffloadChart({ points, times, span: se
   const lines = useMemo(() => {
     const sums = points.map((p) => ({ c: total(p, only), s: Math.max(p.seconds, 0.001) }));
     return [
-      { name: 'look-ups', colour: '#2b8ac6', fill: true, values: sums.map(({ c, s }) => (c.near + c.shared + c.stale + c.coalesced + c.misses) / s) },
-      { name: 'loads of the origin', colour: '#d6455d', fill: true, values: sums.map(({ c, s }) => c.loads / s) },
+      { name: 'requests', colour: '#2b8ac6', fill: true, values: sums.map(({ c, s }) => (c.near + c.shared + c.stale + c.coalesced + c.misses + c.bypasses) / s) },
+      { name: 'calls of the origin', colour: '#d6455d', fill: true, values: sums.map(({ c, s }) => calls(c) / s) },
     ];
   }, [points, only]);
   const last = points.at(-1);
   const saved = last ? total(last, only).saved_seconds / Math.max(last.seconds, 0.001) : undefined;
   return (
     <Card title="What the origin is spared" word="offload" right={<span className="soft" style={{ fontSize: '0.8rem' }}>{saved === undefined ? '' : `${span(saved)} of waiting saved each second`}</span>}>
-      <Chart label="Look-ups and loads of the origin per second" times={times} lines={lines} format={perSecond} span={seconds} />
+      <Chart label="Requests and calls of the origin per second" times={times} lines={lines} format={perSecond} span={seconds} />
     </Card>
   );
 });

@@ -1,9 +1,10 @@
 import { List, Text, Title } from '@mantine/core';
 import type { Health, Stats } from '../api/client';
-import { span } from '../format';
+import { clock, span } from '../format';
 
 const verdicts = {
   ok: { text: 'Everything works.', look: 'ok' },
+  warned: { text: 'Everything works; something does not help.', look: 'degraded' },
   degraded: { text: 'It answers, with something missing.', look: 'degraded' },
   unhealthy: { text: 'It does not answer any more.', look: 'away' },
 } as const;
@@ -14,28 +15,6 @@ const modes: Record<string, string> = {
   degraded: 'A shared tier is configured, and cannot be relied on now.',
 };
 
-/** What to do about a reason, by what it begins with. */
-const remedies: [RegExp, string][] = [
-  [/^shared: .*drill/, 'Nothing to do: it comes back by itself, or when the drill is ended.'],
-  [/^shared:/, 'Look at Redis: does it run, can this node reach it, has it memory left? “forebay doctor” tries each part. Nothing need be restarted here: the node joins again by itself.'],
-  [/^log:/, 'Follows from the shared tier being away. Strict classes load until it is back; nothing older than promised is served.'],
-  [/^journal:/, 'Nothing to do: they are told as soon as the log can be reached. With --journal they survive a crash until then.'],
-  [/^class /, 'Look at the origin of this class: its loads fail. What is stored goes on being served, as far as the class allows.'],
-  [/^function /, 'Make the type survive its codec: exported fields, no interfaces. Until then its values stay in the near tier.'],
-  [/^near: the cache is closed/, 'The process is stopping. If it should not, look at its log.'],
-  [/^database:/, 'Look at the database that the origin asks.'],
-];
-
-export function remedy(reason: string): string | undefined {
-  return remedies.find(([begins]) => begins.test(reason))?.[1];
-}
-
-/** What follows from something else stands after it. */
-export function causesFirst(reasons: string[]): string[] {
-  const follows = (r: string) => (/^(log|journal):/.test(r) ? 1 : 0);
-  return [...reasons].sort((a, b) => follows(a) - follows(b));
-}
-
 /** The verdict first, with its reasons, and what to do. */
 export function Verdict({ health, stats }: { health?: Health; stats?: Stats }) {
   if (!health) {
@@ -45,7 +24,7 @@ export function Verdict({ health, stats }: { health?: Health; stats?: Stats }) {
       </section>
     );
   }
-  const { text, look } = verdicts[health.status as keyof typeof verdicts] ?? verdicts.degraded;
+  const { text, look } = verdicts[health.status === 'ok' && health.causes?.length ? 'warned' : (health.status as keyof typeof verdicts)] ?? verdicts.degraded;
   return (
     <section className={`card verdict state-${look}`} aria-label="Verdict" role="status" data-testid="verdict">
       <Title order={2} style={{ fontSize: '1.35rem' }}>
@@ -56,12 +35,18 @@ export function Verdict({ health, stats }: { health?: Health; stats?: Stats }) {
           {modes[stats.mode] ?? stats.mode} <span className="soft">Node {stats.nodes[0]?.name}, version {stats.version || 'unknown'}, up {span(stats.uptime_seconds)}.</span>
         </Text>
       )}
-      {health.reasons.length > 0 && (
-        <List size="sm" mt="xs" spacing={4}>
-          {causesFirst(health.reasons).map((r) => (
-            <List.Item key={r}>
-              <strong>{r}</strong>
-              {remedy(r) && <Text size="sm">{remedy(r)}</Text>}
+      {health.causes && health.causes.length > 0 && (
+        <List size="sm" mt="xs" spacing={6}>
+          {health.causes.map((c) => (
+            <List.Item key={c.check + c.reason}>
+              <strong className={c.warning ? 'state-degraded' : undefined}>
+                {c.check}: {c.reason}
+              </strong>{' '}
+              <span className="soft">
+                since {clock(c.since)}
+                {c.impact && `, ${c.impact}`}
+              </span>
+              {c.do && <Text size="sm">What to do: {c.do}.</Text>}
             </List.Item>
           ))}
         </List>
