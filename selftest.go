@@ -1,6 +1,7 @@
 package forebay
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -35,6 +36,9 @@ type selfTest struct {
 	failures int
 	problem  string
 }
+
+// errUnproven: what could be tested works.
+var errUnproven = errors.New("forebay: the log cannot be tested now")
 
 // selfTestPrefix begins the keys of self-tests, and can begin no other; the name of the node follows.
 const selfTestPrefix = "~self-test:"
@@ -80,7 +84,10 @@ func (k *selfTest) run(ctx context.Context, every time.Duration) {
 func (k *selfTest) note(err error) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if err == nil || errors.Is(err, shared.ErrAway) || errors.Is(err, context.Canceled) {
+	if errors.Is(err, shared.ErrAway) || errors.Is(err, errUnproven) || errors.Is(err, context.Canceled) {
+		return true // it says nothing of whether the tier works: what was known stays
+	}
+	if err == nil {
 		if k.problem != "" {
 			k.cache.logger.Info("forebay: the self-test passes again: the shared tier works")
 		}
@@ -110,7 +117,8 @@ func (k *selfTest) problemNow() string {
 // probe goes the whole way once.
 func (k *selfTest) probe(ctx context.Context) error {
 	c := k.cache
-	if !c.replica.Ready() {
+	ready := c.replica.Ready()
+	if usable, _ := c.shared.State().Usable(); !ready && !usable {
 		return shared.ErrAway
 	}
 	stamp, number := c.replica.Place()
@@ -122,6 +130,9 @@ func (k *selfTest) probe(ctx context.Context) error {
 	e.stale, e.dead = e.fresh, e.fresh
 	if err := c.shared.put(ctx, job{entry: e, key: k.key}, now); err != nil {
 		return fmt.Errorf("a value cannot be stored: %w", err)
+	}
+	if !ready { // the log is behind, or refuses what waits for it: no more can be told than that values are stored
+		return cmp.Or(c.shared.Unlink(ctx, k.key), errUnproven)
 	}
 	v, found, err := k.look(ctx, token)
 	switch {

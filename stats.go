@@ -45,10 +45,13 @@ type SharedStats struct {
 // Usable reports whether the shared tier does what it is for; otherwise why says what is wrong. Everything that
 // tells people of the tier's state asks this.
 func (s *SharedStats) Usable() (ok bool, why string) {
-	if s.Problem == "" && s.SelfTest != "" {
+	switch ok, why := s.State.Usable(); {
+	case !ok:
+		return false, why
+	case s.SelfTest != "":
 		return false, "it answers and does not work: " + s.SelfTest
 	}
-	return s.State.Usable()
+	return true, ""
 }
 
 // ClassStats is what happened in one class. A request is exactly one of hit, stale hit, coalesced,
@@ -112,6 +115,7 @@ type LogStats struct {
 	Confirmed  bool
 	Targets    int    // held in the ledger
 	Unreadable uint64 // records that this node could not read or did not trust: each removed everything
+	Refused    string // why the log has refused every append since the last that it accepted; empty: it accepts them
 }
 
 // Stats returns what the cache has done so far. The counters are read one after the other, while

@@ -28,8 +28,17 @@ func (v *verdict) findShared(s forebay.Stats, find finder) {
 			Do: "it follows from the shared tier, and ends with it; nothing older than promised is served"})
 	}
 	if waiting != "" {
-		find(Cause{Check: "journal", Reason: "what was invalidated here counts on this node alone: other nodes serve it until its TTL ends", Impact: waiting,
-			Do: "they are appended as soon as the log takes them; mind what the shared tier says, and keep this node running, or give it --journal FILE"})
+		c := Cause{Check: "journal", Reason: "what was invalidated here counts on this node alone: other nodes serve it until its TTL ends", Impact: waiting,
+			Do: "they are appended as soon as the log takes them; keep this node running, or give it --journal FILE"}
+		if s.Log.Refused != "" {
+			why, _, _ := strings.Cut(s.Log.Refused, ". script:") // where in ours Redis stopped helps nobody
+			c.Impact += "; the log refuses them: " + why
+			c.Do = remedyOf(s.Log.Refused) + "; " + c.Do
+		}
+		find(c)
+	}
+	for _, a := range s.Shared.Advice {
+		find(Cause{Check: "shared", Warning: true, Reason: a.Problem, Do: a.Remedy})
 	}
 	for name, lost := range s.Shared.Lost {
 		find(Cause{Check: "function " + name, Reason: "its values do not survive the shared tier and stay near: " + lost,

@@ -122,9 +122,12 @@ func (c Cause) id() string {
 	return fmt.Sprint(c.Check, "\x00", c.Warning, "\x00", kindOf(c.Check, c.Reason))
 }
 
-// kindOf tells two causes of one class apart, whatever figures their reasons have.
+// kindOf tells two causes of one class, or two settings of a server, apart, whatever figures their reasons have.
 func kindOf(check, reason string) string {
-	if !strings.HasPrefix(check, "class ") {
+	if !strings.HasPrefix(check, "class ") && check != "shared" {
+		return ""
+	}
+	if strings.HasPrefix(reason, "the shared tier cannot be used") {
 		return ""
 	}
 	first, _, _ := strings.Cut(reason, " in ")
@@ -196,9 +199,15 @@ func (v *verdict) causesLocked() []Cause {
 	for _, f := range v.open {
 		out = append(out, f.Cause)
 	}
+	warns := func(c Cause) int {
+		if c.Warning {
+			return 1
+		}
+		return 0
+	}
 	follows := func(c Cause) int { return slices.Index([]string{"log", "journal"}, c.Check) }
 	slices.SortFunc(out, func(a, b Cause) int {
-		return cmp.Or(cmp.Compare(follows(a), follows(b)), strings.Compare(a.Check, b.Check), strings.Compare(a.Reason, b.Reason))
+		return cmp.Or(cmp.Compare(warns(a), warns(b)), cmp.Compare(follows(a), follows(b)), strings.Compare(a.Check, b.Check), strings.Compare(a.Reason, b.Reason))
 	})
 	return out
 }

@@ -136,6 +136,9 @@ func (t *Tier) connect(ctx context.Context) {
 	if err != nil {
 		return // nothing to say: what works is used
 	}
+	t.mu.Lock()
+	t.state.Advice = advice
+	t.mu.Unlock()
 	for _, a := range advice {
 		t.o.Logger.Warn("forebay: the shared tier will hurt", "problem", a.Problem, "remedy", a.Remedy)
 	}

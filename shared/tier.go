@@ -86,7 +86,11 @@ type State struct {
 	Lookups    uint64
 	Errors     uint64
 	P50, P99   time.Duration // of the look-ups
+	Advice     []Advice      // settings of the server that work, and will hurt
 }
+
+// An Advice is something about a server that works and will hurt all the same, and what to do.
+type Advice struct{ Problem, Remedy string }
 
 // Usable reports whether the tier can be used; otherwise why says, as a sentence about "the shared tier", what is wrong.
 func (s State) Usable() (ok bool, why string) {

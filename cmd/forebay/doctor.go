@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/forebay-cache/forebay/admin"
-	"github.com/forebay-cache/forebay/redis"
+	"github.com/forebay-cache/forebay/shared"
 )
 
 type doctorCommand struct {
@@ -20,7 +20,7 @@ var errUnproven = errors.New("something does not work: see the table")
 // Run proves each tier by real round trips and prints what it found, with a remedy a line.
 func (c *doctorCommand) Run(t terminal) error {
 	proofs := []admin.Proof{admin.ProveNear(t.ctx)}
-	var advice []redis.Advice
+	var advice []shared.Advice
 	if c.Redis != "" {
 		tier, err := openTier(t.ctx, c.Redis, slog.New(slog.DiscardHandler))
 		if err != nil {

@@ -68,10 +68,16 @@ func (r *Replica) appendWithin(ctx context.Context, d deferred) (shared.ID, erro
 	return id, err
 }
 
+// A refusal is since when the log has refused every append, and why it has refused the latest.
+type refusal struct {
+	since int64
+	err   error
+}
+
 // refusedFor is how long the log has refused every append.
 func (r *Replica) refusedFor(now int64) int64 {
-	if since := r.refusing.Load(); since != 0 {
-		return now - since
+	if f := r.refusal.Load(); f != nil {
+		return now - f.since
 	}
 	return 0
 }
@@ -81,9 +87,11 @@ func (r *Replica) refusedFor(now int64) int64 {
 func (r *Replica) append(ctx context.Context, all ...deferred) (last shared.ID, err error) {
 	defer func() {
 		if err == nil {
-			r.refusing.Store(0)
+			r.refusal.Store(nil)
+		} else if since := r.refusal.Load(); since != nil {
+			r.refusal.CompareAndSwap(since, &refusal{since.since, err})
 		} else {
-			r.refusing.CompareAndSwap(0, max(r.now(), 1))
+			r.refusal.CompareAndSwap(nil, &refusal{r.now(), err})
 		}
 	}()
 	epoch := ""

@@ -55,11 +55,11 @@ type Replica struct {
 	now       func() int64
 	logger    *slog.Logger
 
-	restarting  chan struct{} // holds one token while the log is read from its beginning
-	confirmedAt atomic.Int64  // when the latest question was asked that read the log to its end
-	caughtUp    atomic.Bool   // the log was read to its end once
-	refusing    atomic.Int64  // since when the log has refused every append; 0: it accepts them
-	unsaved     atomic.Bool   // the journal's file fails
+	restarting  chan struct{}           // holds one token while the log is read from its beginning
+	confirmedAt atomic.Int64            // when the latest question was asked that read the log to its end
+	caughtUp    atomic.Bool             // the log was read to its end once
+	refusal     atomic.Pointer[refusal] // nil: the log accepts what is appended
+	unsaved     atomic.Bool             // the journal's file fails
 	closed      atomic.Bool
 }
 
@@ -109,12 +109,16 @@ type Stats struct {
 	Confirmed  bool
 	Targets    int    // remembered one by one
 	Unreadable uint64 // records that counted as the removal of everything
+	Refused    string // why the log has refused every append since the last that it accepted; empty: it accepts them
 }
 
 // Stats returns them as they are now.
 func (r *Replica) Stats() Stats {
 	s := r.ledger.stats()
 	s.Confirmed = r.Confirmed()
+	if f := r.refusal.Load(); f != nil {
+		s.Refused = f.err.Error()
+	}
 	if r.tier != nil {
 		s.Lag = time.Duration(r.now() - r.confirmedAt.Load())
 	}
