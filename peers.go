@@ -47,14 +47,15 @@ func (n *peers) saw(name, key string) {
 	}
 }
 
-// alive returns those that were seen lately, by name.
-func (n *peers) alive() []NodeStats {
+// alive returns those whose self-tests were seen lately, by name. While this node hears nobody, because it cannot read
+// the log, it keeps them: nothing is known of them.
+func (n *peers) alive(hearing bool) []NodeStats {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	var out []NodeStats
 	for key, s := range n.seen {
 		since := time.Since(s.at)
-		if since > peerTTL {
+		if hearing && since > peerTTL {
 			delete(n.seen, key)
 			continue
 		}

@@ -126,7 +126,7 @@ func (c *Cache) Stats() Stats {
 		s.Shared = c.sharedStats()
 		s.Mode = c.tierMode(s.Shared)
 	}
-	s.Nodes = append([]NodeStats{{Name: c.options.Node}}, c.peers.alive()...)
+	s.Nodes = append([]NodeStats{{Name: c.options.Node}}, c.peers.alive(c.replica.Confirmed())...)
 	c.mu.RLock()
 	for _, name := range c.order {
 		s.Classes = append(s.Classes, c.classes[name].stats())

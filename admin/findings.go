@@ -135,7 +135,8 @@ func (v *verdict) findFailing(now time.Time, check string, c forebay.ClassStats,
 	}
 	one := find(Cause{Check: check, Reason: fails, Do: "look at its origin; what is stored goes on being served as far as the class allows"})
 	if one.base.Name == "" {
-		one.base, one.base.Name = lately, c.Name
+		one.base, one.Since = v.lastGood(now, c.Name, lately)
+		one.base.Name = c.Name
 	}
 	calls, failed, _ := failing(one.base)
 	one.Impact = fmt.Sprintf("%d of %d since %s", failed, calls, clock(one.Since))

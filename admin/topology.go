@@ -179,6 +179,9 @@ func (d drawing) nodes() Part {
 	if len(others) > 0 {
 		p.Detail = fmt.Sprintf("%d on this log", len(others))
 	}
+	if !d.s.Log.Confirmed {
+		p.State, p.Detail = stateDegraded, "nothing is known of them: this node cannot read the log"
+	}
 	p.Figures = append(p.Figures, words("this node", d.s.Nodes[0].Name))
 	for _, n := range others[:min(len(others), 20)] {
 		p.Figures = append(p.Figures, figure(n.Name+", heard of", "seconds", seconds(n.Seen)))

@@ -61,7 +61,7 @@ type finding struct {
 }
 
 const (
-	rememberEvery = 5 * time.Second
+	rememberEvery = 2 * time.Second
 	shortWindow   = 10 * time.Second // what is wrong now
 	longWindow    = 5 * time.Minute  // what has been going on
 	quietAfter    = time.Minute      // a cause that shows in calls alone is over when there were none for so long
@@ -192,6 +192,18 @@ func (v *verdict) before(now time.Time, class string, ago time.Duration) forebay
 		}
 	}
 	return found.classes[class]
+}
+
+// lastGood is the latest look of the short window at which no call of a class had failed yet, and when it was.
+func (v *verdict) lastGood(now time.Time, class string, lately forebay.ClassStats) (forebay.ClassStats, time.Time) {
+	_, failed := lately.OriginCalls()
+	for _, l := range slices.Backward(v.looks) {
+		c := l.classes[class]
+		if _, f := c.OriginCalls(); f == failed && now.Sub(l.at) <= shortWindow+rememberEvery {
+			return c, l.at.UTC()
+		}
+	}
+	return lately, now.UTC()
 }
 
 func (v *verdict) causesLocked() []Cause {

@@ -82,10 +82,10 @@ describe('operating', { timeout: 200_000 }, () => {
     const page = await world.browse();
     await page.goto(world.admin);
     const verdict = page.getByTestId('verdict');
-    await verdict.getByText('Everything works.').waitFor();
+    await verdict.getByText('Everything works').waitFor();
     await world.killRedis();
     await verdict.getByText('It answers, with something missing.').waitFor();
-    await verdict.getByText('Look at Redis').waitFor();
+    await verdict.getByText('What to do: start Redis').waitFor();
     await picture(page, 'redis-away');
     await page.getByRole('link', { name: 'Architecture' }).click();
     await page.getByRole('button', { name: /^Shared tier\s?: away/ }).waitFor();
@@ -94,7 +94,7 @@ describe('operating', { timeout: 200_000 }, () => {
     await world.startRedis();
     await page.getByRole('button', { name: /^Shared tier\s?: works/ }).waitFor({ timeout: 20_000 });
     await page.getByRole('link', { name: 'System Health' }).click();
-    await verdict.getByText('Everything works.').waitFor();
+    await verdict.getByText('Everything works').waitFor();
     await page.getByRole('link', { name: 'Activity' }).click();
     await page.getByTestId('activity').getByText('the shared tier is back').waitFor();
     await page.context().close();
@@ -143,7 +143,7 @@ describe('the public listener, and one with a token', { timeout: 120_000 }, () =
   it('shows figures to everybody, and keys to nobody', async () => {
     const page = await world.browse();
     await page.goto(world.public);
-    await page.getByTestId('verdict').getByText('Everything works.').waitFor();
+    await page.getByTestId('verdict').getByText('Everything works').waitFor();
     await page.getByText('Keys are shown to operators alone').waitFor();
     await page.goto(`${world.public}/activity`);
     await page.getByText('is shown to operators alone').waitFor();

@@ -69,7 +69,7 @@ export function NodesCard({ stats }: { stats?: Stats }) {
   return (
     <Card title="Nodes" word="nodes">
       <Figures
-        lines={nodes.slice(0, 12).map((n, i) => ({ name: n.name, value: i === 0 ? 'this node' : `heard of ${span(n.seen_seconds)} ago` }))}
+        lines={nodes.slice(0, 12).map((n, i) => ({ name: n.name, value: i === 0 ? 'this node' : stats?.log.confirmed ? `heard of ${span(n.seen_seconds)} ago` : `unknown for ${span(n.seen_seconds)}` }))}
       />
       {stats && !stats.shared && (
         <Text size="sm" className="soft" mt={6}>
