@@ -16,6 +16,7 @@ const closing = 2 * time.Second
 
 // Close does not wait for a server that is silent, whatever it has not been told yet.
 func TestCloseWithASilentServer(t *testing.T) {
+	t.Parallel()
 	for name, before := range map[string]func(*node){
 		"idle":     func(*node) {},
 		"writing":  func(n *node) { fill(n, 3000) },
@@ -56,6 +57,7 @@ func fill(n *node, values int) {
 
 // A load that never ends keeps nobody from closing: where it has no timeout, it is given up after the default one.
 func TestCloseWhileALoadHangs(t *testing.T) {
+	t.Parallel()
 	c, err := forebay.Open(ctx, forebay.Options{Logger: quiet, Classes: []forebay.Class{{Name: "hangs", LoadTimeout: -1}, {Name: "slow", LoadTimeout: 300 * time.Millisecond}}})
 	if err != nil {
 		t.Fatal(err)

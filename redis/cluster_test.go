@@ -24,6 +24,7 @@ func owner(t *testing.T, masters []*redistest.Server, key string) int {
 }
 
 func TestCluster(t *testing.T) {
+	t.Parallel()
 	const masters = 3
 	servers := redistest.Cluster(t, masters)
 	url := clusterURL(servers)
@@ -117,6 +118,7 @@ func TestCluster(t *testing.T) {
 
 // A slot moves, with the log in it, while it is written and read.
 func TestClusterMovesTheLog(t *testing.T) {
+	t.Parallel()
 	const masters = 2
 	servers := redistest.Cluster(t, masters)
 	o := &shop{}

@@ -13,6 +13,7 @@ import (
 // A full server is said to be full for as long as it is, also while an invalidation that it has refused keeps the
 // tier from being read; and not a moment longer.
 func TestAFullServerIsSaidAsLongAsItLasts(t *testing.T) {
+	t.Parallel()
 	s := redistest.Start(t)
 	n := start(t, s.URL(), &shop{}, func(o *forebay.Options) { o.SelfTest, o.InvalidateFor = 50*time.Millisecond, -1 })
 	n.twoTier()

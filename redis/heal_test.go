@@ -16,6 +16,7 @@ var deferrals = flag.Int("deferrals", 5_000, "how many invalidations TestHealing
 
 // Very many invalidations were deferred, with a file. When the server is back they reach everybody soon.
 func TestHealing(t *testing.T) {
+	t.Parallel()
 	s, o := redistest.Start(t), &shop{}
 	a := start(t, s.URL(), o, func(opt *forebay.Options) {
 		opt.Journal, opt.InvalidateFor = filepath.Join(t.TempDir(), "journal"), -1

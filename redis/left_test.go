@@ -16,6 +16,7 @@ import (
 // Two masters answer at once: what one side has acknowledged, the other does not know, until the old
 // master stops.
 func TestLeftTwoMasters(t *testing.T) {
+	t.Parallel()
 	old, promoted := pair(t)
 	proxy := redistest.NewProxy(t, old)
 	o := &shop{}
@@ -49,6 +50,7 @@ func TestLeftTwoMasters(t *testing.T) {
 // An origin that itself reads from a replica that lags gives the older answer to a load that began after
 // the invalidation.
 func TestLeftALaggingOrigin(t *testing.T) {
+	t.Parallel()
 	s := redistest.Start(t)
 	o := &shop{}
 	n := start(t, s.URL(), o)
@@ -72,6 +74,7 @@ func TestLeftALaggingOrigin(t *testing.T) {
 
 // A writer that invalidates only the new tags of a value does not reach what was stored with the old ones.
 func TestLeftOnlyTheNewTags(t *testing.T) {
+	t.Parallel()
 	s := redistest.Start(t)
 	n := start(t, s.URL(), &shop{})
 	owner := "acme"

@@ -132,6 +132,7 @@ func (n *node) settled() {
 }
 
 func TestASecondNodeHitsTheSharedTier(t *testing.T) {
+	t.Parallel()
 	s, o := redistest.Start(t), &shop{}
 	a, b := start(t, s.URL(), o), start(t, s.URL(), o)
 	for _, f := range []func(n *node) *forebay.Func[string, int]{func(n *node) *forebay.Func[string, int] { return n.loose }, func(n *node) *forebay.Func[string, int] { return n.strict }} {
@@ -157,6 +158,7 @@ func TestASecondNodeHitsTheSharedTier(t *testing.T) {
 
 // A change on one node is seen at the other's next read of a strict class, always.
 func TestStrictReadsSeeEveryChange(t *testing.T) {
+	t.Parallel()
 	s, o := redistest.Start(t), &shop{}
 	nodes := []*node{start(t, s.URL(), o), start(t, s.URL(), o)}
 	targets := []shared.Target{forebay.Key("strict:k,"), forebay.Tag("tag-k"), forebay.InClass("strict"), forebay.Pattern("strict:*"), forebay.Everything()}
@@ -173,6 +175,7 @@ func TestStrictReadsSeeEveryChange(t *testing.T) {
 
 // TestInvalidationLag measures how long another node's other classes take.
 func TestInvalidationLag(t *testing.T) {
+	t.Parallel()
 	s, o := redistest.Start(t), &shop{}
 	a, b := start(t, s.URL(), o), start(t, s.URL(), o)
 	var lags []time.Duration
@@ -193,6 +196,7 @@ func TestInvalidationLag(t *testing.T) {
 }
 
 func TestOneLoadForAllNodes(t *testing.T) {
+	t.Parallel()
 	s, o := redistest.Start(t), &shop{took: 300 * time.Millisecond}
 	nodes := []*node{start(t, s.URL(), o), start(t, s.URL(), o)}
 	var wg sync.WaitGroup
@@ -210,6 +214,7 @@ func TestOneLoadForAllNodes(t *testing.T) {
 }
 
 func TestADeadHoldersLeaseEnds(t *testing.T) {
+	t.Parallel()
 	s, o := redistest.Start(t), &shop{}
 	n := start(t, s.URL(), o)
 	s.Do("SET", leaseKey("loose:k,"), "a dead node", "PX", "1000")
@@ -221,6 +226,7 @@ func TestADeadHoldersLeaseEnds(t *testing.T) {
 }
 
 func TestRedisAway(t *testing.T) {
+	t.Parallel()
 	s, o := redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always"), &shop{}
 	a, b := start(t, s.URL(), o), start(t, s.URL(), o)
 	get(t, a.loose, "k")
@@ -255,6 +261,7 @@ func TestRedisAway(t *testing.T) {
 }
 
 func TestTheJournalSurvivesACrash(t *testing.T) {
+	t.Parallel()
 	s, o := redistest.Start(t), &shop{}
 	file := t.TempDir() + "/journal"
 	withJournal := func(opts *forebay.Options) { opts.Journal = file }
@@ -280,6 +287,7 @@ func TestTheJournalSurvivesACrash(t *testing.T) {
 
 // What is in the shared tier and cannot be used is a miss with a counted reason.
 func TestUnusableValues(t *testing.T) {
+	t.Parallel()
 	s, o := redistest.Start(t), &shop{}
 	a := start(t, s.URL(), o)
 	get(t, a.loose, "other")
@@ -305,6 +313,7 @@ func TestUnusableValues(t *testing.T) {
 }
 
 func TestValuesThatDoNotSurviveStayNear(t *testing.T) {
+	t.Parallel()
 	s := redistest.Start(t)
 	n := start(t, s.URL(), &shop{})
 	type secretive struct {
@@ -338,6 +347,7 @@ func TestValuesThatDoNotSurviveStayNear(t *testing.T) {
 }
 
 func TestSweepReclaimsWithoutKEYS(t *testing.T) {
+	t.Parallel()
 	s, o := redistest.Start(t), &shop{}
 	n := start(t, s.URL(), o)
 	for _, target := range []shared.Target{forebay.Key("loose:k1,"), forebay.Tag("tag-k1"), forebay.Pattern("loose:k1*"), forebay.InClass("loose"), forebay.Everything()} {
@@ -357,6 +367,7 @@ func TestSweepReclaimsWithoutKEYS(t *testing.T) {
 }
 
 func TestCodecs(t *testing.T) {
+	t.Parallel()
 	type answer struct {
 		At    time.Time
 		Any   map[string]any
@@ -404,6 +415,7 @@ func TestCodecs(t *testing.T) {
 // TestNodesUnderLoad lets writers and readers run on three nodes. Strict reads, and reads on the node
 // that invalidated, never get less than what was acknowledged before they began.
 func TestNodesUnderLoad(t *testing.T) {
+	t.Parallel()
 	const keys, rounds = 4, 150
 	s, o := redistest.Start(t), &shop{}
 	nodes := []*node{start(t, s.URL(), o), start(t, s.URL(), o), start(t, s.URL(), o)}

@@ -39,6 +39,7 @@ func open(t testing.TB, o redis.Options) *redis.Tier {
 
 // TestContract runs against a server of its own, or the one that FOREBAY_TEST_REDIS names.
 func TestContract(t *testing.T) {
+	t.Parallel()
 	url := os.Getenv("FOREBAY_TEST_REDIS")
 	if url == "" {
 		url = redistest.Start(t).URL()
@@ -67,6 +68,7 @@ func eventually(t *testing.T, within time.Duration, what string, holds func() bo
 
 // Whatever happens to the server, an operation returns within the budget, and heals by itself.
 func TestGuest(t *testing.T) {
+	t.Parallel()
 	for name, fault := range map[string]struct {
 		begin, end func(s *redistest.Server)
 	}{
@@ -108,6 +110,7 @@ func TestGuest(t *testing.T) {
 }
 
 func TestStartsWithoutAServer(t *testing.T) {
+	t.Parallel()
 	s := redistest.Start(t)
 	s.Kill()
 	start := time.Now()
@@ -127,6 +130,7 @@ func TestStartsWithoutAServer(t *testing.T) {
 
 // A caller that came later does not wait for a time of its own once another caller has waited for all of its.
 func TestWhoWaitsIsReleased(t *testing.T) {
+	t.Parallel()
 	s := redistest.Start(t)
 	const budget = 600 * time.Millisecond
 	tier := open(t, redis.Options{URL: s.URL(), Budget: budget})
@@ -153,6 +157,7 @@ func TestWhoWaitsIsReleased(t *testing.T) {
 
 // Bad input gets a clear line with the remedy.
 func TestWhatCannotBeUsed(t *testing.T) {
+	t.Parallel()
 	for _, url := range []string{"", "http://host", "redis://host/notanumber", "::"} {
 		if _, err := redis.Open(ctx, redis.Options{URL: url, Logger: quiet}); err == nil || !strings.Contains(err.Error(), "redis://") {
 			t.Errorf("%q: %v", url, err)
@@ -200,6 +205,7 @@ func TestWhatCannotBeUsed(t *testing.T) {
 
 // A reading never says a run that is not the one of the server that answered.
 func TestTheRunFollowsTheServer(t *testing.T) {
+	t.Parallel()
 	s := redistest.Start(t)
 	tier := open(t, redis.Options{URL: s.URL()})
 	first, err := tier.Append(ctx, shared.ID{}, nil)
@@ -224,6 +230,7 @@ func TestTheRunFollowsTheServer(t *testing.T) {
 
 // A way that carries a PING in time, and no value: requests do not go there again and again.
 func TestANarrowWay(t *testing.T) {
+	t.Parallel()
 	s := redistest.Start(t)
 	proxy := redistest.NewProxy(t, s)
 	tier := open(t, redis.Options{URL: proxy.URL(), Budget: 50 * time.Millisecond})
@@ -258,6 +265,7 @@ func TestANarrowWay(t *testing.T) {
 // One round trip per shared hit, counted at the server: a GET, and for a strict read, a GET and an
 // XRANGE in one pipeline.
 func TestCommandsPerHit(t *testing.T) {
+	t.Parallel()
 	const hits = 50
 	s, o := redistest.Start(t), &shop{}
 	a := start(t, s.URL(), o)

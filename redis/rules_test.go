@@ -40,6 +40,7 @@ func replicated(t *testing.T, key string, replica *redistest.Server) {
 // log on the new master joins on to what everybody knows; only the server's run tells that it is
 // another. Without the fence the old entry, which the new master has, would be valid forever.
 func TestFailoverToALaggingReplica(t *testing.T) {
+	t.Parallel()
 	master, replica := pair(t)
 	o := &shop{}
 	a := start(t, master.URL(), o)
@@ -77,6 +78,7 @@ func TestFailoverToALaggingReplica(t *testing.T) {
 // Rule 3. The new master's clock is behind: its IDs are below what the node has read. What it appends
 // must be seen all the same.
 func TestFailoverToAServerWhoseClockIsBehind(t *testing.T) {
+	t.Parallel()
 	master, replica := pair(t)
 	o := &shop{}
 	proxy := redistest.NewProxy(t, master)
@@ -100,6 +102,7 @@ func TestFailoverToAServerWhoseClockIsBehind(t *testing.T) {
 
 // Ages are told by the server's clock, whatever this process's says, and go on being when it is set.
 func TestTheServersClock(t *testing.T) {
+	t.Parallel()
 	s, o := redistest.StartTimed(t), &shop{}
 	a, b := start(t, s.URL(), o), start(t, s.URL(), o)
 	for _, off := range []time.Duration{0, time.Hour, -time.Hour} {
@@ -124,6 +127,7 @@ func TestTheServersClock(t *testing.T) {
 // Rule 2. Stamps of a lost log count for nothing: its IDs may be ahead of the new one's, when clocks
 // differ, and a slow writer may store an entry of it after the loss.
 func TestAnEntryOfALostLogIsStoredLate(t *testing.T) {
+	t.Parallel()
 	s, o := redistest.Start(t), &shop{}
 	a := start(t, s.URL(), o)
 	ahead(t, s, time.Hour)
@@ -161,6 +165,7 @@ func ahead(t *testing.T, s *redistest.Server, by time.Duration) {
 // Rule 3. After a flush the log begins again below the reader's head; a reader that only asks for
 // what is later waits forever.
 func TestAReaderWhoseHeadIsLost(t *testing.T) {
+	t.Parallel()
 	s, o := redistest.Start(t), &shop{}
 	a, b := start(t, s.URL(), o), start(t, s.URL(), o)
 	ahead(t, s, time.Hour)
@@ -176,6 +181,7 @@ func TestAReaderWhoseHeadIsLost(t *testing.T) {
 
 // Rule 3. The server starts over, with an old log or with none.
 func TestRestart(t *testing.T) {
+	t.Parallel()
 	for name, args := range map[string][]string{"empty": nil, "from its append-only file": {"--appendonly", "yes", "--appendfsync", "always"}} {
 		t.Run(name, func(t *testing.T) {
 			s, o := redistest.Start(t, args...), &shop{}
@@ -201,6 +207,7 @@ func TestRestart(t *testing.T) {
 
 // Rule 3. One answer brings records that the node has not read and tells of a new run of the server.
 func TestNewRecordsAndANewRunAtOnce(t *testing.T) {
+	t.Parallel()
 	s, o := redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always"), &shop{}
 	a := start(t, s.URL(), o)
 	proxy := redistest.NewProxy(t, s)
@@ -223,6 +230,7 @@ func TestNewRecordsAndANewRunAtOnce(t *testing.T) {
 
 // Rule 6. What has left the ledger for room makes old entries of the shared tier no valid ones again.
 func TestAFullLedgerAndAnOldEntry(t *testing.T) {
+	t.Parallel()
 	s, o := redistest.Start(t), &shop{}
 	a := start(t, s.URL(), o)
 	get(t, a.loose, "k")
@@ -243,6 +251,7 @@ func TestAFullLedgerAndAnOldEntry(t *testing.T) {
 
 // Rule 7. A node whose checks are not answered says so, and its strict reads load.
 func TestAHeldConnectionIsUnconfirmed(t *testing.T) {
+	t.Parallel()
 	s, o := redistest.Start(t), &shop{}
 	a := start(t, s.URL(), o)
 	proxy := redistest.NewProxy(t, s)
@@ -265,6 +274,7 @@ func TestAHeldConnectionIsUnconfirmed(t *testing.T) {
 
 // Rule 8. A strict caller that could not confirm joins only a load begun after it.
 func TestAStrictCallerDoesNotJoinWhatBeganBefore(t *testing.T) {
+	t.Parallel()
 	s, o := redistest.Start(t), &shop{took: 400 * time.Millisecond}
 	b := start(t, s.URL(), o)
 	s.Kill()
@@ -284,6 +294,7 @@ func TestAStrictCallerDoesNotJoinWhatBeganBefore(t *testing.T) {
 // Rule 8 and promise 3. However many strict callers come while the log cannot be read, the origin sees
 // one load at a time for their key: a caller that came too late for one shares the next.
 func TestStrictCallersWithoutTheLogShareLoads(t *testing.T) {
+	t.Parallel()
 	s, o := redistest.Start(t), &shop{took: 200 * time.Millisecond}
 	b := start(t, s.URL(), o)
 	s.Kill()
@@ -309,6 +320,7 @@ func TestStrictCallersWithoutTheLogShareLoads(t *testing.T) {
 // Rule 9. While an invalidation of this node's own waits for the log, the shared tier still has what
 // it removed.
 func TestTheSharedTierIsNotReadBeforeTheJournalIsEmpty(t *testing.T) {
+	t.Parallel()
 	s, o := redistest.Start(t), &shop{}
 	a := start(t, s.URL(), o)
 	get(t, a.loose, "k")
@@ -337,6 +349,7 @@ func TestTheSharedTierIsNotReadBeforeTheJournalIsEmpty(t *testing.T) {
 // Rule 10. While two masters answer, the old one acknowledges what the new one never hears of. When
 // its node comes over, it appends again what it had acknowledged.
 func TestWhatADyingMasterAcknowledgedIsAppendedAgain(t *testing.T) {
+	t.Parallel()
 	old, replica := pair(t)
 	o := &shop{}
 	proxyA := redistest.NewProxy(t, old)
@@ -357,6 +370,7 @@ func TestWhatADyingMasterAcknowledgedIsAppendedAgain(t *testing.T) {
 
 // Rule 11. A node that was away while the log was trimmed does not trust what it has.
 func TestTrimmedWhileAway(t *testing.T) {
+	t.Parallel()
 	s, o := redistest.Start(t), &shop{}
 	a := start(t, s.URL(), o)
 	proxy := redistest.NewProxy(t, s)
@@ -375,6 +389,7 @@ func TestTrimmedWhileAway(t *testing.T) {
 
 // A strict read sees everything that was acknowledged, also when one answer of the log does not hold it.
 func TestAStrictReadFarBehind(t *testing.T) {
+	t.Parallel()
 	s, o := redistest.Start(t), &shop{}
 	a := start(t, s.URL(), o)
 	proxy := redistest.NewProxy(t, s)

@@ -14,6 +14,7 @@ import (
 // The sentinels make a replica the master: the nodes follow, serve nothing from before, and lose no
 // invalidation.
 func TestSentinelFailover(t *testing.T) {
+	t.Parallel()
 	master := redistest.Start(t)
 	replica := redistest.Start(t, "--replicaof", fmt.Sprintf("127.0.0.1 %d", master.Port))
 	eventually(t, 20*time.Second, "the replica is in step", func() bool {
@@ -65,6 +66,7 @@ func sentinelKnows(t *testing.T, addr string) bool {
 }
 
 func TestURLs(t *testing.T) {
+	t.Parallel()
 	for _, url := range []string{"redis+sentinel://", "redis+sentinel://host", "redis+sentinel://host/", "redis+sentinel://host/main/0/1", "nonsense://host", "redis+sentinel://host/main/x"} {
 		if tier, err := redis.Open(t.Context(), redis.Options{URL: url, Logger: quiet}); err == nil {
 			tier.Close()

@@ -28,6 +28,7 @@ import (
 // By TLS, with a certificate that the system trusts, and as a user who may do what docs/operations.md says
 // and nothing else.
 func TestTLSAndAUserOfFewRights(t *testing.T) {
+	t.Parallel()
 	port, args := byTLS(t)
 	s := redistest.Start(t, args...)
 	rights := []string{"ACL", "SETUSER", "cache", "on", ">secret", "resetkeys", "~forebay:*", "-@all"}
@@ -68,6 +69,7 @@ func TestTLSAndAUserOfFewRights(t *testing.T) {
 
 // A cluster by TLS, as a user.
 func TestAClusterByTLS(t *testing.T) {
+	t.Parallel()
 	const masters = 2
 	var hosts []string
 	var each [][]string
@@ -83,6 +85,7 @@ func TestAClusterByTLS(t *testing.T) {
 
 // Sentinels that want a password, and a master that wants another.
 func TestSentinelsWithPasswords(t *testing.T) {
+	t.Parallel()
 	s := redistest.Start(t)
 	s.Do("ACL", "SETUSER", "cache", "on", ">secret", "~forebay:*", "+@all")
 	shares(t, "redis+sentinel://cache:secret@"+s.Sentinel("main", "requirepass watch")+"/main?sentinel_password=watch")

@@ -11,6 +11,7 @@ import (
 
 // The server's data goes back in time within one run (rule 12): what was acknowledged counts all the same.
 func TestTimeTravel(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name   string
 		backup func(t *testing.T, s *redistest.Server)
@@ -75,6 +76,7 @@ func port(s *redistest.Server) string {
 
 // A database is swapped away and back: the log that comes back is one that the nodes have left.
 func TestSwappedThereAndBack(t *testing.T) {
+	t.Parallel()
 	s, o := redistest.Start(t), &shop{}
 	a, b := start(t, s.URL(), o), start(t, s.URL(), o)
 	get(t, a.loose, "k")
@@ -99,6 +101,7 @@ func TestSwappedThereAndBack(t *testing.T) {
 
 // Records that nobody can read count as everything, and the log goes on.
 func TestForeignRecords(t *testing.T) {
+	t.Parallel()
 	for name, add := range map[string][]string{
 		"an invalid target":    {"XADD", "forebay:log", "*", "t", "x", "m", "0"},
 		"a foreign field":      {"XADD", "forebay:log", "*", "hello", "world"},
