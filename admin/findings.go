@@ -17,11 +17,11 @@ func (v *verdict) findShared(s forebay.Stats, find finder) {
 	}
 	waiting := ""
 	if n := s.Shared.Deferred; n > 0 {
-		waiting = fmt.Sprintf("%d invalidations of this node wait", n)
+		waiting = fmt.Sprintf("%d of them wait", n)
 	}
 	usable, why := s.Shared.Usable()
 	if !usable {
-		find(Cause{Check: "shared", Reason: "the shared tier cannot be used: " + why, Impact: waiting, Do: remedyOf(why)})
+		find(Cause{Check: "shared", Reason: "the shared tier cannot be used: " + why, Impact: "this node serves from its near tier and the origin alone", Do: remedyOf(why)})
 	}
 	if !s.Log.Confirmed {
 		find(Cause{Check: "log", Reason: "invalidations of other nodes may be missing: strict classes load, others are served until their TTL",

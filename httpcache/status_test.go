@@ -1,6 +1,7 @@
 package httpcache_test
 
 import (
+	"net/http"
 	"testing"
 	"time"
 
@@ -26,5 +27,37 @@ func TestStatus(t *testing.T) {
 		if got := httpcache.Status(test.outcome); got != test.want {
 			t.Errorf("%+v: got %q, want %q", test.outcome, got, test.want)
 		}
+	}
+}
+
+// Every call of the origin is counted, as a load or as passed on, with its failures; and the trace of a request that
+// was passed on has it.
+func TestEveryCallOfTheOriginIsCounted(t *testing.T) {
+	s := newSite(t, httpcache.Options{Rules: []httpcache.Rule{{Match: "GET /bypass", Bypass: true}}}, func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Path == "/kept":
+			w.Header().Set("Cache-Control", "max-age=60")
+		case r.URL.Query().Has("fail"):
+			w.WriteHeader(http.StatusServiceUnavailable)
+		default:
+			w.Header().Set("Cache-Control", "private")
+		}
+	})
+	for range 20 {
+		for _, path := range []string{"/kept", "/private", "/bypass", "/bypass?fail"} {
+			s.get(path)
+		}
+		s.do("POST", "/private", "x")
+	}
+	var calls, failed uint64
+	for end := time.Now().Add(5 * time.Second); time.Now().Before(end) && calls != uint64(s.calls.Load()); time.Sleep(time.Millisecond) {
+		calls, failed = 0, 0
+		for _, c := range s.cache.Stats().Classes {
+			n, f := c.OriginCalls()
+			calls, failed = calls+n, failed+f
+		}
+	}
+	if want := uint64(s.calls.Load()); calls != want || want != 1+4*20 || failed != 20 {
+		t.Errorf("%d calls counted, %d failed; the origin had %d", calls, failed, want)
 	}
 }

@@ -48,7 +48,7 @@ func memoryAdvice(info map[string]string) (out []shared.Advice) {
 		out = append(out, shared.Advice{Problem: "maxmemory-policy is " + policy + ": the log of invalidations can be evicted, and every node then starts over", Remedy: "set maxmemory-policy volatile-lru"})
 	}
 	if limit > 0 && limit < tinyMemory {
-		out = append(out, shared.Advice{Problem: fmt.Sprintf("maxmemory is %d bytes: the log alone can fill it", limit), Remedy: "give it 64 MB or more"})
+		out = append(out, shared.Advice{Problem: fmt.Sprintf("maxmemory is %.1f MiB: the log alone can fill it", float64(limit)/(1<<20)), Remedy: "give it 64 MB or more"})
 	}
 	return out
 }

@@ -115,19 +115,27 @@ func (c *purgeCommand) Run(t terminal) error {
 type statsCommand struct {
 	node
 	Watch bool `help:"Renew every second."`
+	JSON  bool `name:"json" help:"As /api/overview has it."`
 }
 
-// Run prints the statistics as a table.
+// Run prints the verdict, and the statistics as a table.
 func (c *statsCommand) Run(t terminal) error {
 	for {
-		var s admin.Stats
-		if err := c.call(t.ctx, http.MethodGet, "/api/cache-stats", nil, &s); err != nil {
+		var o admin.Overview
+		if err := c.call(t.ctx, http.MethodGet, "/api/overview", nil, &o); err != nil {
 			return err
 		}
-		if c.Watch && isTerminal(t.out) {
+		if c.Watch && isTerminal(t.out) && !c.JSON {
 			fmt.Fprint(t.out, "\x1b[H\x1b[2J")
 		}
-		printStats(t.out, s)
+		if c.JSON {
+			if err := json.NewEncoder(t.out).Encode(o); err != nil {
+				return err
+			}
+		} else {
+			printHealth(t.out, o.Health)
+			printStats(t.out, o.Stats)
+		}
 		if !c.Watch {
 			return nil
 		}
@@ -148,12 +156,36 @@ func isTerminal(w io.Writer) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
+// printHealth prints what is wrong, each cause with since when, what it touches and what to do.
+func printHealth(w io.Writer, h admin.Health) {
+	if h.Status != "ok" || len(h.Causes) > 0 {
+		fmt.Fprintln(w, h.Status)
+	}
+	for _, c := range h.Causes {
+		word := ""
+		if c.Warning {
+			word = "warning: "
+		}
+		fmt.Fprintf(w, "  %s%s: %s\n    since %s", word, c.Check, c.Reason, c.Since.Local().Format("2006-01-02 15:04:05"))
+		if c.Impact != "" {
+			fmt.Fprintf(w, "; %s", c.Impact)
+		}
+		if c.Do != "" {
+			fmt.Fprintf(w, "\n    what to do: %s", c.Do)
+		}
+		fmt.Fprintln(w)
+	}
+	if len(h.Causes) > 0 {
+		fmt.Fprintln(w)
+	}
+}
+
 func printStats(w io.Writer, s admin.Stats) {
 	fmt.Fprintf(w, "%s, up %s, hit rate %s, saved %.1f s, near %d entries in %.1f of %.1f MiB\n\n", s.Mode,
 		time.Duration(s.UptimeSeconds*float64(time.Second)).Round(time.Second), rate(s.HitRate), s.SavedSeconds,
 		s.Near.Entries, float64(s.Near.Bytes)/(1<<20), float64(s.Near.MaxBytes)/(1<<20))
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(tw, "class\tttl\thit rate\thits\tstale\tjoined\tmisses\tloads\terrors\tentries\tsaved\t")
+	fmt.Fprintln(tw, "class\tttl\thit rate\thits\tstale\tjoined\tmisses\tbypasses\tcalls\tfailed\tentries\tsaved\t")
 	names := make([]string, 0, len(s.Classes))
 	for name := range s.Classes {
 		names = append(names, name)
@@ -161,8 +193,8 @@ func printStats(w io.Writer, s admin.Stats) {
 	slices.Sort(names)
 	for _, name := range names {
 		c := s.Classes[name]
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%.1f s\t\n", name, time.Duration(c.TTLSeconds*float64(time.Second)),
-			rate(c.HitRate), c.Hits, c.StaleHits, c.Coalesced, c.Misses, c.Loads, c.LoadErrors, c.Entries, c.SavedSeconds)
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%.1f s\t\n", name, time.Duration(c.TTLSeconds*float64(time.Second)),
+			rate(c.HitRate), c.Hits, c.StaleHits, c.Coalesced, c.Misses, c.Bypasses, c.Loads+c.Passed, c.LoadErrors+c.PassedErrors, c.Entries, c.SavedSeconds)
 	}
 	tw.Flush()
 	if len(s.Advice) > 0 {

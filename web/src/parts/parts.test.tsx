@@ -28,7 +28,7 @@ it('gives each cause with since when, what it touches and what to do', () => {
 it('is not all green where something does not help', () => {
   const causes = [{ check: 'class c', reason: 'no hit in 300 look-ups', since: '2026-11-28T16:29:48Z', warning: true }];
   show(<Verdict health={{ ...health, causes }} stats={stats} />);
-  expect(screen.getByRole('status').textContent).toContain('something does not help');
+  expect(screen.getByRole('status').textContent).toContain('with warnings');
 });
 
 it('says nothing before it knows', () => {

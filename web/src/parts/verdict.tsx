@@ -4,7 +4,7 @@ import { clock, span } from '../format';
 
 const verdicts = {
   ok: { text: 'Everything works.', look: 'ok' },
-  warned: { text: 'Everything works; something does not help.', look: 'degraded' },
+  warned: { text: 'Everything works, with warnings.', look: 'degraded' },
   degraded: { text: 'It answers, with something missing.', look: 'degraded' },
   unhealthy: { text: 'It does not answer any more.', look: 'away' },
 } as const;
