@@ -5,6 +5,7 @@ package admin
 import (
 	"context"
 	"log/slog"
+	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -32,6 +33,8 @@ type Options struct {
 	OriginCalls func() int64
 	// Advice lists routes that are not cached and could be. May be nil.
 	Advice func() []Advice
+	// Explain says what the cache makes of a request. May be nil: then nothing here caches requests.
+	Explain func(*http.Request) Explanation
 	// Limits are bounds of the process, and how far they are used. May be nil.
 	Limits func() []forebay.Limit
 	// Parts are the names of what the cache stands between.

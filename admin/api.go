@@ -68,6 +68,9 @@ func (a *Admin) registerGuarded(api huma.API) {
 	huma.Register(api, guarded("entries", http.MethodGet, "/api/entries", "What the near tier holds, all or what an invalidation would reach"), a.readEntries)
 	huma.Register(api, guarded("requests", http.MethodGet, "/api/requests", "Recent requests with their way through the parts"), reading(a.Requests))
 	huma.Register(api, guarded("activity", http.MethodGet, "/api/activity", "Invalidations with their receipts, changes of state, drills, and what operators did"), reading(a.Activity))
+	explain := guarded("explain", http.MethodPost, "/api/explain", "What the cache makes of a request now, without asking the origin: rule, key and its parts, what is stored, what the answer would be and why")
+	explain.Errors = append(explain.Errors, http.StatusNotFound)
+	huma.Register(api, explain, a.explain)
 	invalidate := guarded("invalidate", http.MethodPost, "/api/invalidate", "Remove or expire what a key, a tag, a class, a pattern or everything covers")
 	invalidate.Responses = map[string]*huma.Response{"202": {Description: "It counts on this node, and everywhere once the log can be reached"}}
 	huma.Register(api, invalidate, a.invalidate)

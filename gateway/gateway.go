@@ -102,6 +102,13 @@ func (g *Gateway) RefuseFraming(w http.ResponseWriter, r *http.Request) {
 // MaxConnections is how many connections of clients the listener in front should let be open.
 func (g *Gateway) MaxConnections() int { return g.connections }
 
+// Explain says what the gateway makes of a request of a client now, without asking the origin.
+func (g *Gateway) Explain(r *http.Request) httpcache.Explanation {
+	out := r.Clone(r.Context())
+	out.Header, _ = withoutClaims(r.Header)
+	return g.http.Explain(out)
+}
+
 // Limits are the gateway's bounds, and how far they are used.
 func (g *Gateway) Limits() []forebay.Limit {
 	return append(g.http.Limits(), g.origin.requests.limit(), g.origin.streams.limit())

@@ -100,7 +100,7 @@ func (x *exchange) tell(r *response, v verdict, now time.Time) {
 		x.h.options.Uncached(x.ask.r)
 	}
 	if v.lasting && !x.keep && x.ask.r.Method != http.MethodHead && (x.found.response == nil || !x.worthStoring(x.found.response, now)) {
-		x.markUncacheable() // a refusal says nothing of what is stored for others
+		x.markUncacheable(cmp.Or(v.why, tooLarge)) // a refusal says nothing of what is stored for others
 	}
 	if x.ask.r.Method == http.MethodHead {
 		x.updateByHead() // all there is has come
@@ -182,9 +182,9 @@ func announced(h http.Header) int64 {
 	return -1
 }
 
-// mark remembers that the responses of this URI are not kept.
-func (x *exchange) markUncacheable() {
-	x.fill.CommitAs(x.found.key, &response{kind: passing}, forebay.Keep{TTL: markLife, Stale: -1, StaleIfError: -1, NearOnly: true})
+// markUncacheable remembers that the responses of this URI are not kept.
+func (x *exchange) markUncacheable(why notStored) {
+	x.fill.CommitAs(x.found.key, &response{kind: passing, unstored: why}, forebay.Keep{TTL: markLife, Stale: -1, StaleIfError: -1, NearOnly: true})
 }
 
 // abandonStoring gives up storing a body that outgrew what is kept: it goes on as a window, and as a stream of
@@ -195,7 +195,7 @@ func (x *exchange) abandonStoring(why notStored) {
 	if why == noRoom {
 		x.h.bodies.refused.Add(1)
 	} else {
-		x.markUncacheable()
+		x.markUncacheable(why)
 	}
 	x.response.body.narrow(x.window())
 	x.response.body.whenUnread(x.fill.Cancel)

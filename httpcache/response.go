@@ -41,7 +41,8 @@ type response struct {
 	storing   bool // it will be stored when it is whole
 	validated bool // the origin said that it is still the one
 	reloads   reloads
-	events    bool // server-sent events: replayed one by one
+	events    bool      // server-sent events: replayed one by one
+	unstored  notStored // of a mark: why
 }
 
 // stored is a response as the shared tier holds it.

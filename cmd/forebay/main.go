@@ -31,6 +31,7 @@ type commands struct {
 	Doctor  doctorCommand  `cmd:"" help:"Prove each tier by real round trips; a remedy for each thing that fails."`
 	Drill   drillCommand   `cmd:"" help:"Take the shared tier away from a running node, and report what that does."`
 	Stats   statsCommand   `cmd:"" help:"Show the statistics of a running node."`
+	Explain explainCommand `cmd:"" help:"Say what a running gateway makes of a request: its key, what is stored, what the answer would be and why."`
 	Purge   purgeCommand   `cmd:"" help:"Invalidate by key, tag, class, pattern or URL on a running node."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }

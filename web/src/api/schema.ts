@@ -89,6 +89,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/explain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** What the cache makes of a request now, without asking the origin: rule, key and its parts, what is stored, what the answer would be and why */
+        post: operations["explain"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/incidents": {
         parameters: {
             query?: never;
@@ -472,6 +489,57 @@ export interface components {
              */
             type: string;
         };
+        Explanation: {
+            /**
+             * Format: double
+             * @description Seconds
+             */
+            age: number;
+            /** @description The request in the one form that everything reads */
+            canonical: string;
+            class: string;
+            /**
+             * Format: date-time
+             * @description null: nothing is stored
+             */
+            fresh_until: string | null;
+            /** @description Of what is stored */
+            headers: {
+                [key: string]: string[];
+            };
+            key: string;
+            /**
+             * Format: int64
+             * @description Other responses of the same method and path in the near tier, for another query or other fields: one of the parts differs
+             */
+            nearby: number;
+            /** @description Fields with which a usual client sends the same request, and would have what is stored */
+            nearest: components["schemas"]["KeyPart"][];
+            /** @description What the key is made of */
+            parts: components["schemas"]["KeyPart"][];
+            /** @description Empty: none matches */
+            rule: string;
+            /**
+             * Format: int64
+             * @description Bytes of the body
+             */
+            size: number;
+            /** Format: int64 */
+            status?: number;
+            stored: boolean;
+            tags: string[];
+            /** @description Where it is stored */
+            tier?: string;
+            /** @description Fields of the request that chose what is stored */
+            vary: string[];
+            /** @description Why it would be no hit */
+            why: string;
+            /**
+             * @description What the answer would be now
+             * @enum {string}
+             */
+            would: "hit" | "stale" | "miss" | "bypass" | "refused";
+        };
         Figure: {
             name: string;
             text?: string;
@@ -559,6 +627,10 @@ export interface components {
             key: string;
             /** @description The most frequent reason of its misses */
             why?: string;
+        };
+        KeyPart: {
+            name: string;
+            value: string;
         };
         Keys: {
             /** @description The fresh entries of the near tier that expire next */
@@ -746,6 +818,16 @@ export interface components {
             p95: number;
             /** Format: double */
             p99: number;
+        };
+        Question: {
+            body?: string;
+            headers?: {
+                [key: string]: string;
+            };
+            /** @description Default GET */
+            method?: string;
+            /** @description Whole, with the host that clients use: http://api.example.com/api/partners?org_id=acme */
+            url: string;
         };
         Receipt: {
             /** @description It counts on this node, and everywhere once the log can be reached */
@@ -1146,6 +1228,75 @@ export interface operations {
             };
             /** @description Service Unavailable */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    explain: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Question"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Explanation"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -5,6 +5,7 @@ import { useSearchParams } from 'wouter';
 import { ask, type Item } from '../api/client';
 import { useNow } from '../api/live';
 import { useMay } from '../api/overview';
+import { Explain } from '../activity/explain';
 import { Invalidate } from '../activity/invalidate';
 import { Card } from '../parts/card';
 import { Drill } from '../parts/drill';
@@ -13,7 +14,7 @@ import { clock } from '../format';
 const kinds: Record<string, string[]> = {
   all: [],
   invalidations: ['invalidation'],
-  changes: ['tier', 'log', 'node'],
+  changes: ['verdict', 'tier', 'log', 'node'],
   drills: ['drill'],
   audit: ['audit'],
 };
@@ -58,8 +59,9 @@ export default function ActivityPage() {
       <Title order={1}>Activity</Title>
       <div className="charts">
         <Invalidate />
-        <Drill />
+        <Explain />
       </div>
+      <Drill />
       <Card
         title="What happened"
         right={

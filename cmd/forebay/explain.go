@@ -1,0 +1,116 @@
+package main
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/forebay-cache/forebay/admin"
+	"github.com/forebay-cache/forebay/gateway"
+)
+
+type explainCommand struct {
+	node
+	Method string   `arg:"" help:"GET, or another method."`
+	URL    string   `arg:"" name:"url" help:"Whole, with the host that clients use."`
+	Header []string `name:"header" short:"H" sep:"none" placeholder:"NAME:VALUE" help:"A field of the request. Repeatable."`
+	Data   string   `name:"data" short:"d" help:"Its body."`
+	JSON   bool     `name:"json" help:"As /api/explain has it."`
+}
+
+// Run prints what the node's cache makes of a request now. The origin is not asked.
+func (c *explainCommand) Run(t terminal) error {
+	q := admin.Question{Method: strings.ToUpper(c.Method), URL: c.URL, Headers: map[string]string{}, Body: c.Data}
+	for _, line := range c.Header {
+		name, value, ok := strings.Cut(line, ":")
+		if !ok {
+			return usageError{fmt.Errorf("--header %q: write NAME:VALUE", line)}
+		}
+		q.Headers[strings.TrimSpace(name)] = strings.TrimSpace(value)
+	}
+	var e admin.Explanation
+	if err := c.call(t.ctx, http.MethodPost, "/api/explain", q, &e); err != nil {
+		return err
+	}
+	if c.JSON {
+		return json.NewEncoder(t.out).Encode(e)
+	}
+	printExplanation(t.out, e)
+	return nil
+}
+
+func printExplanation(w io.Writer, e admin.Explanation) {
+	line := func(name, format string, args ...any) {
+		fmt.Fprintf(w, "%-10s %s\n", name, fmt.Sprintf(format, args...))
+	}
+	line("request", "%s", e.Canonical)
+	line("now", "%s%s", e.Would, because(e.Why))
+	if e.Would == "refused" && e.Class == "" {
+		return
+	}
+	line("rule", "%s", cmp.Or(e.Rule, "none matches"))
+	line("class", "%s", e.Class)
+	if e.Key != "" {
+		line("key", "%s", e.Key)
+	}
+	for _, p := range e.Parts {
+		line("", "%s: %s", p.Name, p.Value)
+	}
+	if !e.Stored {
+		line("stored", "nothing")
+		if len(e.Nearest) > 0 {
+			var fields []string
+			for _, p := range e.Nearest {
+				fields = append(fields, p.Name+": "+p.Value)
+			}
+			line("", "with %s it would be found: those fields are part of the key", strings.Join(fields, " and "))
+		} else if e.Nearby > 0 {
+			line("", "%d other responses of this path are: one of the parts above differs, or a field that this request lacks", e.Nearby)
+		}
+		return
+	}
+	line("stored", "%d, %d bytes, in the %s tier, %s old", e.Status, e.Size, e.Tier, (time.Duration(e.Age) * time.Second).String())
+	if e.FreshUntil != nil {
+		line("", "fresh until %s", e.FreshUntil.Local().Format("2006-01-02 15:04:05"))
+	}
+	if len(e.Vary) > 0 {
+		line("", "chosen by %s", strings.Join(e.Vary, ", "))
+	}
+	if len(e.Tags) > 0 {
+		line("", "tags %s", strings.Join(e.Tags, ", "))
+	}
+}
+
+func because(why string) string {
+	if why == "" {
+		return ""
+	}
+	return ": " + why
+}
+
+// explainer has the operators' side ask a gateway.
+func explainer(g *gateway.Gateway) func(*http.Request) admin.Explanation {
+	return func(r *http.Request) admin.Explanation {
+		x := g.Explain(r)
+		out := admin.Explanation{
+			Canonical: x.Request, Rule: x.Rule, Class: x.Class, Key: x.Key, Parts: []admin.KeyPart{}, Nearest: []admin.KeyPart{}, Vary: []string{}, Tags: []string{},
+			Headers: http.Header{}, Would: x.Would, Nearby: x.Nearby, Why: cmp.Or(x.Refused, x.Why),
+		}
+		for _, p := range x.Parts {
+			out.Parts = append(out.Parts, admin.KeyPart(p))
+		}
+		for _, p := range x.Nearest {
+			out.Nearest = append(out.Nearest, admin.KeyPart(p))
+		}
+		if s := x.Stored; s != nil {
+			until := time.Now().Add(s.Left).UTC()
+			out.Stored, out.Tier, out.Status, out.Size, out.Age, out.FreshUntil = true, s.Tier, s.Status, s.Bytes, s.Age.Seconds(), &until
+			out.Vary, out.Tags, out.Headers = append(out.Vary, s.Vary...), append(out.Tags, s.Tags...), s.Header
+		}
+		return out
+	}
+}

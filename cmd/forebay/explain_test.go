@@ -1,0 +1,49 @@
+package main
+
+import (
+	"bytes"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// explain says what the gateway makes of a request, in words and as JSON, and what to write instead of a mistake.
+func TestExplainCommand(t *testing.T) {
+	gateway, operators, _ := start(t, "serve", "--origin", startOrigin(t), "--cache", "GET /api/partners=15m")
+	explain := func(want int, args ...string) string {
+		t.Helper()
+		var b bytes.Buffer
+		if code := run(t.Context(), append([]string{"explain", "--node", operators}, args...), &b, &b); code != want {
+			t.Errorf("%v: exit %d, want %d: %s", args, code, want, b.String())
+		}
+		return b.String()
+	}
+	url := gateway + "/api/partners?org_id=acme"
+	if text := explain(0, "GET", url); !regexp.MustCompile(`(?s)now +miss: uri-miss.*rule +GET /api/partners.*query: org_id=acme.*stored +nothing`).MatchString(text) {
+		t.Errorf("before:\n%s", text)
+	}
+	fetch(t, url)
+	loaded(t, operators)
+	if text := explain(0, "GET", url); !strings.Contains(text, "with Accept-Encoding: gzip it would be found") {
+		t.Errorf("without the field that Go's client sends:\n%s", text)
+	}
+	text := explain(0, "get", url, "-H", "Accept-Encoding: gzip")
+	if !regexp.MustCompile(`(?s)now +hit\n.*stored +200, \d+ bytes, in the near tier, .* old\n +fresh until .*tags uri:`).MatchString(text) {
+		t.Errorf("after:\n%s", text)
+	}
+	if text := explain(0, "GET", url, "-H", "Accept: text/html"); !strings.Contains(text, "Accept: text/html") || !strings.Contains(text, "uri-miss") {
+		t.Errorf("another form:\n%s", text)
+	}
+	if text := explain(0, "GET", url, "--json", "-H", "Accept-Encoding: gzip"); !strings.Contains(text, `"would":"hit"`) {
+		t.Errorf("as JSON: %s", text)
+	}
+	explain(exitUsage, "GET", url, "-H", "nothing")
+	if text := explain(exitFailed, "GET", "/api/partners"); !strings.Contains(text, "write it whole") {
+		t.Errorf("half a URL: %s", text)
+	}
+	_, demo, _ := startDemo(t)
+	var b bytes.Buffer
+	if code := run(t.Context(), []string{"explain", "--node", demo, "GET", url}, &b, &b); code != exitFailed || !strings.Contains(b.String(), "ask a gateway") {
+		t.Errorf("the platform: %d %s", code, b.String())
+	}
+}
