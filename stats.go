@@ -57,7 +57,7 @@ func (s *SharedStats) Usable() (ok bool, why string) {
 // ClassStats is what happened in one class. A request is exactly one of hit, stale hit, coalesced,
 // miss and bypass; a refresh behind an answer is a load and nothing else.
 type ClassStats struct {
-	Class
+	Class        Class
 	NearHits     uint64
 	SharedHits   uint64
 	StaleHits    uint64            // served past their TTL

@@ -95,11 +95,11 @@ func (v *verdict) findNodes(now time.Time, s forebay.Stats, find finder) {
 
 // findClass finds what is wrong with a class.
 func (v *verdict) findClass(now time.Time, c forebay.ClassStats, find finder) {
-	check := "class " + c.Name
+	check := "class " + c.Class.Name
 	v.findFailing(now, check, c, find)
 	v.findSlow(now, check, c, find)
-	then := v.before(now, c.Name, longWindow)
-	asked := c.Misses > v.before(now, c.Name, quietAfter).Misses
+	then := v.before(now, c.Class.Name, longWindow)
+	asked := c.Misses > v.before(now, c.Class.Name, quietAfter).Misses
 	if why := neverHits(then, c); asked && why != "" {
 		find(Cause{Check: check, Warning: true, Reason: why})
 	}
@@ -119,12 +119,12 @@ func (v *verdict) findFailing(now time.Time, check string, c forebay.ClassStats,
 		calls, failed = calls-c0, failed-f0
 		return calls, failed, failed >= failingCalls && float64(failed) >= failingShare*float64(calls)
 	}
-	lately := v.before(now, c.Name, shortWindow)
+	lately := v.before(now, c.Class.Name, shortWindow)
 	calls, _, bad := failing(lately)
 	f := v.open[Cause{Check: check, Reason: fails}.id()]
 	if f != nil { // it ends with good calls, or when there were none for a while
 		if calls == 0 {
-			calls, _, _ = failing(v.before(now, c.Name, quietAfter))
+			calls, _, _ = failing(v.before(now, c.Class.Name, quietAfter))
 			bad = calls > 0
 		} else if _, failed, _ := failing(lately); float64(failed) >= failingShare*float64(calls) {
 			bad = true
@@ -134,9 +134,9 @@ func (v *verdict) findFailing(now time.Time, check string, c forebay.ClassStats,
 		return
 	}
 	one := find(Cause{Check: check, Reason: fails, Do: "look at its origin; what is stored goes on being served as far as the class allows"})
-	if one.base.Name == "" {
-		one.base, one.Since = v.lastGood(now, c.Name, lately)
-		one.base.Name = c.Name
+	if one.base.Class.Name == "" {
+		one.base, one.Since = v.lastGood(now, c.Class.Name, lately)
+		one.base.Class.Name = c.Class.Name
 	}
 	calls, failed, _ := failing(one.base)
 	one.Impact = fmt.Sprintf("%d of %d since %s", failed, calls, clock(one.Since))
@@ -151,7 +151,7 @@ func (v *verdict) findSlow(now time.Time, check string, c forebay.ClassStats, fi
 		}
 		return n, (to.LoadTime - from.LoadTime) / time.Duration(n)
 	}
-	lately := v.before(now, c.Name, shortWindow)
+	lately := v.before(now, c.Class.Name, shortWindow)
 	n, present := mean(lately, c)
 	f := v.open[Cause{Check: check, Reason: slow}.id()]
 	var usual time.Duration
@@ -164,7 +164,7 @@ func (v *verdict) findSlow(now time.Time, check string, c forebay.ClassStats, fi
 			return
 		}
 	} else {
-		before, m := mean(v.before(now, c.Name, longWindow), lately)
+		before, m := mean(v.before(now, c.Class.Name, longWindow), lately)
 		if usual = m; before < usualLoads || n < slowLoads {
 			return
 		}

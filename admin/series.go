@@ -146,17 +146,17 @@ func between(a, b forebay.Stats) Point {
 	}
 	before := map[string]forebay.ClassStats{}
 	for _, c := range a.Classes {
-		before[c.Name] = c
+		before[c.Class.Name] = c
 	}
 	for _, c := range b.Classes {
-		o := before[c.Name]
+		o := before[c.Class.Name]
 		one := ClassPoint{
 			Near: c.NearHits - o.NearHits, Shared: c.SharedHits - o.SharedHits, Stale: c.StaleHits - o.StaleHits,
 			Coalesced: c.Coalesced - o.Coalesced, Misses: c.Misses - o.Misses, Bypasses: c.Bypasses - o.Bypasses,
 			Loads: c.Loads - o.Loads, Passed: c.Passed - o.Passed, LoadErrors: c.LoadErrors - o.LoadErrors, SavedSeconds: seconds(c.Saved - o.Saved),
 		}
 		if one != (ClassPoint{}) {
-			p.Classes[c.Name] = one
+			p.Classes[c.Class.Name] = one
 		}
 	}
 	if b.Shared != nil {

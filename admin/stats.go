@@ -165,7 +165,7 @@ func (a *Admin) statsOf(s forebay.Stats) Stats {
 		out.Nodes = append(out.Nodes, NodeStats{n.Name, seconds(n.Seen)})
 	}
 	for _, c := range s.Classes {
-		out.Classes[c.Name] = classStats(c)
+		out.Classes[c.Class.Name] = classStats(c)
 		out.Hits += c.Hits()
 		out.StaleHits += c.StaleHits
 		out.Coalesced += c.Coalesced
@@ -194,10 +194,10 @@ func (a *Admin) statsOf(s forebay.Stats) Stats {
 
 func classStats(c forebay.ClassStats) ClassStats {
 	out := ClassStats{
-		TTLSeconds: seconds(c.TTL), Hits: c.Hits(), NearHits: c.NearHits, SharedHits: c.SharedHits, StaleHits: c.StaleHits, Coalesced: c.Coalesced,
+		TTLSeconds: seconds(c.Class.TTL), Hits: c.Hits(), NearHits: c.NearHits, SharedHits: c.SharedHits, StaleHits: c.StaleHits, Coalesced: c.Coalesced,
 		Misses: c.Misses, MissesBy: map[string]uint64{}, Bypasses: c.Bypasses, Loads: c.Loads, Loading: c.Loading, Waiting: c.Waiting,
 		LoadErrors: c.LoadErrors, Passed: c.Passed, PassedErrors: c.PassedErrors, LoadsRefused: c.LoadsRefused, SavedSeconds: seconds(c.Saved),
-		Entries: c.Entries, Evictions: c.Evictions, Stored: c.Stored, NotStored: c.NotStored, Strict: c.Strict, Private: c.Private,
+		Entries: c.Entries, Evictions: c.Evictions, Stored: c.Stored, NotStored: c.NotStored, Strict: c.Class.Strict, Private: c.Class.Private,
 	}
 	for r, n := range c.MissesBy {
 		out.MissesBy[r.String()] = n

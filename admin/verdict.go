@@ -175,7 +175,7 @@ func (v *verdict) rememberLocked(now time.Time, s forebay.Stats) {
 	}
 	l := look{at: now, classes: make(map[string]forebay.ClassStats, len(s.Classes))}
 	for _, c := range s.Classes {
-		l.classes[c.Name] = c
+		l.classes[c.Class.Name] = c
 	}
 	v.looks = append(v.looks, l)
 	for len(v.looks) > 2 && now.Sub(v.looks[1].at) >= longWindow {
