@@ -91,7 +91,7 @@ func register(mux *http.ServeMux, rt *route) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			text, _, _ := strings.Cut(fmt.Sprint(p), " (registered at ") // places in this program's source
-			err = fmt.Errorf("%s: %s: another rule's pattern is the same, or matches some of the same requests and neither is more specific", "Match", text)
+			err = fmt.Errorf("Match: %s: another rule's pattern is the same, or matches some of the same requests and neither is more specific", text)
 		}
 	}()
 	mux.Handle(rt.Match, rt)
