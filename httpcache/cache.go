@@ -62,7 +62,7 @@ func New(c *forebay.Cache, o Options) (*Cache, error) {
 			class = o.Class
 		}
 		if rt.space, err = open(class); err != nil {
-			mistakes = append(mistakes, fmt.Errorf("%s[%d]: %w", "Rules", i, err))
+			mistakes = append(mistakes, fmt.Errorf("Rules[%d]: %w", i, err))
 			continue
 		}
 		rt.class, rt.prefix = rt.space.Class(), rt.space.Key("")
@@ -77,7 +77,7 @@ func New(c *forebay.Cache, o Options) (*Cache, error) {
 			}
 		}
 		if err := register(h.mux, rt); err != nil {
-			mistakes = append(mistakes, fmt.Errorf("%s[%d]: %w", "Rules", i, err))
+			mistakes = append(mistakes, fmt.Errorf("Rules[%d]: %w", i, err))
 		}
 	}
 	if err := errors.Join(mistakes...); err != nil {

@@ -169,10 +169,10 @@ func (o Options) withDefaults() (Options, error) {
 		o.MaxBody = defaultMaxBody
 	}
 	if o.MaxBody < 0 {
-		mistakes = append(mistakes, fmt.Errorf("%s: %d is negative", "MaxBody", o.MaxBody))
+		mistakes = append(mistakes, fmt.Errorf("MaxBody: %d is negative", o.MaxBody))
 	}
 	if o.BodyBytes < 0 {
-		mistakes = append(mistakes, fmt.Errorf("%s: %d is negative", "BodyBytes", o.BodyBytes))
+		mistakes = append(mistakes, fmt.Errorf("BodyBytes: %d is negative", o.BodyBytes))
 	}
 	if o.BodyBytes == 0 {
 		o.BodyBytes = defaultBodyBytes
@@ -187,7 +187,7 @@ func (o Options) withDefaults() (Options, error) {
 	o.Rules = slices.Clone(o.Rules)
 	for i := range o.Rules {
 		if err := o.Rules[i].setDefaults(); err != nil {
-			mistakes = append(mistakes, fmt.Errorf("%s[%d] (%s): %w", "Rules", i, o.Rules[i].Match, err))
+			mistakes = append(mistakes, fmt.Errorf("Rules[%d] (%s): %w", i, o.Rules[i].Match, err))
 		}
 	}
 	return o, errors.Join(mistakes...)
@@ -199,10 +199,10 @@ func (r Rule) Check() error { return r.setDefaults() }
 func (r *Rule) setDefaults() error {
 	var mistakes []error
 	if r.NotFound < 0 {
-		mistakes = append(mistakes, fmt.Errorf("%s: %s is negative", "NotFound", r.NotFound))
+		mistakes = append(mistakes, fmt.Errorf("NotFound: %s is negative", r.NotFound))
 	}
 	if r.TTL < 0 {
-		mistakes = append(mistakes, fmt.Errorf("%s: %s is negative: use Bypass to keep nothing", "TTL", r.TTL))
+		mistakes = append(mistakes, fmt.Errorf("TTL: %s is negative: use Bypass to keep nothing", r.TTL))
 	}
 	switch r.Events {
 	case "":
@@ -222,12 +222,12 @@ func (r *Rule) setDefaults() error {
 			k.MaxBytes = defaultMaxQuery
 		}
 		if method, _, _ := strings.Cut(r.Match, " "); method != http.MethodPost {
-			mistakes = append(mistakes, fmt.Errorf("%s: only a POST can be made a query: begin Match with POST", "BodyKey"))
+			mistakes = append(mistakes, errors.New("BodyKey: only a POST can be made a query: begin Match with POST"))
 		}
 		r.BodyKey = &k
 	}
 	if r.Override && r.TTL == 0 && r.Class == "" {
-		mistakes = append(mistakes, fmt.Errorf("%s: needs a TTL or a Class", "Override"))
+		mistakes = append(mistakes, errors.New("Override: needs a TTL or a Class"))
 	}
 	return errors.Join(mistakes...)
 }
