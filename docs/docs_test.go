@@ -170,6 +170,24 @@ func TestLinks(t *testing.T) {
 	}
 }
 
+// Files of ours that pages name by their folder are there.
+func TestNamedFiles(t *testing.T) {
+	named := regexp.MustCompile("`([\\w-]+/[\\w./-]+\\.go)`")
+	files, _ := filepath.Glob("*.md")
+	more, _ := filepath.Glob("decisions/*.md")
+	for _, file := range append(append(files, more...), "../README.md", "../CONTRIBUTING.md") {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range named.FindAllStringSubmatch(string(text), -1) {
+			if _, err := os.Stat(filepath.Join("..", m[1])); err != nil {
+				t.Errorf("%s names %s, which is not there", file, m[1])
+			}
+		}
+	}
+}
+
 // runDemo starts the command and returns the platform's address.
 func runDemo(t *testing.T, bin string) string {
 	t.Helper()
