@@ -110,13 +110,16 @@ func (v *verdict) findClass(now time.Time, c forebay.ClassStats, find finder) {
 	}
 }
 
+// more is how much a counter has grown. Two looks at once may be judged in the other order: then it has not.
+func more(now, then uint64) uint64 { return max(now, then) - then }
+
 const fails = "calls of its origin fail"
 
 func (v *verdict) findFailing(now time.Time, check string, c forebay.ClassStats, find finder) {
 	failing := func(base forebay.ClassStats) (calls, failed uint64, share bool) {
 		calls, failed = c.OriginCalls()
 		c0, f0 := base.OriginCalls()
-		calls, failed = calls-c0, failed-f0
+		calls, failed = more(calls, c0), more(failed, f0)
 		return calls, failed, failed >= failingCalls && float64(failed) >= failingShare*float64(calls)
 	}
 	lately := v.before(now, c.Class.Name, shortWindow)
