@@ -43,7 +43,7 @@ describe('the pages', { timeout: 200_000 }, () => {
     const first = await lookups.textContent();
     await until('the figures move', async () => (await lookups.textContent()) !== first, 5000);
     await page.getByRole('button', { name: 'What is: Origin spared?' }).click();
-    await page.getByText('1 − loads / look-ups').waitFor();
+    await page.getByText('1 − calls / requests').waitFor();
     await page.keyboard.press('Escape');
     await page.getByRole('img', { name: /Hit rate by class over time. Latest: .*partner_data \d+ %/ }).waitFor();
     await page.getByRole('img', { name: /p99, logarithmic. Latest: near/ }).waitFor();
