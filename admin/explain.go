@@ -50,7 +50,10 @@ type KeyPart struct {
 // request makes an HTTP request of a question.
 func (q Question) request(ctx context.Context) (*http.Request, error) {
 	u, err := url.Parse(q.URL)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+	if err != nil {
+		return nil, huma.Error422UnprocessableEntity("url: " + err.Error())
+	}
+	if u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, huma.Error422UnprocessableEntity(fmt.Sprintf("url: %q: write it whole, such as http://api.example.com/api/partners?org_id=acme, with the host that clients use", q.URL))
 	}
 	method := q.Method
@@ -66,7 +69,14 @@ func (q Question) request(ctx context.Context) (*http.Request, error) {
 	}
 	r.RequestURI = u.RequestURI()
 	for name, value := range q.Headers {
-		r.Header.Set(name, value)
+		switch {
+		case name == "" || strings.ContainsAny(name, " \t\r\n\x00:") || strings.ContainsAny(value, "\r\n\x00"):
+			return nil, huma.Error422UnprocessableEntity(fmt.Sprintf("headers: %q: no request can have such a field", name))
+		case strings.EqualFold(name, "Host"):
+			r.Host = value
+		default:
+			r.Header.Set(name, value)
+		}
 	}
 	return r, nil
 }

@@ -37,6 +37,15 @@ func TestExplainCommand(t *testing.T) {
 	if text := explain(0, "GET", url, "--json", "-H", "Accept-Encoding: gzip"); !strings.Contains(text, `"would":"hit"`) {
 		t.Errorf("as JSON: %s", text)
 	}
+	if text := explain(0, "GET", url, "-H", "host: other.test"); !strings.Contains(text, "GET other.test/api/partners") {
+		t.Errorf("another host:\n%s", text)
+	}
+	if text := explain(exitFailed, "GET", url, "-H", "X Y: 1"); !strings.Contains(text, "no request can have such a field") {
+		t.Errorf("no field: %s", text)
+	}
+	if text := explain(exitFailed, "GET", gateway+"/%zz"); !strings.Contains(text, "invalid URL escape") {
+		t.Errorf("no URL: %s", text)
+	}
 	explain(exitUsage, "GET", url, "-H", "nothing")
 	if text := explain(exitFailed, "GET", "/api/partners"); !strings.Contains(text, "write it whole") {
 		t.Errorf("half a URL: %s", text)
