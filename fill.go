@@ -183,7 +183,7 @@ func (f *Fill[V]) entry(key string, v V, k Keep) *entry {
 	e := &entry{value: v, key: key, tags: k.Tags, nearOnly: near, loaded: took > 0, space: f.space.space, stamp: f.flight.stamp, took: took}
 	e.number.Store(f.flight.number)
 	e.times(now, k)
-	e.weigh(f.space.size(v))
+	e.weigh(f.space.weigh(e.value))
 	return e
 }
 

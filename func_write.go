@@ -33,7 +33,7 @@ func (f *Func[P, V]) Put(ctx context.Context, p P, v V) (Receipt, error) {
 	e.tags = k.Tags
 	e.number.Store(number)
 	e.times(c.now(), k)
-	e.weigh(f.space.size(v))
+	e.weigh(f.space.weigh(e.value))
 	c.store(e, "")
 	return receipt, nil
 }

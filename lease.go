@@ -44,7 +44,8 @@ func (c *Cache) lease(f *flight, patient bool) (answered bool, err error) {
 	if !c.replica.Ready() || f.stamp.Epoch == "" || f.since > 0 || f.space.lossyField() != "" {
 		return false, nil
 	}
-	token, ctx := rand.Text(), c.shared.Visit(within(f.ctx, f.visit)) // the first answer is a part of the request …
+	token, ctx := rand.Text(), within(f.ctx, f.visit)
+	ctx = within(ctx, c.shared.Visit(ctx)) // the first answer is a part of the request …
 	for pause := leaseLook; ; pause = min(2*pause, leaseLookAt) {
 		held, b, err := c.shared.Lease(ctx, f.space.stored(f.key), token, leaseLife)
 		if err != nil {
@@ -107,7 +108,7 @@ func (c *Cache) leaseSome(flights []*flight, out []leaseState) {
 	for i, f := range flights {
 		keys[i] = f.space.stored(f.key)
 	}
-	got, err := c.shared.LeaseMany(c.shared.Visit(first.ctx), keys, token, leaseLife)
+	got, err := c.shared.LeaseMany(within(first.ctx, c.shared.Visit(first.ctx)), keys, token, leaseLife)
 	if err != nil {
 		for _, key := range keys {
 			c.release(key, token) // it may have been granted, and the answer is late

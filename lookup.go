@@ -23,40 +23,41 @@ func (c *Cache) lookup(ctx context.Context, sp *space, key string) lookup {
 	now := c.now()
 	strict := sp.class.Strict && c.shared != nil
 	if strict && c.replica.Ready() {
-		ctx = c.shared.Visit(ctx)
-		if l, ok := c.strictLookup(ctx, sp, key); ok {
-			return l.in(ctx)
+		visit := c.shared.Visit(ctx)
+		if l, ok := c.strictLookup(ctx, visit, sp, key); ok {
+			return l.in(visit)
 		}
+		return lookup{state: isDead, unconfirmed: true, asked: now}.in(visit)
 	}
 	if strict {
-		return lookup{state: isDead, unconfirmed: true, asked: now}.in(ctx)
+		return lookup{state: isDead, unconfirmed: true, asked: now}
 	}
 	l := lookup{unconfirmed: c.shared != nil && !c.replica.Confirmed()}
 	l.entry, l.state = c.nearLookup(ctx, sp, key, now)
 	if c.shared == nil || l.state < isOnError || sp.class.TTL == 0 || !c.replica.Ready() {
 		return l
 	}
-	ctx = c.shared.Visit(ctx)
-	if s, ok := c.sharedLookup(ctx, sp, key, l.unconfirmed); ok && s.state < l.state {
-		return s.in(ctx)
+	visit := c.shared.Visit(ctx)
+	if s, ok := c.sharedLookup(within(ctx, visit), sp, key, l.unconfirmed); ok && s.state < l.state {
+		return s.in(visit)
 	}
-	return l.in(ctx)
+	return l.in(visit)
 }
 
 // in remembers the visit that the look-up was a part of.
-func (l lookup) in(ctx context.Context) lookup {
-	l.visit = ctx
+func (l lookup) in(visit context.Context) lookup {
+	l.visit = visit
 	return l
 }
 
 // strictLookup confirms, in the same round trip as the read. It returns false if it cannot.
-func (c *Cache) strictLookup(ctx context.Context, sp *space, key string) (lookup, bool) {
+func (c *Cache) strictLookup(ctx, visit context.Context, sp *space, key string) (lookup, bool) {
 	e, st := c.nearLookup(ctx, sp, key, c.now())
 	if st > isAhead || !c.replica.Confirmed() {
-		return c.sharedLookup(ctx, sp, key, true)
+		return c.sharedLookup(within(ctx, visit), sp, key, true)
 	}
 	step := beginStep(ctx, StageLog, sp, key)
-	err := c.replica.Confirm(ctx)
+	err := c.replica.Confirm(ctx, visit)
 	step.end("confirmed", err)
 	if err != nil {
 		return lookup{}, false
@@ -64,7 +65,7 @@ func (c *Cache) strictLookup(ctx context.Context, sp *space, key string) (lookup
 	if e, st = c.near.judge(e, c.now()); st <= isAhead {
 		return lookup{entry: e, state: st}, true
 	}
-	return c.sharedLookup(ctx, sp, key, true)
+	return c.sharedLookup(within(ctx, visit), sp, key, true)
 }
 
 func (c *Cache) nearLookup(ctx context.Context, sp *space, key string, now int64) (*entry, state) {
@@ -145,7 +146,7 @@ func (c *Cache) lookupMany(ctx context.Context, sp *space, keys []string) []look
 	strict, unconfirmed := sp.class.Strict && c.shared != nil, c.shared != nil && !c.replica.Confirmed()
 	readable := c.shared != nil && sp.class.TTL > 0 && c.replica.Ready()
 	if readable && (strict || unconfirmed) {
-		readable = c.replica.Confirm(c.shared.Visit(ctx)) == nil
+		readable = c.replica.Confirm(ctx, c.shared.Visit(ctx)) == nil
 	}
 	if strict && !readable {
 		for i := range out {
@@ -172,7 +173,7 @@ func (c *Cache) lookupShared(ctx context.Context, sp *space, keys []string, whic
 	for n, i := range which {
 		stored[n] = sp.stored(keys[i])
 	}
-	visit := c.shared.Visit(ctx)
+	visit := within(ctx, c.shared.Visit(ctx))
 	step := beginStep(ctx, StageShared, sp, "")
 	c.shared.reads.Add(uint64(len(which)))
 	values, err := c.shared.GetMany(visit, stored)

@@ -101,7 +101,7 @@ func (c *Cache) unseal(sp *space, key string, b []byte) (e *entry, v replica.Ver
 		e.err = &kept{string(env.Payload[:min(len(env.Payload), maxErrorText)]), c.options.IsNotFound}
 		size = len(env.Payload)
 	} else {
-		if e.value, size, err = sp.decoded(env); err != nil {
+		if e.value, size, err = sp.decoded(&env); err != nil {
 			return nil, replica.Removed, false, codec.ErrDecode
 		}
 	}

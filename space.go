@@ -23,7 +23,6 @@ import (
 // Commit. All methods are safe for concurrent use.
 type Space[V any] struct {
 	*space
-	size func(V) int
 }
 
 // A space is a Space without its type.
@@ -54,14 +53,15 @@ func OpenSpace[V any](c *Cache, name string, sizeOf func(V) int) (*Space[V], err
 	if err != nil {
 		return nil, err
 	}
-	s := &Space[V]{space: sp, size: sizeOf}
+	s := &Space[V]{space: sp}
 	if sizeOf == nil {
 		size.Prepare(reflect.TypeFor[V]())
-		s.size = func(v V) int { return size.Of(v) }
-	}
-	s.weigh = func(v any) int {
-		typed, _ := v.(V)
-		return s.size(typed)
+		s.weigh = size.Of
+	} else {
+		s.weigh = func(v any) int {
+			typed, _ := v.(V)
+			return sizeOf(typed)
+		}
 	}
 	s.decode = func(id codec.ID, payload []byte, compressed bool) (any, error) {
 		var v V

@@ -9,7 +9,7 @@ type visited struct {
 }
 
 func within(ctx, visit context.Context) context.Context {
-	if visit == nil {
+	if visit == nil || visit == ctx {
 		return ctx
 	}
 	return visited{ctx, visit}

@@ -65,73 +65,99 @@ func (t *Tier) Away(d time.Duration) (back func()) {
 	}
 }
 
-// A visit is a request's time with the tier: one budget for whatever it asks.
+// A visit is a request's time with the tier: one budget for whatever it asks. What requests wait for shares a
+// visit with whatever began within the same few milliseconds: timers for each would cost as much as the rest of
+// the operation. Such an operation does not end with its caller, but a little later.
 type visit struct {
-	context.Context // the request's
 	*budget
-	asked atomic.Bool
+	joinable time.Time // until then
 }
 
 type visitKey struct{}
 
 // Visit implements [shared.Tier].
 func (t *Tier) Visit(ctx context.Context) context.Context {
-	if ctx.Value(visitKey{}) != nil {
-		return ctx
+	if v := visitOf(ctx); v != nil {
+		return v
 	}
-	b, _ := t.limit(t.o.Budget)
-	return &visit{Context: ctx, budget: b}
+	return t.visit()
 }
 
-func (v *visit) Deadline() (time.Time, bool) { return v.Context.Deadline() }
-func (v *visit) Done() <-chan struct{}       { return v.budget.Done() }
-func (v *visit) Err() error                  { return v.budget.Err() }
+func visitOf(ctx context.Context) *visit {
+	v, _ := ctx.Value(visitKey{}).(*visit)
+	return v
+}
 
 func (v *visit) Value(key any) any {
 	if key == (visitKey{}) {
 		return v
 	}
-	return v.Context.Value(key)
+	return v.budget.Value(key)
+}
+
+// begun reports whether so much of the budget is spent that what begins now may fail for that alone.
+func (v *visit) begun() bool { return time.Now().After(v.joinable) }
+
+// joinPart is for how much of a budget other operations may join it: what the last of them may lack of
+// their own.
+const joinPart = 10
+
+// visit returns the one that begins now.
+func (t *Tier) visit() *visit {
+	here, now := t.session.Load(), time.Now()
+	if v := here.latest.Load(); v != nil && now.Before(v.joinable) {
+		return v
+	}
+	v := &visit{newBudget(here.ctx, t.o.Budget), now.Add(t.o.Budget / joinPart)}
+	here.latest.Store(v)
+	return v
 }
 
 // guard runs an operation within its budget and lets the breaker know. While the breaker is not
-// closed, or the connection is lost, it returns [shared.ErrAway] at once. A caller whose own deadline is sooner
-// waits until then; the operation goes on, because what becomes of it says how the server is.
+// closed, or the connection is lost, it returns [shared.ErrAway] at once. A caller whose own deadline is sooner waits until then.
 func guard[T any](ctx context.Context, t *Tier, whole time.Duration, op func(context.Context, clients) (T, error)) (T, error) {
 	var none T
 	client := t.client.Load()
 	if client == nil || !t.usable() {
 		return none, shared.ErrAway
 	}
-	request := ctx
-	v, visiting := ctx.Value(visitKey{}).(*visit)
-	if visiting {
+	v := visitOf(ctx)
+	if v != nil {
 		whole = t.o.Budget
 	}
-	if ctx == context.Context(v) {
-		request = v.Context
-	}
-	try := func() (T, error) {
-		if visiting {
-			return execute(t, client, v.budget, v.asked.Swap(true), op)
-		}
-		limit, stop := t.limit(whole)
-		defer stop()
-		return execute(t, client, limit, false, op)
-	}
-	until, ok := request.Deadline()
+	until, ok := ctx.Deadline()
 	hurried := ok && time.Until(until) < whole
-	if !hurried && (whole <= t.o.Budget || request.Done() == nil) {
-		return try()
+	if !hurried && (whole <= t.o.Budget || ctx.Done() == nil) {
+		return try(t, client, v, whole, op)
 	}
+	return tryUntil(ctx, t, client, v, whole, op)
+}
+
+// try runs an operation within the visit's budget, or within one of its own.
+func try[T any](t *Tier, client *clients, v *visit, whole time.Duration, op func(context.Context, clients) (T, error)) (T, error) {
+	if v == nil && whole == t.o.Budget {
+		v = t.visit()
+	}
+	if v != nil {
+		return execute(t, client, v.budget, v.begun(), op)
+	}
+	limit := newBudget(t.session.Load().ctx, whole)
+	defer limit.stop()
+	return execute(t, client, limit, false, op)
+}
+
+// tryUntil is try, and its caller leaves when the request ends: the operation goes on, because what becomes of it
+// says how the server is.
+func tryUntil[T any](request context.Context, t *Tier, client *clients, v *visit, whole time.Duration, op func(context.Context, clients) (T, error)) (T, error) {
 	type answer struct {
 		value T
 		err   error
 	}
+	var none T
 	answered := make(chan answer, 1)
 	if !t.own(func() {
-		v, err := try()
-		answered <- answer{v, err}
+		value, err := try(t, client, v, whole, op)
+		answered <- answer{value, err}
 	}) {
 		return none, shared.ErrAway
 	}
@@ -195,40 +221,12 @@ func execute[T any](t *Tier, client *clients, limit *budget, begun bool, op func
 type session struct {
 	ctx    context.Context
 	end    context.CancelFunc
-	latest atomic.Pointer[sharedDeadline] // the latest
+	latest atomic.Pointer[visit]
 }
-
-// A sharedDeadline is a budget that operations share.
-type sharedDeadline struct {
-	*budget
-	until time.Time // joinable until then
-}
-
-// joinPart is for how much of a budget other operations may join it: what the last of them may lack of
-// their own.
-const joinPart = 10
 
 func newSession() *session {
 	ctx, end := context.WithCancel(mayDial(context.Background(), dialNever))
 	return &session{ctx: ctx, end: end}
-}
-
-// limit bounds an operation. What requests wait for shares a budget with whatever began within the same few
-// milliseconds: timers for each would cost as much as the rest of the operation. Such an operation does
-// not end with its caller, but a little later.
-func (t *Tier) limit(whole time.Duration) (b *budget, stop func()) {
-	here := t.session.Load()
-	if whole != t.o.Budget {
-		b = newBudget(here.ctx, whole)
-		return b, b.stop
-	}
-	now := time.Now()
-	if s := here.latest.Load(); s != nil && now.Before(s.until) {
-		return s.budget, func() {}
-	}
-	b = newBudget(here.ctx, whole)
-	here.latest.Store(&sharedDeadline{budget: b, until: now.Add(whole / joinPart)})
-	return b, func() {}
 }
 
 type dialKey struct{}
@@ -293,8 +291,11 @@ func (c *watchedConn) Close() error {
 
 func (c *watchedConn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
+	if err == nil {
+		return n, nil
+	}
 	var timeout net.Error
-	if err != nil && !(errors.As(err, &timeout) && timeout.Timeout()) {
+	if !(errors.As(err, &timeout) && timeout.Timeout()) {
 		c.once.Do(c.lost)
 	}
 	return n, err

@@ -50,9 +50,9 @@ type Tier interface {
 	// and where to go on: 0 begins, and is returned at the end.
 	Scan(ctx context.Context, cursor uint64, prefix string) (found []Scanned, next uint64, err error)
 
-	// Visit begins a request's visit to the tier, unless the context is of one: whatever it asks, look-ups, the
-	// log and a lease, it pays the budget once. The context that it returns is done when that is spent, or
-	// when ctx is.
+	// Visit begins a request's visit to the tier, unless ctx is within one: whatever it asks, look-ups, the
+	// log and a lease, it pays the budget once. What it returns carries the visit alone, for every operation of the
+	// request: their contexts give its Value where they have none of their own. Done when the budget is spent.
 	Visit(ctx context.Context) context.Context
 	// Clock is the tier's own, which all nodes agree on to within a second, however theirs are set: ages
 	// of values are told by it.

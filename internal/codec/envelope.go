@@ -116,21 +116,22 @@ func appendString(b []byte, s string) []byte {
 
 // openEnvelope reads a whole envelope. Its payload is a part of b, unless it was encrypted. With keys, nothing else
 // than what one of them has written is read.
-func OpenEnvelope(b []byte, keys *Keyring) (*Envelope, error) {
+func OpenEnvelope(b []byte, keys *Keyring) (e Envelope, err error) {
 	body, err := authentic(b, keys)
 	if err != nil {
-		return nil, err
+		return Envelope{}, err
 	}
-	e, r := readHeader(body)
+	r := reader{b: body}
+	e.readHeader(&r)
 	header := body[:len(body)-len(r.b)]
 	n := r.uvarint()
 	if r.bad || n != uint64(len(r.b)) {
-		return nil, errGarbage
+		return Envelope{}, errGarbage
 	}
 	e.Payload = r.b
 	if b[0] == formatEncrypted {
 		if e.Payload, err = keys.unseal(r.b, header); err != nil {
-			return nil, err
+			return Envelope{}, err
 		}
 	}
 	return e, nil
@@ -159,20 +160,18 @@ func authentic(b []byte, keys *Keyring) ([]byte, error) {
 }
 
 // openHeader reads an envelope's header from its first bytes, unchecked: good enough to sweep by.
-func OpenHeader(b []byte) (*Envelope, error) {
+func OpenHeader(b []byte) (e Envelope, err error) {
 	if len(b) == 0 || b[0] < formatPlain || b[0] > formatEncrypted {
-		return nil, errFormat
+		return Envelope{}, errFormat
 	}
-	e, r := readHeader(b)
-	if r.bad {
-		return nil, errGarbage
+	r := reader{b: b}
+	if e.readHeader(&r); r.bad {
+		return Envelope{}, errGarbage
 	}
 	return e, nil
 }
 
-func readHeader(b []byte) (*Envelope, *reader) {
-	r := &reader{b: b}
-	e := &Envelope{}
+func (e *Envelope) readHeader(r *reader) {
 	r.byte()
 	e.Codec = ID(r.byte())
 	flags := r.byte()
@@ -188,7 +187,6 @@ func readHeader(b []byte) (*Envelope, *reader) {
 			e.Tags = append(e.Tags, r.string())
 		}
 	}
-	return e, r
 }
 
 // A reader reads what append wrote. Once it is bad it stays bad and returns zeros. Its strings are

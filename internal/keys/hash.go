@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 	"strconv"
 )
 
@@ -34,6 +35,6 @@ func HashPrivate(key []byte, prefix int, secret []byte, caller string) []byte {
 	mac.Write(strconv.AppendInt(nil, int64(len(caller)), 10)) // length first: no two pairs give one input
 	mac.Write([]byte{':'})
 	mac.Write([]byte(caller))
-	mac.Write(key)
+	mac.Write(slices.Clone(key)) // what is written escapes, and the caller's key may be on the stack
 	return append(append(key[:prefix], HashMark...), hex.EncodeToString(mac.Sum(nil))...)
 }

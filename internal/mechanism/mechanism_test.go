@@ -86,7 +86,7 @@ var mechanisms = []mechanism{
 	{"one node loads", "lease.go",
 		"		if held {\n			c.flights.leased(f, token)\n			return false, nil", "		if true {\n			c.flights.leased(f, token)\n			return false, nil", "redis OneLoadForAllNodes", nil},
 	{"rule 7: the server says ahead of its answer that it is the master", "redis/log.go",
-		`strings.Contains(info, "role:master")`, `strings.Contains(info, "role:")`, "redis ADemotedMaster", nil},
+		`hello["role"] != "master"`, `hello["role"] == ""`, "redis ADemotedMaster", nil},
 	{"rule 12: a log that lacks what was seen has gone back in time", "redis/log.go",
 		"ARGV[5], 'COUNT', 1)[1] then fence = true end", "ARGV[5], 'COUNT', 1)[1] then end", "redis TimeTravel", nil},
 	{"rule 12: so has one in an epoch that was left", "redis/log.go",

@@ -13,6 +13,8 @@ const batchWait = 5 * time.Millisecond
 // reader that comes meanwhile shares the next: a strict reader needs one that was sent after it came. Each for
 // itself, they would all be sent the same records, one answer behind the other.
 type batch struct {
+	readLog func(context.Context) error // one read of the log to its end
+
 	mu     sync.Mutex  // guards the fields below
 	flying *sharedRead // in flight
 	next   *sharedRead // waits for that
@@ -23,17 +25,19 @@ type sharedRead struct {
 	err  error // written before done is closed
 }
 
-// Confirm reads the log to its end, in a read that is sent after the call began and may be shared.
-func (r *Replica) Confirm(ctx context.Context) error { return r.batch.read(ctx, r.Read) }
+// Confirm reads the log to its end, in a read that is sent after the call began and may be shared. Its caller waits
+// with ctx; visit is its visit to the tier, in which the read runs if this caller leads it. Who follows ends with
+// the leader's, which began before: a channel that all wait at would cost more than the rest of a hit.
+func (r *Replica) Confirm(ctx, visit context.Context) error { return r.batch.read(ctx, visit) }
 
-func (b *batch) read(ctx context.Context, read func(context.Context) error) error {
+func (b *batch) read(ctx, visit context.Context) error {
 	one, before, leads := b.join()
 	if leads {
 		if _, hurried := ctx.Deadline(); !hurried {
-			b.lead(ctx, one, before, read)
+			b.lead(visit, one, before)
 			return one.err
 		}
-		go b.lead(ctx, one, before, read) // the tier's budget bounds it
+		go b.lead(visit, one, before) // the tier's budget bounds it
 	}
 	select {
 	case <-one.done:
@@ -44,7 +48,7 @@ func (b *batch) read(ctx context.Context, read func(context.Context) error) erro
 }
 
 // lead reads for every reader that shares the read.
-func (b *batch) lead(ctx context.Context, one, before *sharedRead, read func(context.Context) error) {
+func (b *batch) lead(visit context.Context, one, before *sharedRead) {
 	if before != nil {
 		wait := time.NewTimer(batchWait)
 		defer wait.Stop()
@@ -56,7 +60,7 @@ func (b *batch) lead(ctx context.Context, one, before *sharedRead, read func(con
 	b.mu.Lock()
 	b.flying, b.next = one, nil
 	b.mu.Unlock()
-	one.err = read(context.WithoutCancel(ctx)) // for all readers, not for the first
+	one.err = b.readLog(context.WithoutCancel(visit)) // for all readers, not for the first
 	b.mu.Lock()
 	if b.flying == one {
 		b.flying = nil

@@ -68,6 +68,7 @@ func Open(o Options) (*Replica, error) {
 	r := &Replica{
 		tier: o.Tier, log: o.Tier, appendFor: o.AppendFor, now: o.Now, logger: o.Logger, restarting: make(chan struct{}, 1),
 	}
+	r.batch.readLog = r.Read
 	r.ledger.init(o)
 	if o.Tier == nil {
 		r.log = shared.NewMemory()
