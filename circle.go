@@ -13,9 +13,9 @@ type loads struct {
 
 type loadsKey struct{}
 
-func withLoad(ctx context.Context, f *flight) context.Context {
+func loadsWith(ctx context.Context, f *flight) loads {
 	outer, _ := ctx.Value(loadsKey{}).(*loads)
-	return context.WithValue(ctx, loadsKey{}, &loads{f, outer})
+	return loads{f, outer}
 }
 
 // ErrCircle says that a load asks for what it is loading itself, directly or through another load: it

@@ -35,11 +35,11 @@ type flight struct {
 	stamp   shared.Stamp // the head of the log before the load began …
 	number  uint64       // … and the ledger's number
 	created int64
-	ctx     context.Context
-	cancel  context.CancelFunc // ends the load
-	release context.CancelFunc // frees ctx, once the load has ended
-	late    *time.Timer        // ends the load; nil: it may take forever
-	more    func()             // gives it its whole time again; nil where late is
+	load    loadContext
+	ctx     context.Context         // load
+	end     context.CancelCauseFunc // of ctx
+	late    *time.Timer             // ends the load; nil: it may take forever
+	grows   bool                    // the timeout counts from each Publish again
 
 	// behind: nobody need wait, because the load refreshes something that is still served.
 	behind   bool
@@ -116,13 +116,13 @@ func (fs *flights) begin(ctx context.Context, sp *space, key string, how beginni
 			return nil, false, e, nil
 		}
 	}
-	f = &flight{space: sp, key: key, readable: make(chan struct{}), done: make(chan struct{}), behind: how.behind, anyway: how.anyway, since: how.since, grace: how.grace, visit: how.visit}
+	f = &flight{space: sp, key: key, readable: make(chan struct{}), done: make(chan struct{}), behind: how.behind, anyway: how.anyway, since: how.since, grace: how.grace, grows: how.grows, visit: how.visit}
 	f.stamp, f.number = c.replica.Place()
 	f.created, f.held = c.now(), -1
 	if e, st := c.near.get(key, f.created); st != isDead {
 		f.held = e.created
 	}
-	fs.setTimeout(f, withLoad(context.WithoutCancel(ctx), f), how.grows)
+	fs.setTimeout(f, ctx)
 	if !how.behind {
 		f.waiters = 1
 	}
@@ -144,7 +144,7 @@ func (fs *flights) acquired(f *flight) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	f.loading, f.began = true, fs.cache.now()
-	if f.more != nil && !f.ended && f.ctx.Err() == nil {
+	if !f.ended && f.ctx.Err() == nil {
 		f.more()
 	}
 }
@@ -172,7 +172,7 @@ func (fs *flights) publish(f *flight, value any, tags []string) {
 	if f.ended {
 		return
 	}
-	if f.more != nil && !f.alone {
+	if !f.alone {
 		f.more()
 	}
 	if f.published {

@@ -8,12 +8,14 @@ import (
 	"time"
 )
 
-// A loadContext ends with its load: by the flight's timer, which is set again when the origin is asked and when
-// a value has grown. That of a growing value has no deadline: it may take as long as it likes, if only it
-// goes on.
+// A loadContext is what a load runs in. It has the values of the request that leads it, and ends with the load alone:
+// by the flight's timer, which is set again when the origin is asked and when a value has grown. That of a growing
+// value has no deadline: it may take as long as it likes, if only it goes on.
 type loadContext struct {
 	context.Context
-	until atomic.Int64 // UnixNano; 0: no deadline
+	values context.Context // the request's
+	loads  loads
+	until  atomic.Int64 // UnixNano; 0: no deadline
 }
 
 func (c *loadContext) Deadline() (time.Time, bool) {
@@ -29,38 +31,59 @@ func (c *loadContext) Err() error {
 	return err
 }
 
+func (c *loadContext) Value(key any) any {
+	if key == (loadsKey{}) {
+		return &c.loads
+	}
+	if v := c.Context.Value(key); v != nil {
+		return v
+	}
+	return c.values.Value(key)
+}
+
 // setTimeout gives the load its context. When that ends so does the flight: a load that does not heed it
 // must not hold its key for longer.
-func (fs *flights) setTimeout(f *flight, ctx context.Context, grows bool) {
-	load := &loadContext{}
-	var cancel context.CancelCauseFunc
-	load.Context, cancel = context.WithCancelCause(ctx)
-	stop := func(why error) {
-		cancel(why)
-		fs.end(f, nil, fs.timeoutError(f))
-	}
-	f.ctx = load
-	f.cancel = func() { go stop(nil) } // the caller may hold the lock
+func (fs *flights) setTimeout(f *flight, request context.Context) {
+	f.load.values, f.load.loads = request, loadsWith(request, f)
+	f.load.Context, f.end = context.WithCancelCause(context.Background())
+	f.ctx = &f.load
 	if t := f.space.class.LoadTimeout; t > 0 {
-		f.late = time.AfterFunc(t, func() { stop(context.DeadlineExceeded) })
-		f.more = func() {
-			if f.late.Reset(t); !grows {
-				load.until.Store(time.Now().Add(t).UnixNano())
-			}
-		}
-		if !grows {
-			load.until.Store(time.Now().Add(t).UnixNano())
-		}
+		f.late = time.AfterFunc(t, f.timeUp)
+		f.more()
 	}
-	if f.late == nil || grows {
+	if f.late == nil || f.grows {
 		fs.endless[f] = struct{}{}
 	}
-	f.release = func() {
-		if f.late != nil {
-			f.late.Stop()
-		}
-		cancel(nil)
+}
+
+// more gives the load its whole time again.
+func (f *flight) more() {
+	t := f.space.class.LoadTimeout
+	if f.late == nil {
+		return
 	}
+	if f.late.Reset(t); !f.grows {
+		f.load.until.Store(time.Now().Add(t).UnixNano())
+	}
+}
+
+func (f *flight) timeUp() { f.stop(context.DeadlineExceeded) }
+
+func (f *flight) stop(why error) {
+	f.end(why)
+	fs := f.space.cache.flights
+	fs.end(f, nil, fs.timeoutError(f))
+}
+
+// cancel ends the load. The caller may hold the lock.
+func (f *flight) cancel() { go f.stop(nil) }
+
+// release frees the context, once the load has ended.
+func (f *flight) release() {
+	if f.late != nil {
+		f.late.Stop()
+	}
+	f.end(nil)
 }
 
 func (fs *flights) timeoutError(f *flight) error {

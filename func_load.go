@@ -91,6 +91,9 @@ func (f *Func[P, V]) behind(ctx context.Context, key string, p P) {
 // GivenUp reports whether a load ended because its leader had something stale to serve instead. Whoever
 // has joined it, and has nothing, begins again.
 func GivenUp(err error) bool {
+	if err == nil {
+		return false
+	}
 	var busy *BusyError
 	return errors.Is(err, errElsewhere) || errors.As(err, &busy) && busy.impatient
 }

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"io"
 	"net"
 	"net/http"
 	"sync"
@@ -10,7 +11,6 @@ import (
 	"time"
 
 	"github.com/forebay-cache/forebay"
-	"github.com/forebay-cache/forebay/httpcache"
 	"golang.org/x/time/rate"
 )
 
@@ -98,46 +98,59 @@ func (p *places) limit() forebay.Limit {
 	return forebay.Limit{Name: p.name, Used: int64(len(p.free)), Max: int64(cap(p.free)), Refused: p.refused.Load()}
 }
 
-// A place is that of one request at the origin. One that becomes a stream moves, so that streams, which
-// have no end of their own, never take the places of all others.
-type place struct {
+// A bounded transport sends requests while there are places for them. A request has one until its answer has been read;
+// one that becomes a stream takes a stream's, so that streams, which have no end of their own, never have the places
+// of all others.
+type bounded struct {
+	transport         http.RoundTripper
 	requests, streams *places
-	stream            bool
 }
 
-type placeKey struct{}
-
-func (p *place) toStreams() error {
-	if p.stream {
-		return nil
-	}
-	if !p.streams.tryTake() {
-		return p.streams.busy()
-	}
-	p.requests.give()
-	p.stream = true
-	return nil
-}
-
-func (p *place) give() {
-	if p.stream {
-		p.streams.give()
-		return
-	}
-	p.requests.give()
-}
-
-// withPlace calls do with a place, or answers for want of one.
-func (o *origin) withPlace(w http.ResponseWriter, r *http.Request, do http.Handler) {
-	if err := o.requests.take(r.Context()); err != nil {
-		if !httpcache.Fail(w, err) {
-			httpcache.WriteError(w, r, err)
+// RoundTrip implements [http.RoundTripper]. Without a place its error is a [forebay.BusyError].
+func (b *bounded) RoundTrip(r *http.Request) (*http.Response, error) {
+	if err := b.requests.take(r.Context()); err != nil {
+		if r.Body != nil {
+			r.Body.Close()
 		}
-		return
+		return nil, err
 	}
-	p := &place{requests: o.requests, streams: o.streams}
-	defer p.give()
-	do.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), placeKey{}, p)))
+	res, err := b.transport.RoundTrip(r)
+	if err != nil {
+		b.requests.give()
+		return nil, err
+	}
+	trimNames(res.Header)
+	p := &place{ReadCloser: res.Body, of: b.requests}
+	if isStream(res) {
+		if !b.streams.tryTake() {
+			p.Close()
+			return nil, b.streams.busy()
+		}
+		b.requests.give()
+		p.of = b.streams
+	}
+	res.Body = p
+	if conn, ok := p.ReadCloser.(io.ReadWriteCloser); ok && res.StatusCode == http.StatusSwitchingProtocols {
+		res.Body = struct {
+			*place
+			io.Writer
+		}{p, conn}
+	}
+	return res, nil
+}
+
+// A place is the body of an answer, which gives its place back when it is closed.
+type place struct {
+	io.ReadCloser
+	of    *places
+	given atomic.Bool
+}
+
+func (p *place) Close() error {
+	if !p.given.Swap(true) {
+		p.of.give()
+	}
+	return p.ReadCloser.Close()
 }
 
 // changes bound how often one client may have something invalidated: each is a record that every node

@@ -9,7 +9,6 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -36,7 +35,7 @@ type origin struct {
 	passing   *httputil.ReverseProxy // for one client: flushes each write
 	transport *http.Transport
 	condition condition
-	pseudonym string         // in Via
+	via       via            // in requests
 	ownHost   *http.ServeMux // the routes whose requests keep the client's Host; nil: none
 	public    bool           // loads too say on whose behalf they are
 
@@ -63,10 +62,10 @@ func newOrigin(c Config, pseudonym string, logger *slog.Logger) (*origin, error)
 	limits := c.Limits.withDefaults()
 	o := &origin{
 		requests: newPlaces("origin_requests", limits.Requests), streams: newPlaces("origin_streams", limits.Streams),
-		to: to, transport: t, condition: condition{logger: logger}, pseudonym: pseudonym, ownHost: c.ownHost(), public: c.Profile == httpcache.RFC,
+		to: to, transport: t, condition: condition{logger: logger}, via: newVia(pseudonym), ownHost: c.ownHost(), public: c.Profile == httpcache.RFC,
 	}
 	o.held = &httputil.ReverseProxy{
-		Transport: t, BufferPool: &buffers, Rewrite: o.rewriteHeld, ModifyResponse: o.received, ErrorHandler: o.failed,
+		Transport: &bounded{t, o.requests, o.streams}, BufferPool: &buffers, Rewrite: o.rewriteHeld, ModifyResponse: o.received, ErrorHandler: o.failed,
 		ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 	}
 	passing := *o.held
@@ -79,11 +78,11 @@ func (o *origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if h := w.Header(); h["Content-Type"] == nil {
 		h["Content-Type"] = nil // then net/http invents none for an answer that has none
 	}
-	proxy := o.passing
 	if httpcache.Held(w) {
-		proxy = o.held
+		o.held.ServeHTTP(w, r)
+	} else {
+		o.passing.ServeHTTP(w, r)
 	}
-	o.withPlace(w, r, proxy)
 }
 
 // rewriteHeld makes the origin's request out of one that several clients may share: it says nothing of
@@ -113,7 +112,7 @@ func (o *origin) rewrite(p *httputil.ProxyRequest) {
 	}
 	p.Out.URL.RawQuery = p.In.URL.RawQuery // the key has every byte of it
 	p.Out.Trailer = p.In.Trailer           // filled when the body has been read
-	p.Out.Header["Via"] = append(slices.Clone(p.In.Header["Via"]), via(p.In.ProtoMajor, p.In.ProtoMinor, o.pseudonym))
+	p.Out.Header["Via"] = append(slices.Clone(p.In.Header["Via"]), o.via.of(p.In.ProtoMajor, p.In.ProtoMinor))
 }
 
 // addRelay hands on what a trusted proxy said of the client, and adds that proxy.
@@ -141,13 +140,23 @@ func addRelay(p *httputil.ProxyRequest) {
 	}
 }
 
-// via is a member of Via: the version of the message as it came, and which proxy passed it on.
-func via(major, minor int, pseudonym string) string {
-	version := strconv.Itoa(major)
-	if major < 2 {
-		version += "." + strconv.Itoa(minor)
+// A via has the members of Via: the version of the message as it came, and which proxy passed it on.
+type via struct{ http10, http11, http2 string }
+
+func newVia(pseudonym string) via {
+	return via{"1.0 " + pseudonym, "1.1 " + pseudonym, "2 " + pseudonym}
+}
+
+var viaClient = newVia("forebay") // in answers: the pseudonym is between the gateway and its origin
+
+func (v via) of(major, minor int) string {
+	switch {
+	case major > 1:
+		return v.http2
+	case minor > 0:
+		return v.http11
 	}
-	return version + " " + pseudonym
+	return v.http10
 }
 
 // keepsHost reports whether the route of a request hands the client's Host on.
@@ -164,14 +173,8 @@ func (o *origin) received(res *http.Response) error {
 	if res.StatusCode != http.StatusSwitchingProtocols && (res.StatusCode < 200 || res.StatusCode > 999) {
 		return fmt.Errorf("the origin answered with the status %03d, which is not valid", res.StatusCode)
 	}
-	trimNames(res.Header)
 	o.condition.answered()
-	if p, ok := res.Request.Context().Value(placeKey{}).(*place); ok && isStream(res) {
-		if err := p.toStreams(); err != nil {
-			return err
-		}
-	}
-	res.Header["Via"] = append(res.Header["Via"], via(res.ProtoMajor, res.ProtoMinor, "forebay"))
+	res.Header["Via"] = append(res.Header["Via"], viaClient.of(res.ProtoMajor, res.ProtoMinor))
 	for name := range res.Trailer {
 		if httpcache.HeaderOnly(name) {
 			delete(res.Trailer, name)

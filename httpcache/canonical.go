@@ -67,22 +67,23 @@ func checkMethod(method string) *refusal {
 	return nil
 }
 
+var errTarget = &refusal{status: http.StatusBadRequest, reason: "target", text: "the target is not a path, nor a URL with http or https"}
+
 // originForm takes an absolute-form target apart (RFC 9112, section 3.2). What is left begins with '/',
 // or is '*' for OPTIONS.
 func originForm(r *http.Request) (*url.URL, *refusal) {
 	u := r.URL
-	bad := &refusal{status: http.StatusBadRequest, reason: "target", text: "the target is not a path, nor a URL with http or https"}
 	switch {
 	case u.Opaque != "", u.User != nil:
-		return nil, bad
+		return nil, errTarget
 	case u.Scheme != "" && !strings.EqualFold(u.Scheme, "http") && !strings.EqualFold(u.Scheme, "https"):
 		return nil, &refusal{status: http.StatusMisdirectedRequest, reason: "target", text: "the target's scheme is not http or https"}
 	case (u.Scheme != "") != (u.Host != ""):
-		return nil, bad
+		return nil, errTarget
 	case u.Host == "" && (u.Path == "*" && r.Method == http.MethodOptions || strings.HasPrefix(u.Path, "/")):
 		return u, nil
 	case u.Host == "" || u.Path != "" && u.Path[0] != '/':
-		return nil, bad
+		return nil, errTarget
 	}
 	relative := *u
 	relative.Scheme, relative.Host = "", ""

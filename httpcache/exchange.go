@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/forebay-cache/forebay"
@@ -35,7 +36,8 @@ type exchange struct {
 	before      []byte    // the part of the body that was stored
 	touched     time.Time // when the fill was last told of progress
 	failed      error
-	due         *time.Timer // when the client is answered in any case
+	watch       *time.Timer // over the client that waits in this goroutine
+	hasHead     atomic.Bool // which that client has not
 }
 
 func newExchange(h *handler, fill *forebay.Fill[*response], a *ask, f found, d decision, early *hints) *exchange {
@@ -44,8 +46,9 @@ func newExchange(h *handler, fill *forebay.Fill[*response], a *ask, f found, d d
 
 // lead runs the load: in the goroutine of the client that leads it, or in one of its own.
 func (x *exchange) lead() {
-	if t := x.ask.route.class.LoadTimeout; t > 0 && x.delivery != nil {
-		x.due = time.AfterFunc(t, x.delivery.startAsync) // a handler may not heed its context
+	if x.delivery != nil {
+		x.watch = time.AfterFunc(time.Hour, x.lookAtClient)
+		x.watch.Reset(x.lookAfter())
 	}
 	defer x.fill.Release()
 	defer x.fill.Recover()
@@ -79,11 +82,34 @@ func (x *exchange) call() (err error) {
 	return x.failed
 }
 
+// lookEvery is how late a client that leads a load may be found gone: to be told by its context would cost a tenth of
+// what a miss allocates.
+const lookEvery = 250 * time.Millisecond
+
+func (x *exchange) lookAfter() time.Duration {
+	if t := x.ask.route.class.LoadTimeout; t > 0 {
+		return min(t, lookEvery)
+	}
+	return lookEvery
+}
+
+// lookAtClient answers the client beside the load where it waits for no more: the body is late behind its head, the
+// client has gone, or the load's time is up and the handler does not heed that.
+func (x *exchange) lookAtClient() {
+	if x.hasHead.Load() || x.ask.r.Context().Err() != nil || x.fill.Context().Err() != nil {
+		x.delivery.startAsync()
+		return
+	}
+	if x.watch.Reset(x.lookAfter()); x.hasHead.Load() { // it has come meanwhile
+		x.watch.Reset(flushAfter)
+	}
+}
+
 // finish ends the load. What is whole is stored before its readers learn that it is: a client that has read
 // the end and asks again gets a hit.
 func (x *exchange) finish(err error) {
-	if x.due != nil {
-		x.due.Stop()
+	if x.watch != nil {
+		x.watch.Stop()
 	}
 	if x.response == nil && err == nil {
 		x.head(http.StatusOK)

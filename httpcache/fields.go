@@ -106,6 +106,15 @@ func sent(name string, lines []string) string {
 	return oneLine(name, lines)
 }
 
+// sentLines is sent, as a field's lines: those of the request, where they are sent as they came.
+func sentLines(name string, lines []string) []string {
+	line := sent(name, lines)
+	if len(lines) == 1 && lines[0] == line {
+		return lines
+	}
+	return []string{line}
+}
+
 // oneLine joins the lines of a field (RFC 9110, section 5.3). The space around the commas of a plain list
 // has no meaning; fields that are no lists, and what may be a structure of its own, keep their bytes.
 func oneLine(name string, lines []string) string {
@@ -185,14 +194,14 @@ func (h *Cache) forwarded(a *ask) http.Header {
 	for name, lines := range a.r.Header {
 		switch a.route.passage(name) {
 		case byKey:
-			out[name] = []string{sent(name, lines)}
+			out[name] = sentLines(name, lines)
 		case asCredential:
 			out[name] = lines
 		case byVary:
 			if slices.Contains(credentialFields, name) {
 				out[name] = lines
 			} else {
-				out[name] = []string{sent(name, lines)}
+				out[name] = sentLines(name, lines)
 			}
 		case traced:
 			if len(lines) == 1 && isTraceparent(lines[0]) {

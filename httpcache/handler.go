@@ -165,8 +165,6 @@ func (h *handler) load(w http.ResponseWriter, a *ask, f found, d decision) bool 
 		return h.await(w, a, f, d, fill, x.early)
 	}
 	x.delivery = newDelivery(func() bool { return h.await(w, a, f, d, fill, x.early) })
-	gone := context.AfterFunc(a.r.Context(), x.delivery.startAsync) // a client that leaves waits no more
-	defer gone()
 	x.lead()
 	return x.delivery.finish()
 }

@@ -119,11 +119,8 @@ func (x *exchange) tell(r *response, v verdict, now time.Time) {
 		return
 	}
 	if x.length > 0 && x.length <= short && !r.events {
-		if x.due == nil {
-			x.due = time.AfterFunc(flushAfter, x.delivery.startAsync)
-		} else {
-			x.due.Reset(flushAfter)
-		}
+		x.hasHead.Store(true)
+		x.watch.Reset(flushAfter)
 		return
 	}
 	x.delivery.startAsync()
