@@ -7,7 +7,7 @@ import (
 	"github.com/forebay-cache/forebay/internal/hits"
 )
 
-// Counters are kept where the answer is given, per class. Hits are striped, because they are the
+// The counters are kept where the answer is given, per class. Hits are striped, because they are the
 // only ones that all cores add to at full speed.
 type counters struct {
 	hits      [numTiers]hits.Counter

@@ -21,8 +21,8 @@ type Fill[V any] struct {
 	asking traced // the origin
 }
 
-// A Need says what a load must be for its caller. The zero Need takes any, and what was stored
-// meanwhile; [Found.Need] is that of a caller that looked up first.
+// BeginOptions say what a load must be for its caller. The zero value takes any, and what was stored
+// meanwhile; [Found.BeginOptions] is that of a caller that looked up first.
 type BeginOptions struct {
 	IgnoreStored bool // nothing stored will do, however fresh
 	Background   bool // nobody will wait: something stale is being served
@@ -164,7 +164,7 @@ func (f *Fill[V]) Commit(v V, k Keep) bool {
 	return fs.holds(f.flight, e)
 }
 
-// asked tells the trace of the origin's answer, once, and before those that wait for it.
+// endOriginStep tells the trace of the origin's answer, once, and before those that wait for it.
 func (f *Fill[V]) endOriginStep(err error) {
 	f.asking.end("loaded", err)
 	f.asking = traced{}

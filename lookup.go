@@ -7,7 +7,7 @@ import (
 	"github.com/forebay-cache/forebay/internal/replica"
 )
 
-// A lookup's result, before it has a type.
+// A lookup is what was found, before it has a type.
 type lookup struct {
 	entry       *entry
 	state       state

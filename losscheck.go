@@ -9,7 +9,7 @@ import (
 	"github.com/forebay-cache/forebay/internal/shape"
 )
 
-// A survival says whether the values of a space are the same after they were written and read. Where the type
+// A lossCheck says whether the values of a space are the same after they were written and read. Where the type
 // tells that they are not, none goes to the shared tier; where values of one type differ, each is looked at; and
 // some are tried. If one is not the same, the space stays near: slower is better than wrong, and log and health
 // say what is lost.

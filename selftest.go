@@ -24,7 +24,7 @@ const (
 	selfTestAgain = 500 * time.Millisecond
 )
 
-// A self-test is an entry that goes the whole way every few seconds: stored, read back, invalidated, gone.
+// A selfTest is an entry that goes the whole way every few seconds: stored, read back, invalidated, gone.
 // A tier that answers but does not keep what it is given, or an invalidation that reaches nothing, would
 // otherwise be seen by nobody.
 type selfTest struct {

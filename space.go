@@ -201,7 +201,7 @@ func (f Found[V]) Drop() {
 	}
 }
 
-// Need is what this caller needs of a load.
+// BeginOptions is what this caller needs of a load.
 func (f Found[V]) BeginOptions() BeginOptions { return BeginOptions{since: f.asked, visit: f.visit} }
 
 // Within returns a context in which further look-ups spend what this one has left of the tier's budget: what
@@ -224,7 +224,7 @@ func (e *entry) outcome(now int64) Outcome {
 	return o
 }
 
-// NotStored counts an answer that is not stored, by why: what explains a class that never hits.
+// CountNotStored counts an answer that is not stored, by why: what explains a class that never hits.
 func (s *space) CountNotStored(why string) { s.class.countNotStored(why) }
 
 // Pass begins a call of the origin that is not a load: it is for one caller, and nothing of it is stored. end counts

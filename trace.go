@@ -13,7 +13,7 @@ type Trace struct {
 	Step func(context.Context, Step)
 }
 
-// A Part is where a step happens.
+// A Stage is where a step happens.
 type Stage uint8
 
 const (

@@ -2,7 +2,7 @@ package forebay
 
 import "context"
 
-// A visited context is one that goes on with another's visit to the shared tier: see [Shared.Visit].
+// A visited context is one that goes on with another's visit to the shared tier: see [shared.Tier].
 type visited struct {
 	context.Context
 	visit context.Context

@@ -43,7 +43,7 @@ func NewOpenAI(baseURL, key, model string) *OpenAI {
 }
 
 // Answer implements [Assistant]. An answer counts only if it ended by its own rule: a finish_reason
-// other than "length", no error, then [DONE].
+// other than "length", no error, then "[DONE]".
 func (o *OpenAI) Answer(ctx context.Context, q Question, say func(string)) ([]origin.Source, error) {
 	body, err := json.Marshal(map[string]any{"model": o.Model, "stream": true, "messages": messages(q)})
 	if err != nil {

@@ -29,7 +29,7 @@ type turn struct {
 
 func init() { gob.Register([]turn{}) }
 
-// A row of the table of sessions: the truth. What the cache holds of it can be lost at any time.
+// A sessionRow is a row of the table of sessions: the truth. What the cache holds of it can be lost at any time.
 type sessionRow struct {
 	Data    []byte
 	Expires time.Time

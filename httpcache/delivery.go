@@ -20,7 +20,7 @@ type delivery struct {
 
 func newDelivery(do func() bool) *delivery { return &delivery{do: do} }
 
-// beside begins to answer in a goroutine, unless that has begun. finish waits for it.
+// startAsync begins to answer in a goroutine, unless that has begun. finish waits for it.
 func (d *delivery) startAsync() {
 	if d == nil || d.begun.Load() {
 		return

@@ -152,7 +152,7 @@ func (x *exchange) fillBody(r *response) (room bool) {
 	return room
 }
 
-// worth reports whether storing a response could serve anybody.
+// worthStoring reports whether storing a response could serve anybody.
 func (x *exchange) worthStoring(r *response, now time.Time) bool {
 	return r.left(now) > 0 || r.validator() || max(r.staleWhileRevalidate, r.staleIfError) > max(-r.left(now), 0)
 }

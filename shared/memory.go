@@ -125,7 +125,7 @@ func (m *Memory) fromLocked(head ID) []Record {
 	return slices.Clone(m.records[i:])
 }
 
-// Get implements [Shared].
+// Get implements [Tier].
 func (m *Memory) Get(_ context.Context, key string) ([]byte, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -141,14 +141,14 @@ func (m *Memory) getLocked(key string) []byte {
 	return h.value
 }
 
-// GetAndRead implements [Shared].
+// GetAndRead implements [Tier].
 func (m *Memory) GetAndRead(_ context.Context, key string, head Stamp) ([]byte, Reading, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.getLocked(key), Reading{Records: m.fromLocked(head.ID), Run: m.run}, nil
 }
 
-// Set implements [Shared].
+// Set implements [Tier].
 func (m *Memory) Set(_ context.Context, key string, value []byte, ttl time.Duration) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -157,7 +157,7 @@ func (m *Memory) Set(_ context.Context, key string, value []byte, ttl time.Durat
 	return nil
 }
 
-// Unlink implements [Shared].
+// Unlink implements [Tier].
 func (m *Memory) Unlink(_ context.Context, keys ...string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -167,7 +167,7 @@ func (m *Memory) Unlink(_ context.Context, keys ...string) error {
 	return nil
 }
 
-// Lease implements [Shared].
+// Lease implements [Tier].
 func (m *Memory) Lease(_ context.Context, key, token string, life time.Duration) (bool, []byte, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -179,7 +179,7 @@ func (m *Memory) Lease(_ context.Context, key, token string, life time.Duration)
 	return true, m.getLocked(key), nil
 }
 
-// GetMany implements [Shared].
+// GetMany implements [Tier].
 func (m *Memory) GetMany(_ context.Context, keys []string) ([][]byte, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -190,7 +190,7 @@ func (m *Memory) GetMany(_ context.Context, keys []string) ([][]byte, error) {
 	return out, nil
 }
 
-// LeaseMany implements [Shared].
+// LeaseMany implements [Tier].
 func (m *Memory) LeaseMany(ctx context.Context, keys []string, token string, life time.Duration) (out []Lease, err error) {
 	for _, k := range keys {
 		var l Lease
@@ -202,10 +202,10 @@ func (m *Memory) LeaseMany(ctx context.Context, keys []string, token string, lif
 	return out, nil
 }
 
-// Visit implements [Shared]: the tier answers at once.
+// Visit implements [Tier]: the tier answers at once.
 func (m *Memory) Visit(ctx context.Context) context.Context { return ctx }
 
-// Renew implements [Shared].
+// Renew implements [Tier].
 func (m *Memory) Renew(_ context.Context, key, token string, life time.Duration) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -215,7 +215,7 @@ func (m *Memory) Renew(_ context.Context, key, token string, life time.Duration)
 	return nil
 }
 
-// Release implements [Shared].
+// Release implements [Tier].
 func (m *Memory) Release(_ context.Context, key, token string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -228,7 +228,7 @@ func (m *Memory) Release(_ context.Context, key, token string) error {
 // followFor bounds one wait of Follow.
 const followFor = 900 * time.Millisecond
 
-// Follow implements [Shared].
+// Follow implements [Tier].
 func (m *Memory) Follow(ctx context.Context, head ID) error {
 	m.mu.Lock()
 	grew, n := m.grew, len(m.records)
@@ -248,7 +248,7 @@ func (m *Memory) Follow(ctx context.Context, head ID) error {
 	return nil
 }
 
-// Trim implements [Shared].
+// Trim implements [Tier].
 func (m *Memory) Trim(_ context.Context, retention time.Duration) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -262,7 +262,7 @@ func (m *Memory) Trim(_ context.Context, retention time.Duration) error {
 	return nil
 }
 
-// Scan implements [Shared], all at once.
+// Scan implements [Tier], all at once.
 func (m *Memory) Scan(_ context.Context, _ uint64, prefix string) ([]Scanned, uint64, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -275,13 +275,13 @@ func (m *Memory) Scan(_ context.Context, _ uint64, prefix string) ([]Scanned, ui
 	return out, 0, nil
 }
 
-// Clock implements [Shared].
+// Clock implements [Tier].
 func (m *Memory) Clock() time.Time { return time.Now() }
 
-// State implements [Shared].
+// State implements [Tier].
 func (m *Memory) State() State {
 	return State{Connected: true, Version: "memory", Breaker: "closed"}
 }
 
-// Close implements [Shared]; there is nothing to end.
+// Close implements [Tier]; there is nothing to end.
 func (m *Memory) Close() error { return nil }

@@ -50,7 +50,7 @@ func (t Target) Class() string {
 	return t.Name[:i]
 }
 
-// matchPattern compares without recursion: it goes back to the last '*' only, so its cost is at
+// MatchPattern compares without recursion: it goes back to the last '*' only, so its cost is at
 // most the product of the two lengths.
 func MatchPattern(pattern, key string) bool {
 	p, k, star, mark := 0, 0, -1, 0

@@ -200,7 +200,7 @@ func (c patientConn) Write(p []byte) (int, error) {
 // NetConn returns the connection below.
 func (c patientConn) NetConn() net.Conn { return c.Conn }
 
-// A patientListener's connections are patient.
+// A patientListener has patient connections.
 type patientListener struct{ net.Listener }
 
 // Accept implements [net.Listener].

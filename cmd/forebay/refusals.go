@@ -9,7 +9,7 @@ import (
 	"strconv"
 )
 
-// A plainListener's connections say in problem details what net/http says in a few words of its own when it
+// A plainListener has connections that say in problem details what net/http says in a few words of its own when it
 // refuses what is not a request, before any handler sees it; and they count it.
 type plainListener struct {
 	net.Listener

@@ -13,7 +13,7 @@ import (
 	"github.com/forebay-cache/forebay/shared"
 )
 
-// An envelope is an entry as the shared tier holds it: a binary header and the encoded value. The
+// An Envelope is an entry as the shared tier holds it: a binary header and the encoded value. The
 // header says everything that decides whether the value may be served, so that a sweep needs the
 // header alone. Strings and lists are length-prefixed, numbers are varints, times are milliseconds
 // of the shared tier's clock.
@@ -68,7 +68,7 @@ const maxSpan = 10 * 365 * 24 * time.Hour
 
 var crcTable = crc32.MakeTable(crc32.Castagnoli)
 
-// bytes is the envelope as it is written.
+// Bytes is the envelope as it is written.
 func (e *Envelope) Bytes(keys *Keyring) []byte {
 	switch {
 	case keys == nil:
@@ -114,7 +114,7 @@ func appendString(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
-// openEnvelope reads a whole envelope. Its payload is a part of b, unless it was encrypted. With keys, nothing else
+// OpenEnvelope reads a whole envelope. Its payload is a part of b, unless it was encrypted. With keys, nothing else
 // than what one of them has written is read.
 func OpenEnvelope(b []byte, keys *Keyring) (e Envelope, err error) {
 	body, err := authentic(b, keys)
@@ -159,7 +159,7 @@ func authentic(b []byte, keys *Keyring) ([]byte, error) {
 	return body, nil
 }
 
-// openHeader reads an envelope's header from its first bytes, unchecked: good enough to sweep by.
+// OpenHeader reads an envelope's header from its first bytes, unchecked: good enough to sweep by.
 func OpenHeader(b []byte) (e Envelope, err error) {
 	if len(b) == 0 || b[0] < formatPlain || b[0] > formatEncrypted {
 		return Envelope{}, errFormat

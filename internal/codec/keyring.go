@@ -17,7 +17,7 @@ import (
 	"github.com/forebay-cache/forebay/shared"
 )
 
-// A keyring authenticates what this cache's nodes write to the shared tier, and may encrypt the values: what was
+// A Keyring authenticates what this cache's nodes write to the shared tier, and may encrypt the values: what was
 // not written by one of them is not used. The first key writes, all read, so that keys can be changed one node at
 // a time. A nil keyring does nothing.
 type Keyring struct {
@@ -181,7 +181,7 @@ func (k *sealKey) aead(salt [saltSize]byte) cipher.AEAD {
 // signMark stands between what a record's node knows it by and the tag of the whole.
 const SignMark = "/"
 
-// signRecord adds the tag of a record to its By.
+// SignRecord adds the tag of a record to its By.
 func (r *Keyring) SignRecord(rec shared.Record) shared.Record {
 	if r == nil {
 		return rec
@@ -191,7 +191,7 @@ func (r *Keyring) SignRecord(rec shared.Record) shared.Record {
 	return rec
 }
 
-// wrote reports whether a node with one of the keys wrote a record.
+// Wrote reports whether a node with one of the keys wrote a record.
 func (r *Keyring) Wrote(rec shared.Record) bool {
 	by, text, ok := strings.Cut(rec.By, SignMark)
 	tag, err := base64.RawURLEncoding.DecodeString(text)

@@ -12,7 +12,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// A codecID says in an envelope how its value is written.
+// An ID says in an envelope how its value is written.
 type ID byte
 
 const (
@@ -21,7 +21,7 @@ const (
 	Raw  ID = 3 // bytes are their own form
 )
 
-// form is what a codec is for a type's shape.
+// Shape is what a codec is for a type's shape.
 func (id ID) Shape() shape.Codec {
 	if id == JSON {
 		return shape.JSON
@@ -63,7 +63,7 @@ var codecs = func() (c struct {
 	return c
 }()
 
-// encodeValue returns a value's payload, how it was written, and whether it is compressed.
+// Encode returns a value's payload, how it was written, and whether it is compressed.
 func Encode(id ID, v any) (_ ID, payload []byte, compressed bool, err error) {
 	raw, isRaw := v.([]byte)
 	switch {
@@ -106,7 +106,7 @@ func replaced(text []byte) bool {
 	}
 }
 
-// decodeValue reads a payload into the value that into points to. It may keep the payload.
+// Decode reads a payload into the value that into points to. It may keep the payload.
 func Decode(id ID, payload []byte, compressed bool, into any) error {
 	if compressed {
 		var err error

@@ -11,7 +11,7 @@ import (
 	"unsafe"
 )
 
-// appendKey appends the parts of the parameter at p, which must be of the plan's type.
+// Append appends the parts of the parameter at p, which must be of the plan's type.
 func Append[P any](plan *Plan, dst []byte, p *P) ([]byte, error) {
 	if plan.Scalar {
 		return appendScalarParts(dst, &plan.root, unsafe.Pointer(p)), nil
@@ -20,7 +20,7 @@ func Append[P any](plan *Plan, dst []byte, p *P) ([]byte, error) {
 	return plan.root.appendParts(append([]byte(nil), dst...), unsafe.Pointer(&heap))
 }
 
-// appendPlanned is appendKey for a scalar plan, at an address that does not escape.
+// AppendScalar is Append for a scalar plan, at an address that does not escape.
 func AppendScalar(dst []byte, plan *Plan, p unsafe.Pointer) []byte {
 	return appendScalarParts(dst, &plan.root, p)
 }
@@ -193,7 +193,7 @@ func appendText(dst []byte, v reflect.Value) ([]byte, error) {
 	return AppendEscaped(dst, string(text)), nil
 }
 
-// appendEscaped appends a string so that it can hold no delimiter and cannot be taken for a number,
+// AppendEscaped appends a string so that it can hold no delimiter and cannot be taken for a number,
 // a bool, nil or a hash. A leading apostrophe marks what would otherwise look like one of those.
 func AppendEscaped(dst []byte, s string) []byte {
 	if looksOther(s) {

@@ -8,8 +8,8 @@ import (
 	"strconv"
 )
 
-// hashLong replaces what does not fit of a long key by its hash. Whole leading parts stay, so that
-// patterns on them go on working.
+// HashLong replaces what does not fit of a long key by its hash. Whole leading parts stay, so that
+// patterns on them go on working. It may write over key.
 func HashLong(key []byte, prefix int) []byte {
 	sum := sha256.Sum256(key)
 	keep, depth := prefix, 0
@@ -28,8 +28,8 @@ func HashLong(key []byte, prefix int) []byte {
 	return append(append(key[:keep], HashMark...), hex.EncodeToString(sum[:])...)
 }
 
-// hashPrivate replaces everything behind the prefix by a hash of it and of the caller, keyed with
-// the secret: neither key nor log nor page shows whose entry it is.
+// HashPrivate replaces everything behind the prefix by a hash of it and of the caller, keyed with
+// the secret: neither key nor log nor page shows whose entry it is. It may write over key.
 func HashPrivate(key []byte, prefix int, secret []byte, caller string) []byte {
 	mac := hmac.New(sha256.New, secret)
 	mac.Write(strconv.AppendInt(nil, int64(len(caller)), 10)) // length first: no two pairs give one input

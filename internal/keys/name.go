@@ -9,7 +9,7 @@ import (
 // maxName bounds the names of classes, functions and key parts: they stand in every key.
 const maxName = 64
 
-// checkName says what is wrong with a name of a class or a function.
+// CheckName says what is wrong with a name of a class or a function.
 func CheckName(name string) error {
 	if name == "" {
 		return errors.New("is empty")

@@ -24,7 +24,7 @@ const (
 	HashMark      = "#" // begins a hashed part; escaped at the start of values
 )
 
-// A keyPlan writes the key parts of one parameter type. It is made once, at Wrap.
+// A Plan writes the key parts of one parameter type. It is made once, at Wrap.
 type Plan struct {
 	root op
 	// scalar plans read memory by offsets alone and let the parameter stay on the stack; the
@@ -76,7 +76,7 @@ var (
 	textMarshaler = reflect.TypeFor[encoding.TextMarshaler]()
 )
 
-// newKeyPlan plans the keys of a type. Its error names every part that has no key.
+// NewPlan plans the keys of a type. Its error names every part that has no key.
 func NewPlan(t reflect.Type) (*Plan, error) {
 	b := planBuilder{}
 	root := b.plan(t, t.String())

@@ -45,10 +45,10 @@ func (s *seen) first(p unsafe.Pointer) bool {
 
 var sizers sync.Map // reflect.Type → *sizer
 
-// prepare plans how the values of a type are measured.
+// Prepare plans how the values of a type are measured.
 func Prepare(t reflect.Type) { sizerOf(t) }
 
-// deepSize is what a value takes in memory besides the interface that holds it, in bytes: rounded up to the allocator's size
+// Of is what a value takes in memory besides the interface that holds it, in bytes: rounded up to the allocator's size
 // classes, slices by capacity, strings by length, maps by table. It is safe for concurrent use.
 func Of(v any) int {
 	r := reflect.ValueOf(v)
@@ -252,7 +252,7 @@ const (
 	headerFrom   = 512 // … that is larger than this
 )
 
-// sizeClass is what an allocation of n bytes takes.
+// Class is what an allocation of n bytes takes.
 func Class(n int, pointers bool) int {
 	if n == 0 {
 		return 0
