@@ -31,8 +31,9 @@ type activity struct {
 	items         []Item
 	seq           uint64
 	last          standing
-	invalidations int // since they were last taken
-	burst         int // items of the present second
+	invalidations int    // since they were last taken
+	ever          uint64 // invalidations
+	burst         int    // items of the present second
 	second        int64
 }
 
@@ -79,6 +80,7 @@ func (y *activity) note(i Item) {
 	i.Time, i.Count = time.Now().UTC(), 1
 	if i.Kind == "invalidation" {
 		y.invalidations++
+		y.ever++
 	}
 	if s := i.Time.Unix(); s != y.second {
 		y.second, y.burst = s, 0
@@ -133,6 +135,12 @@ func (y *activity) takeInvalidations() int {
 	defer y.mu.Unlock()
 	defer func() { y.invalidations = 0 }()
 	return y.invalidations
+}
+
+func (y *activity) everInvalidated() uint64 {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	return y.ever
 }
 
 // compare notes what has changed since the last time.

@@ -33,6 +33,8 @@ type Options struct {
 	OriginCalls func() int64
 	// Advice lists routes that are not cached and could be. May be nil.
 	Advice func() []Advice
+	// Rule names the rule of a request: [Admin.Routes] groups by it. Empty: none. May be nil.
+	Rule func(*http.Request) string
 	// Explain says what the cache makes of a request. May be nil: then nothing here caches requests.
 	Explain func(*http.Request) Explanation
 	// Limits are bounds of the process, and how far they are used. May be nil.
@@ -86,7 +88,7 @@ func New(c *forebay.Cache, o Options) *Admin {
 		o.Parts.Origin = "origin"
 	}
 	a := &Admin{
-		cache: c, o: o, requests: newRequests(), activity: &activity{}, feed: newFeed(), visits: newVisits(),
+		cache: c, o: o, requests: newRequests(o.Rule), activity: &activity{}, feed: newFeed(), visits: newVisits(),
 		stopped: make(chan struct{}),
 	}
 	stats := c.Stats()

@@ -14,7 +14,7 @@ import (
 func (a *Admin) metrics() http.Handler {
 	r := prometheus.NewRegistry()
 	r.MustRegister(&collector{a}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return promhttp.HandlerFor(r, promhttp.HandlerOpts{})
+	return promhttp.HandlerFor(r, promhttp.HandlerOpts{EnableOpenMetrics: true})
 }
 
 type collector struct{ admin *Admin }
@@ -46,6 +46,9 @@ var (
 	unusableDesc   = desc("shared_unusable_total", "Values of the shared tier that could not be used.", "reason")
 	deferredDesc   = desc("log_deferred", "Invalidations that wait to be told to the other nodes.")
 	lagDesc        = desc("log_lag_seconds", "Time since the latest check of the log was sent.")
+	notStoredDesc  = desc("not_stored_total", "Responses that were not stored, and requests that went past the cache, by reason.", "class", "reason")
+	invalidDesc    = desc("invalidations_total", "Invalidations that this node has made or heard of.")
+	nodesDesc      = desc("nodes", "Nodes on the log that this one hears, itself included.")
 	infoDesc       = desc("build_info", "Always 1; the version is the label.", "version")
 )
 
@@ -53,7 +56,8 @@ var (
 func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{requestsDesc, missesDesc, loadsDesc, passedDesc, passedErrDesc, degradedDesc, loadingDesc, loadErrorsDesc, refusedDesc,
 		savedDesc, entriesDesc, evictionsDesc, bytesDesc, maxBytesDesc, confirmedDesc, connectedDesc, lookupsDesc,
-		sharedErrDesc, droppedDesc, unusableDesc, deferredDesc, lagDesc, infoDesc} {
+		sharedErrDesc, droppedDesc, unusableDesc, deferredDesc, lagDesc, infoDesc,
+		notStoredDesc, invalidDesc, nodesDesc, durationDesc, statusDesc} {
 		out <- d
 	}
 }
@@ -84,6 +88,9 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		for reason, n := range k.MissesBy {
 			count(missesDesc, float64(n), name, reason)
 		}
+		for reason, n := range k.NotStored {
+			count(notStoredDesc, float64(n), name, reason)
+		}
 		count(loadsDesc, float64(k.Loads), name)
 		count(passedDesc, float64(k.Passed), name)
 		count(passedErrDesc, float64(k.PassedErrors), name)
@@ -108,6 +115,9 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 			count(unusableDesc, float64(n), reason)
 		}
 	}
+	count(invalidDesc, float64(c.admin.activity.everInvalidated()))
+	gauge(nodesDesc, float64(len(s.Nodes)))
+	c.admin.requests.collect(out)
 	gauge(infoDesc, 1, s.Version)
 }
 

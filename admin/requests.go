@@ -25,13 +25,16 @@ func (a *Admin) Measure(next http.Handler) http.Handler {
 type requests struct {
 	keys  *keys
 	limit *rate.Limiter // of the sample
+	rule  func(*http.Request) string
 
-	mu      sync.Mutex // guards the fields below
-	windows []*window
-	recent  []Request // a ring
-	next    int
-	seq     uint64
-	skipped uint64 // requests since the last one of the sample
+	mu       sync.Mutex // guards the fields below
+	routes   routes
+	exported exported
+	windows  []*window
+	recent   []Request // a ring
+	next     int
+	seq      uint64
+	skipped  uint64 // requests since the last one of the sample
 }
 
 const (
@@ -42,8 +45,8 @@ const (
 	maxPath         = 300
 )
 
-func newRequests() *requests {
-	return &requests{keys: newKeys(), limit: rate.NewLimiter(samplePerSecond, samplePerSecond)}
+func newRequests(rule func(*http.Request) string) *requests {
+	return &requests{keys: newKeys(), rule: rule, limit: rate.NewLimiter(samplePerSecond, samplePerSecond)}
 }
 
 // A Request is one of the sample.
@@ -87,13 +90,17 @@ func (q *requests) list() []Request {
 
 func (q *requests) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	m := &measured{ResponseWriter: w, start: time.Now(), status: http.StatusOK}
+	if q.rule != nil {
+		m.route = q.rule(r)
+	}
 	ctx := context.WithValue(r.Context(), measuredKey{}, m)
 	if q.limit.AllowN(m.start, 1) {
 		m.way = &way{begun: m.start}
 		ctx = forebay.WithTrace(ctx, &forebay.Trace{Step: m.way.step})
 	}
+	r = r.WithContext(ctx)
 	defer func() { q.note(m, r) }() // also of a request that panics
-	next.ServeHTTP(m, r.WithContext(ctx))
+	next.ServeHTTP(m, r)
 }
 
 func (q *requests) note(m *measured, r *http.Request) {
@@ -107,6 +114,8 @@ func (q *requests) note(m *measured, r *http.Request) {
 	for _, w := range q.windows {
 		w.add(m)
 	}
+	q.routes.add(m, r)
+	q.exported.add(m, r)
 	if m.way == nil {
 		q.skipped++
 		return
@@ -221,7 +230,9 @@ type measured struct {
 	status      int
 	outcome     outcome
 	cacheStatus string
-	way         *way // nil: not of the sample
+	route       string // its rule; empty: none
+	bytes       uint64 // of the body
+	way         *way   // nil: not of the sample
 	leftOut     bool
 }
 
@@ -253,7 +264,9 @@ func (m *measured) WriteHeader(status int) {
 // Write implements [http.ResponseWriter].
 func (m *measured) Write(p []byte) (int, error) {
 	m.begins()
-	return m.ResponseWriter.Write(p)
+	n, err := m.ResponseWriter.Write(p)
+	m.bytes += uint64(n)
+	return n, err
 }
 
 // FlushError implements what [http.ResponseController] looks for.

@@ -173,10 +173,14 @@ func (s *sample) latency() map[string]Quantiles {
 	out := map[string]Quantiles{}
 	for i := range s.took {
 		if h := &s.took[i]; h.n > 0 {
-			out[outcome(i).String()] = Quantiles{h.n, inMS(h.quantile(0.5)), inMS(h.quantile(0.95)), inMS(h.quantile(0.99))}
+			out[outcome(i).String()] = quantilesOf(h)
 		}
 	}
 	return out
+}
+
+func quantilesOf(h *histogram) Quantiles {
+	return Quantiles{h.n, inMS(h.quantile(0.5)), inMS(h.quantile(0.95)), inMS(h.quantile(0.99))}
 }
 
 // Series is the figures of one step, the oldest first.

@@ -109,6 +109,9 @@ func (g *Gateway) Explain(r *http.Request) httpcache.Explanation {
 	return g.http.Explain(out)
 }
 
+// Rule returns the pattern of a request's rule; empty where none matches.
+func (g *Gateway) Rule(r *http.Request) string { return g.http.Rule(r) }
+
 // Limits are the gateway's bounds, and how far they are used.
 func (g *Gateway) Limits() []forebay.Limit {
 	return append(g.http.Limits(), g.origin.requests.limit(), g.origin.streams.limit())

@@ -110,6 +110,14 @@ func (h *Cache) route(r *http.Request) *route {
 	return h.other
 }
 
+// Rule returns the pattern of a request's rule; empty where none matches.
+func (h *Cache) Rule(r *http.Request) string {
+	if rt := h.route(r); rt.ruled {
+		return rt.Match
+	}
+	return ""
+}
+
 // Limits are the bounds of the cache itself, and how far they are used.
 func (h *Cache) Limits() []forebay.Limit { return []forebay.Limit{h.bodies.limit()} }
 

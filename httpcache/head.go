@@ -58,7 +58,8 @@ func (x *exchange) head(status int) {
 	}
 	r.shareable = v.share && (!v.keep || x.keep || x.ask.r.Method == http.MethodHead)
 	if !x.keep {
-		x.ask.route.space.CountNotStored(string(cmp.Or(why, tooLarge)))
+		r.unstored = cmp.Or(why, tooLarge)
+		x.ask.route.space.CountNotStored(string(r.unstored))
 	}
 	x.tell(r, v, now)
 }

@@ -42,7 +42,7 @@ type response struct {
 	validated bool // the origin said that it is still the one
 	reloads   reloads
 	events    bool      // server-sent events: replayed one by one
-	unstored  notStored // of a mark: why
+	unstored  notStored // why it is not stored
 }
 
 // stored is a response as the shared tier holds it.

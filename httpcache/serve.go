@@ -58,8 +58,11 @@ func (h *handler) serveLoaded(w http.ResponseWriter, a *ask, r *response, o fore
 	case r.storing:
 		status = append(status, "; stored"...)
 	}
-	if d.why == isInvalidated {
+	switch {
+	case d.why == isInvalidated:
 		status = append(status, "; detail=invalidated"...)
+	case r.unstored != "":
+		status = append(append(status, "; detail="...), r.unstored...)
 	}
 	h.write(w, a, r, status, age, reader)
 	return true

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -16,13 +15,22 @@ import (
 	"time"
 
 	"github.com/forebay-cache/forebay/admin"
-	"github.com/forebay-cache/forebay/httpcache"
 )
 
 // A node is the admin listener of a running forebay.
 type node struct {
-	Node  string `default:"http://127.0.0.1:9191" placeholder:"URL" help:"Admin listener of the running node."`
+	Node  string `default:"127.0.0.1:9191" env:"FOREBAY_NODE" placeholder:"ADDR" help:"Admin listener of the running node: HOST:PORT or URL."`
 	Token string `env:"FOREBAY_ADMIN_TOKEN" hidden:""`
+	JSON  bool   `name:"json" help:"Print the answer as JSON, for programs."`
+}
+
+// base is where the node's operations are.
+func (n node) base() string {
+	base := strings.TrimRight(n.Node, "/")
+	if !strings.Contains(base, "://") {
+		base = "http://" + base
+	}
+	return base
 }
 
 // clientTimeout bounds a request to a node.
@@ -45,7 +53,7 @@ func (n node) callFor(ctx context.Context, method, path string, in, out any) err
 		}
 		body = bytes.NewReader(text)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, strings.TrimRight(n.Node, "/")+path, body)
+	req, err := http.NewRequestWithContext(ctx, method, n.base()+path, body)
 	if err != nil {
 		return usageError{fmt.Errorf("--node %s: %w", n.Node, err)}
 	}
@@ -60,62 +68,17 @@ func (n node) callFor(ctx context.Context, method, path string, in, out any) err
 	if res.StatusCode >= 400 {
 		var p struct{ Detail string }
 		json.NewDecoder(res.Body).Decode(&p)
+		if res.StatusCode == http.StatusUnauthorized {
+			return fmt.Errorf("%s%s: %s: %s: set FOREBAY_ADMIN_TOKEN to the node's token", n.Node, path, res.Status, p.Detail)
+		}
 		return fmt.Errorf("%s%s: %s: %s", n.Node, path, res.Status, p.Detail)
 	}
 	return json.NewDecoder(res.Body).Decode(out)
 }
 
-type purgeCommand struct {
-	node
-	Key     *string `xor:"target" required:"" help:"One entry, by its full key."`
-	Tag     *string `xor:"target" required:"" help:"Every entry with the tag."`
-	Class   *string `xor:"target" required:"" help:"Every entry of the class."`
-	Pattern *string `xor:"target" required:"" help:"Every entry whose key matches; '*' is any run of characters."`
-	URL     *string `xor:"target" required:"" name:"url" help:"What the gateway has stored of one URL, all variants and callers."`
-	All     bool    `xor:"target" required:"" help:"Everything."`
-	Soft    bool    `help:"Expire: what is stored may still be served while it is loaded again."`
-}
-
-// Run invalidates on the node and prints the receipt.
-func (c *purgeCommand) Run(t terminal) error {
-	req := map[string]any{"mode": "remove"}
-	if c.Soft {
-		req["mode"] = "expire"
-	}
-	for name, v := range map[string]*string{"key": c.Key, "tag": c.Tag, "class": c.Class, "pattern": c.Pattern} {
-		if v != nil {
-			req[name] = *v
-		}
-	}
-	if c.All {
-		req["all"] = true
-	}
-	if c.URL != nil {
-		u, err := url.Parse(*c.URL)
-		if err != nil || u.Host == "" {
-			return usageError{fmt.Errorf("--url %s: write it whole, such as http://api.example.com/api/partners?org_id=acme, with the host that clients use", *c.URL)}
-		}
-		req["tag"] = httpcache.URITag(u)
-	}
-	var receipt struct {
-		ID       string
-		Deferred bool
-	}
-	if err := c.call(t.ctx, http.MethodPost, "/api/invalidate", req, &receipt); err != nil {
-		return err
-	}
-	if receipt.Deferred {
-		fmt.Fprintln(t.out, "deferred: it counts on this node, and everywhere once the log can be reached")
-		return nil
-	}
-	fmt.Fprintln(t.out, receipt.ID)
-	return nil
-}
-
 type statsCommand struct {
 	node
 	Watch bool `help:"Renew every second."`
-	JSON  bool `name:"json" help:"As /api/overview has it."`
 }
 
 // Run prints the verdict, and the statistics as a table.

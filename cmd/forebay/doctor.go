@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,6 +13,7 @@ import (
 )
 
 type doctorCommand struct {
+	JSON  bool   `name:"json" help:"Print what was found as JSON."`
 	Redis string `placeholder:"URL" env:"REDIS_URL,FOREBAY_REDIS" help:"Shared tier to prove. Default: near tier only."`
 }
 
@@ -31,12 +33,17 @@ func (c *doctorCommand) Run(t terminal) error {
 		if !state.Connected {
 			proofs = append(proofs, admin.Proof{What: "shared tier: connect", Err: errors.New(state.Problem), Remedy: "nothing else can be tried"})
 		} else {
-			fmt.Fprintf(t.out, "%s, %.1f MB used\n", state.Version, float64(state.UsedMemory)/1e6)
+			if !c.JSON {
+				fmt.Fprintf(t.out, "%s, %.1f MB used\n", state.Version, float64(state.UsedMemory)/1e6)
+			}
 			proofs = append(proofs, admin.ProveShared(t.ctx, tier)...)
 			if advice, err = tier.Advise(t.ctx); err != nil {
 				proofs = append(proofs, admin.Proof{What: "settings: read", Err: err, Remedy: "allow the user INFO and TIME in the ACL"})
 			}
 		}
+	}
+	if c.JSON {
+		return printProofs(t, proofs, advice)
 	}
 	w := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
 	failed := false
@@ -61,4 +68,32 @@ func (c *doctorCommand) Run(t terminal) error {
 		return errUnproven
 	}
 	return nil
+}
+
+// printProofs is the table for programs.
+func printProofs(t terminal, proofs []admin.Proof, advice []shared.Advice) error {
+	type row struct {
+		What    string  `json:"what"`
+		Good    bool    `json:"good"`
+		TookMS  float64 `json:"took_ms"`
+		Problem string  `json:"problem,omitempty"`
+		Remedy  string  `json:"remedy,omitempty"`
+	}
+	found := struct {
+		Proofs   []row `json:"proofs"`
+		Warnings []row `json:"warnings"`
+	}{[]row{}, []row{}}
+	var failed error
+	for _, p := range proofs {
+		r := row{What: p.What, Good: p.Err == nil, TookMS: float64(p.Took) / float64(time.Millisecond)}
+		if p.Err != nil {
+			failed = errUnproven
+			r.Problem, r.Remedy = p.Err.Error(), p.Remedy
+		}
+		found.Proofs = append(found.Proofs, r)
+	}
+	for _, a := range advice {
+		found.Warnings = append(found.Warnings, row{What: "settings", Problem: a.Problem, Remedy: a.Remedy})
+	}
+	return errors.Join(json.NewEncoder(t.out).Encode(found), failed)
 }

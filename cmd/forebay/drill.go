@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"text/tabwriter"
@@ -18,12 +19,17 @@ type drillCommand struct {
 
 // Run takes the shared tier away from a running node and prints what that did.
 func (c *drillCommand) Run(t terminal) error {
-	fmt.Fprintf(t.out, "before, during and after take %s each\n", c.For)
+	if !c.JSON {
+		fmt.Fprintf(t.out, "before, during and after take %s each\n", c.For)
+	}
 	ctx, cancel := context.WithTimeout(t.ctx, 3*c.For+time.Minute)
 	defer cancel()
 	var r admin.Report
 	if err := c.callFor(ctx, http.MethodPost, "/api/drill", map[string]string{"tier": c.Tier, "for": c.For.String()}, &r); err != nil {
 		return err
+	}
+	if c.JSON {
+		return json.NewEncoder(t.out).Encode(r)
 	}
 	tw := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(tw, "\trequests\tfailed\tp50\tp99\tslowest\thit rate\tloads\tload errors\t")

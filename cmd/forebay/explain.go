@@ -19,7 +19,6 @@ type explainCommand struct {
 	URL    string   `arg:"" name:"url" help:"Whole, with the host that clients use."`
 	Header []string `name:"header" short:"H" sep:"none" placeholder:"NAME:VALUE" help:"A field of the request. Repeatable."`
 	Data   string   `name:"data" short:"d" help:"Its body."`
-	JSON   bool     `name:"json" help:"As /api/explain has it."`
 }
 
 // Run prints what the node's cache makes of a request now. The origin is not asked.

@@ -25,15 +25,20 @@ type usageError struct{ error }
 func (e usageError) Unwrap() error { return e.error }
 
 type commands struct {
-	Demo    demoCommand    `cmd:"" help:"Run the reference platform."`
-	Serve   serveCommand   `cmd:"" help:"Run the gateway: a cache in front of any HTTP API."`
-	Check   checkCommand   `cmd:"" help:"Check the gateway's file: every mistake with its place."`
-	Doctor  doctorCommand  `cmd:"" help:"Prove each tier by real round trips; a remedy for each thing that fails."`
-	Drill   drillCommand   `cmd:"" help:"Take the shared tier away from a running node, and report what that does."`
-	Stats   statsCommand   `cmd:"" help:"Show the statistics of a running node."`
-	Explain explainCommand `cmd:"" help:"Say what a running gateway makes of a request: its key, what is stored, what the answer would be and why."`
-	Purge   purgeCommand   `cmd:"" help:"Invalidate by key, tag, class, pattern or URL on a running node."`
-	Version versionCommand `cmd:"" help:"Print the version."`
+	Demo        demoCommand       `cmd:"" help:"Run the reference platform."`
+	Serve       serveCommand      `cmd:"" help:"Run the gateway: a cache in front of any HTTP API."`
+	Check       checkCommand      `cmd:"" help:"Check the gateway's file: every mistake with its place."`
+	Doctor      doctorCommand     `cmd:"" help:"Prove each tier by real round trips; a remedy for each thing that fails."`
+	Drill       drillCommand      `cmd:"" help:"Take the shared tier away from a running node, and report what that does."`
+	Stats       statsCommand      `cmd:"" help:"Show the statistics of a running node."`
+	Explain     explainCommand    `cmd:"" help:"Say what a running gateway makes of a request: its key, what is stored, what the answer would be and why."`
+	Purge       purgeCommand      `cmd:"" help:"Invalidate by key, tag, class, pattern or URL on a running node."`
+	Top         topCommand        `cmd:"" help:"Watch a running node: what it does each second."`
+	Routes      routesCommand     `cmd:"" help:"Show each route of a running node: requests, hits, times, why answers are not stored."`
+	Healthz     healthzCommand    `cmd:"" help:"Exit 0 if a node is live, 1 if not: for containers."`
+	Completion  completionCommand `cmd:"" help:"Print what completes commands and flags in a shell."`
+	Version     versionCommand    `cmd:"" help:"Print the version."`
+	ShowVersion kong.VersionFlag  `name:"version" help:"Print the version."`
 }
 
 // A terminal is where a command reads nothing and writes its answers and logs.
@@ -55,7 +60,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 	exit := -1
 	parser, err := kong.New(&c, kong.Name("forebay"), kong.Writers(out, errOut), kong.DefaultEnvars("FOREBAY"),
 		kong.Description("The response cache for APIs."), kong.UsageOnError(), kong.Exit(func(code int) { exit = code }),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.Vars{"version": version()})
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.Vars{"version": "forebay " + version()})
 	if err != nil {
 		fmt.Fprintln(errOut, "forebay:", err)
 		return exitFailed
@@ -71,7 +76,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 		fmt.Fprintf(errOut, "forebay: %v: forebay --help lists what there is\n", err)
 		return exitUsage
 	}
-	err = k.Run(terminal{ctx, out, errOut})
+	err = k.Run(terminal{ctx, out, errOut}, parser)
 	if err == nil {
 		return 0
 	}

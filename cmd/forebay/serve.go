@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/rand"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -77,7 +78,7 @@ func (c *serveCommand) Run(t terminal) error {
 	}
 	ao := c.operators(operators, tier)
 	ao.Version, ao.Logger, ao.Parts = version(), logger, admin.Parts{Front: "gateway", Origin: hostOf(config.Origin)}
-	ao.Explain = explainer(g)
+	ao.Explain, ao.Rule = explainer(g), g.Rule
 	ao.Advice = func() []admin.Advice {
 		var out []admin.Advice
 		for _, one := range g.Advice() {
@@ -165,13 +166,35 @@ func (c *serveCommand) config() (gateway.Config, error) {
 
 type checkCommand struct {
 	File string `arg:"" help:"The gateway's file."`
+	JSON bool   `name:"json" help:"Print what was found as JSON."`
 }
 
 // Run reads a file and says what is wrong with it.
 func (c *checkCommand) Run(t terminal) error {
 	config, err := gateway.ReadConfig(c.File)
+	if c.JSON {
+		found := struct {
+			Good     bool     `json:"good"`
+			Error    string   `json:"error,omitempty"`
+			Warnings []string `json:"warnings"`
+			Classes  int      `json:"classes"`
+			Routes   int      `json:"routes"`
+		}{Good: err == nil, Warnings: []string{}, Classes: len(config.Classes), Routes: len(config.Rules)}
+		if err != nil {
+			found.Error = err.Error()
+		}
+		for _, warning := range config.Warnings {
+			found.Warnings = append(found.Warnings, fmt.Sprint(warning))
+		}
+		if failed := json.NewEncoder(t.out).Encode(found); failed != nil {
+			return failed
+		}
+	}
 	if err != nil {
 		return usageError{err}
+	}
+	if c.JSON {
+		return nil
 	}
 	for _, warning := range config.Warnings {
 		fmt.Fprintf(t.out, "%s:%s\n", c.File, warning)

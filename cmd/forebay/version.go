@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"runtime/debug"
 )
@@ -19,9 +20,14 @@ func version() string {
 	return info.Main.Version
 }
 
-type versionCommand struct{}
+type versionCommand struct {
+	JSON bool `name:"json" help:"Print it as JSON."`
+}
 
-func (versionCommand) Run(t terminal) error {
+func (c versionCommand) Run(t terminal) error {
+	if c.JSON {
+		return json.NewEncoder(t.out).Encode(map[string]string{"version": version()})
+	}
 	_, err := fmt.Fprintln(t.out, "forebay", version())
 	return err
 }
