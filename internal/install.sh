@@ -3,6 +3,8 @@
 # what to do.
 set -eu
 packages=""
+sudo=""
+[ "$(id -u)" = 0 ] || sudo=sudo
 command -v redis-server >/dev/null || packages="$packages redis-server"
 ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1 || packages="$packages libfaketime"
 command -v chromium >/dev/null || packages="$packages chromium"
@@ -14,11 +16,22 @@ if [ -n "$packages" ]; then
 		echo "missing:$packages. Install: apt-get update && apt-get install -y$packages" >&2
 		exit 1
 	fi
-	sudo=""
-	[ "$(id -u)" = 0 ] || sudo=sudo
 	$sudo apt-get update -qq
 	# The tests start their own processes: no service of the system's.
 	DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends $packages >/dev/null
+fi
+# promtool alone, not the server and its service.
+if ! command -v promtool >/dev/null; then
+	if ! command -v apt-get >/dev/null || { [ "$(id -u)" != 0 ] && [ "${CI:-}" != true ]; }; then
+		echo "missing: promtool. Install: apt-get update && apt-get install -y --no-install-recommends prometheus" >&2
+		exit 1
+	fi
+	[ -n "$packages" ] || $sudo apt-get update -qq
+	unpacked=$(mktemp -d)
+	chmod 755 "$unpacked"
+	(cd "$unpacked" && apt-get download -qq prometheus >/dev/null 2>&1 && dpkg -x prometheus_*.deb .)
+	$sudo install "$unpacked/usr/bin/promtool" /usr/local/bin/promtool
+	rm -rf "$unpacked"
 fi
 cd "$(dirname "$0")/.."
 for folder in conformance docs/recipes/json-server web; do
