@@ -6,6 +6,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -35,6 +36,8 @@ type Options struct {
 	Advice func() []Advice
 	// Rule names the rule of a request: [Admin.Routes] groups by it. Empty: none. May be nil.
 	Rule func(*http.Request) string
+	// URLTag is the tag of what is stored of a URL. May be nil: then nothing here caches requests.
+	URLTag func(*url.URL) string
 	// Explain says what the cache makes of a request. May be nil: then nothing here caches requests.
 	Explain func(*http.Request) Explanation
 	// Limits are bounds of the process, and how far they are used. May be nil.

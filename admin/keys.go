@@ -3,7 +3,10 @@ package admin
 import (
 	"cmp"
 	"context"
+	"fmt"
+	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -210,7 +213,7 @@ type Entries struct {
 	Count   int            `json:"count"`
 	Bytes   uint64         `json:"bytes"`
 	Classes map[string]int `json:"classes"`
-	Entries []Entry        `json:"entries" doc:"Some of them, by key"`
+	Entries []Entry        `json:"entries" doc:"The first of them, in the order that was asked for"`
 }
 
 type entriesRequest struct {
@@ -218,6 +221,9 @@ type entriesRequest struct {
 	Tag     string `query:"tag"`
 	Class   string `query:"class"`
 	Pattern string `query:"pattern"`
+	URL     string `query:"url" doc:"What is stored of one URL, all variants and callers"`
+	Holds   string `query:"holds" doc:"A part of the key"`
+	Sort    string `query:"sort" default:"key" enum:"key,size,age,left,load" doc:"By key; or the largest, the oldest, those that expire next, those that took longest to load first"`
 	Limit   int    `query:"limit" default:"50" minimum:"0" maximum:"1000"`
 }
 
@@ -228,22 +234,60 @@ func (a *Admin) readEntries(_ context.Context, in *entriesRequest) (*answer[Entr
 		}
 		return &s
 	}
-	target, err := oneTarget(named(in.Key), named(in.Tag), named(in.Class), named(in.Pattern), false)
+	tag, err := a.tagOf(in)
 	if err != nil {
-		return nil, huma.Error422UnprocessableEntity("name at most one of key, tag, class and pattern")
+		return nil, err
+	}
+	target, err := oneTarget(named(in.Key), named(tag), named(in.Class), named(in.Pattern), false)
+	if err != nil || in.URL != "" && in.Tag != "" {
+		return nil, huma.Error422UnprocessableEntity("name at most one of key, tag, class, pattern and url")
 	}
 	out := Entries{Classes: map[string]int{}, Entries: []Entry{}}
 	for e := range a.cache.Entries() {
-		if target != nil && !e.Matches(*target) {
+		if target != nil && !e.Matches(*target) || !strings.Contains(e.Key, in.Holds) {
 			continue
 		}
 		out.Count++
 		out.Bytes += uint64(e.Bytes)
 		out.Classes[e.Class]++
-		if len(out.Entries) < in.Limit {
-			out.Entries = append(out.Entries, entryOf(e))
+		if out.Entries = append(out.Entries, entryOf(e)); len(out.Entries) > 2*in.Limit+shownTop {
+			out.Entries = first(out.Entries, in.Sort, in.Limit)
 		}
 	}
-	slices.SortFunc(out.Entries, func(a, b Entry) int { return cmp.Compare(a.Key, b.Key) })
+	out.Entries = first(out.Entries, in.Sort, in.Limit)
 	return &answer[Entries]{out}, nil
+}
+
+// tagOf is the tag that was asked for, or that of the URL.
+func (a *Admin) tagOf(in *entriesRequest) (string, error) {
+	if in.URL == "" {
+		return in.Tag, nil
+	}
+	u, err := url.Parse(in.URL)
+	if a.o.URLTag == nil {
+		return "", huma.Error422UnprocessableEntity("url: this node caches functions, not requests: ask a gateway (forebay serve)")
+	}
+	if err != nil || u.Host == "" {
+		return "", huma.Error422UnprocessableEntity(fmt.Sprintf("url: %q: write it whole, such as http://api.example.com/api/partners?org_id=acme, with the host that clients use", in.URL))
+	}
+	return a.o.URLTag(u), nil
+}
+
+// first sorts entries, and leaves the first of them.
+func first(all []Entry, by string, most int) []Entry {
+	order := map[string]func(a, b Entry) int{
+		"size": func(a, b Entry) int { return -cmp.Compare(a.Bytes, b.Bytes) },
+		"age":  func(a, b Entry) int { return -cmp.Compare(a.AgeSeconds, b.AgeSeconds) },
+		"left": func(a, b Entry) int { return cmp.Compare(a.TTLSeconds, b.TTLSeconds) },
+		"load": func(a, b Entry) int { return -cmp.Compare(a.TookMS, b.TookMS) },
+	}[by]
+	slices.SortFunc(all, func(a, b Entry) int {
+		if order != nil {
+			if c := order(a, b); c != 0 {
+				return c
+			}
+		}
+		return cmp.Compare(a.Key, b.Key)
+	})
+	return all[:min(len(all), most)]
 }

@@ -22,6 +22,7 @@ type May struct {
 	Operate  bool   `json:"operate" doc:"See keys and recent requests, invalidate, drill"`
 	Why      string `json:"why,omitempty" doc:"Why not, and what would help"`
 	SignIn   bool   `json:"sign_in" doc:"The token would"`
+	Explain  bool   `json:"explain" doc:"A request can be explained here"`
 	Drills   bool   `json:"drills" doc:"Drills are enabled on this node"`
 	Platform bool   `json:"platform" doc:"The reference platform is behind this listener"`
 }
@@ -39,7 +40,7 @@ func (o *overviewRequest) Resolve(ctx huma.Context) []error {
 func (a *Admin) overview(all bool) func(context.Context, *overviewRequest) (*answer[Overview], error) {
 	return func(ctx context.Context, in *overviewRequest) (*answer[Overview], error) {
 		s := a.cache.Stats()
-		o := Overview{Time: time.Now().UTC(), Health: a.healthOf(ctx, s), Stats: a.statsOf(s), May: May{Drills: a.o.Drills != nil, Platform: a.o.Platform}}
+		o := Overview{Time: time.Now().UTC(), Health: a.healthOf(ctx, s), Stats: a.statsOf(s), May: May{Explain: a.o.Explain != nil, Drills: a.o.Drills != nil, Platform: a.o.Platform}}
 		switch no := a.may(in.r); {
 		case !all && a.o.Address != "":
 			o.May.Why = "this listener only reads; operate on the admin listener: " + a.o.Address

@@ -12,7 +12,7 @@ import (
 type Route struct {
 	Route        string            `json:"route" doc:"The pattern of its rule; or method and path, with ids and hashes as {id}"`
 	Rule         bool              `json:"rule" doc:"A rule of the gateway or a pattern of the program: else it was made of paths"`
-	Example      string            `json:"example" doc:"The path of its latest request, without its query"`
+	Example      string            `json:"example" doc:"The URL of its latest request, without its query"`
 	Seconds      float64           `json:"seconds" doc:"How long it was looked at: at most ten minutes"`
 	Requests     uint64            `json:"requests"`
 	Outcomes     map[string]uint64 `json:"outcomes" doc:"near, shared, stale, coalesced, miss, bypass; other: no part of the cache's"`
@@ -81,7 +81,7 @@ func (rs *routes) add(m *measured, r *http.Request) {
 		c = &routeCounts{rule: rule, begun: m.start}
 		rs.by[name] = c
 	}
-	c.example = cut(r.URL.EscapedPath(), maxPath)
+	c.example = cut("http://"+r.Host+r.URL.EscapedPath(), maxPath)
 	c.spans[0].add(m)
 }
 

@@ -33,8 +33,11 @@ const (
 // parseURL reads redis://[user:password@]host:port[/db], rediss:// with TLS,
 // redis://host:port,host:port?cluster=true, and
 // redis+sentinel://[user:password@]host[:port][,host…]/master[/db] or rediss+sentinel://, where
-// ?sentinel_user= and ?sentinel_password= present the client to the sentinels.
+// ?sentinel_user= and ?sentinel_password= present the client to the sentinels. host:port alone is redis://host:port.
 func parseURL(text string) (endpoint, error) {
+	if text != "" && !strings.Contains(text, "://") {
+		text = "redis://" + text
+	}
 	scheme, rest, _ := strings.Cut(text, "://")
 	plain, sentinel := strings.CutSuffix(scheme, "+sentinel")
 	u, err := url.Parse(plain + "://" + rest)

@@ -22,7 +22,7 @@ import (
 
 // Options configure [Open].
 type Options struct {
-	// URL is redis://[user:password@]host:port[/db]; redis://host:port,host:port?cluster=true; or
+	// URL is redis://[user:password@]host:port[/db], or host:port alone; redis://host:port,host:port?cluster=true; or
 	// redis+sentinel://[user:password@]host:port,host:port/master[/db], with ?sentinel_user= and
 	// ?sentinel_password= where the sentinels want them. With rediss and rediss+sentinel, by TLS.
 	URL string

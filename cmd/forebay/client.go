@@ -160,11 +160,45 @@ func printStats(w io.Writer, s admin.Stats) {
 			rate(c.HitRate), c.Hits, c.StaleHits, c.Coalesced, c.Misses, c.Bypasses, c.Loads+c.Passed, c.LoadErrors+c.PassedErrors, c.Entries, c.SavedSeconds)
 	}
 	tw.Flush()
+	printReasons(w, names, s)
+	printTiers(w, s)
 	if len(s.Advice) > 0 {
 		fmt.Fprintln(w, "\nnot cached, because the origin does not say for how long:")
 		for _, one := range s.Advice[:min(len(s.Advice), maxAdvice)] {
 			fmt.Fprintf(w, "  %6d  %s\n", one.Answers, one.Flag)
 		}
+	}
+}
+
+// printReasons prints why requests missed, and why responses were not stored.
+func printReasons(w io.Writer, names []string, s admin.Stats) {
+	line := "\n"
+	for _, name := range names {
+		for _, of := range []struct {
+			what string
+			by   map[string]uint64
+		}{{"missed", s.Classes[name].MissesBy}, {"not stored", s.Classes[name].NotStored}} {
+			if reasons := reasonsOf(of.by); reasons != "" {
+				fmt.Fprintf(w, "%s%s %s: %s\n", line, name, of.what, reasons)
+				line = ""
+			}
+		}
+	}
+}
+
+// printTiers prints the shared tier, the log and the nodes on it; nothing for a node that is alone.
+func printTiers(w io.Writer, s admin.Stats) {
+	if s.Shared == nil {
+		return
+	}
+	state := "usable"
+	if !s.Shared.Usable {
+		state = "not usable: " + s.Shared.Why
+	}
+	fmt.Fprintf(w, "\nshared  %s, %s, %d look-ups, %d errors, %d writes dropped\n", s.Shared.Version, state, s.Shared.Lookups, s.Shared.Errors, s.Shared.Dropped)
+	fmt.Fprintf(w, "log     at %s, confirmed %t, checked %.0f ms ago, %d invalidations wait\n", s.Log.Head, s.Log.Confirmed, s.Log.LagMS, s.Shared.Deferred)
+	for _, n := range s.Nodes[min(1, len(s.Nodes)):] {
+		fmt.Fprintf(w, "node    %s, heard %.0f s ago\n", n.Name, n.SeenSeconds)
 	}
 }
 

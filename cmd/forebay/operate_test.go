@@ -55,7 +55,9 @@ func TestTopCommand(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	out := newScreen()
 	ended := make(chan int)
-	go func() { ended <- run(ctx, []string{"top", "--json", "--every", "200ms", "--node", operators}, out, out) }()
+	go func() {
+		ended <- run(ctx, []string{"top", "--json", "--every", "200ms", "--node", operators}, out, out)
+	}()
 	for until := time.Now().Add(20 * time.Second); !regexp.MustCompile(`"class":"partner_data","lookups_per_second":[1-9]`).MatchString(out.String()); {
 		if time.Now().After(until) {
 			t.Fatal(out.String())

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { picture, sleep, until, violations, World } from './world.mjs';
 
-const pages = ['/', '/architecture', '/platform', '/activity'];
+const pages = ['/', '/architecture', '/platform', '/activity', '/routes', '/entries'];
 
 describe('the pages', { timeout: 200_000 }, () => {
   let world;
@@ -57,6 +57,35 @@ describe('the pages', { timeout: 200_000 }, () => {
     await page.reload();
     await page.getByRole('img', { name: /p50, logarithmic/ }).waitFor();
     assert.equal(await page.getByRole('button', { name: /^chat/ }).getAttribute('aria-pressed'), 'true');
+    await page.context().close();
+  });
+
+  it('Routes are sorted by a click, and the order is in the URL', async () => {
+    const page = await world.browse();
+    await page.goto(`${world.admin}/routes`);
+    const partners = page.getByTestId('route').filter({ hasText: 'GET /api/partners' });
+    await partners.waitFor();
+    await page.getByRole('button', { name: 'Miss p99' }).click();
+    await until('the order is in the URL', () => /sort=miss_p99&order=down/.test(page.url()));
+    await page.getByRole('columnheader', { name: 'Miss p99' }).and(page.locator('[aria-sort=descending]')).waitFor();
+    await page.getByRole('button', { name: 'Miss p99' }).press('Enter');
+    await page.locator('th[aria-sort=ascending]').waitFor();
+    const before = await partners.textContent();
+    await until('the figures move', async () => (await partners.textContent()) !== before, 8000);
+    await page.context().close();
+  });
+
+  it('Entries are searched, and one is removed', async () => {
+    const page = await world.browse();
+    await page.goto(`${world.admin}/entries`);
+    await page.getByTestId('entry').first().waitFor();
+    await page.getByLabel('Key holds').fill('partner_data:org_id=acme,q=,');
+    await until('one is left', async () => (await page.getByTestId('entry').count()) === 1);
+    const age = page.getByTestId('entry').getByRole('cell').nth(2);
+    await until('it is some seconds old', async () => /^\d+ s$/.test(await age.textContent()) && parseInt(await age.textContent()) >= 0);
+    await page.getByRole('button', { name: /^Remove partner_data:org_id=acme,q=,$/ }).click();
+    await page.goto(`${world.admin}/activity`);
+    await page.getByText('partner_data:org_id=acme,q=,').first().waitFor();
     await page.context().close();
   });
 

@@ -9,9 +9,11 @@ import { HealthPage } from './pages/health';
 // The first page comes with the first script; each of the others when it is opened.
 const ArchitecturePage = lazy(() => import('./pages/architecture'));
 const PlatformPage = lazy(() => import('./pages/platform'));
+const RoutesPage = lazy(() => import('./pages/routes'));
+const EntriesPage = lazy(() => import('./pages/entries'));
 const ActivityPage = lazy(() => import('./pages/activity'));
 
-const titles: Record<string, string> = { '/': 'System Health', '/architecture': 'Architecture', '/platform': 'Platform', '/activity': 'Activity' };
+const titles: Record<string, string> = { '/': 'System Health', '/routes': 'Routes', '/entries': 'Entries', '/architecture': 'Architecture', '/platform': 'Platform', '/activity': 'Activity' };
 
 export function App() {
   const [path] = useLocation();
@@ -56,6 +58,8 @@ export function App() {
         <Suspense fallback={<Loader aria-label="The page is being loaded" />}>
           <Switch>
             <Route path="/" component={HealthPage} />
+            <Route path="/routes" component={RoutesPage} />
+            <Route path="/entries" component={EntriesPage} />
             <Route path="/architecture" component={ArchitecturePage} />
             <Route path="/platform" component={PlatformPage} />
             <Route path="/activity" component={ActivityPage} />

@@ -1,6 +1,7 @@
 import { Button, Group, Stack, Text, TextInput, Textarea } from '@mantine/core';
 import { useMutation } from '@tanstack/react-query';
 import { useState } from 'react';
+import { useSearchParams } from 'wouter';
 import { post, type Schemas } from '../api/client';
 import { bytes, clock, none, span } from '../format';
 import { Card } from '../parts/card';
@@ -12,7 +13,8 @@ const looks: Record<Explanation['would'], string> = { hit: 'ok', stale: 'degrade
 
 /** What the gateway makes of a request: its key, what is stored, what the answer would be and why. */
 export function Explain() {
-  const [url, setURL] = useState('');
+  const [search] = useSearchParams();
+  const [url, setURL] = useState(search.get('explain') ?? '');
   const [fields, setFields] = useState('');
   const go = useMutation({ mutationFn: () => post<Explanation>('api/explain', { url: url.trim(), headers: parsed(fields) }) });
   return (

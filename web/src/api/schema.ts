@@ -191,6 +191,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/routes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Each route in the last minutes: requests, what happened to them, times, why responses are not stored; those with the most requests first */
+        get: operations["routes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/series": {
         parameters: {
             query?: never;
@@ -424,7 +441,7 @@ export interface components {
             };
             /** Format: int64 */
             count: number;
-            /** @description Some of them, by key */
+            /** @description The first of them, in the order that was asked for */
             entries: components["schemas"]["Entry"][];
         };
         Entry: {
@@ -682,6 +699,8 @@ export interface components {
         May: {
             /** @description Drills are enabled on this node */
             drills: boolean;
+            /** @description A request can be explained here */
+            explain: boolean;
             /** @description See keys and recent requests, invalidate, drill */
             operate: boolean;
             /** @description The reference platform is behind this listener */
@@ -865,6 +884,62 @@ export interface components {
             time: string;
             /** Format: double */
             took_ms: number;
+        };
+        Route: {
+            /**
+             * Format: int64
+             * @description Of bodies
+             */
+            bytes: number;
+            /** @description The URL of its latest request, without its query */
+            example: string;
+            /**
+             * Format: double
+             * @description null: nothing was looked up
+             */
+            hit_rate: number | null;
+            /** @description Time to the first byte of what was answered without a call of the origin */
+            hits: components["schemas"]["Quantiles"];
+            /** @description Of what was not */
+            misses: components["schemas"]["Quantiles"];
+            /** @description Why responses were not stored, and why requests went past the cache */
+            not_stored: {
+                [key: string]: number;
+            };
+            /**
+             * Format: int64
+             * @description Requests for which the origin was called
+             */
+            origin_calls: number;
+            /**
+             * Format: int64
+             * @description Requests for which it was not
+             */
+            origin_spared: number;
+            /** @description near, shared, stale, coalesced, miss, bypass; other: no part of the cache's */
+            outcomes: {
+                [key: string]: number;
+            };
+            /** Format: int64 */
+            requests: number;
+            /** @description The pattern of its rule; or method and path, with ids and hashes as {id} */
+            route: string;
+            /** @description A rule of the gateway or a pattern of the program: else it was made of paths */
+            rule: boolean;
+            /**
+             * Format: double
+             * @description What the spared requests would have waited, by the mean of the others; 0 where there were none
+             */
+            saved_seconds: number;
+            /**
+             * Format: double
+             * @description How long it was looked at: at most ten minutes
+             */
+            seconds: number;
+            /** @description 2xx, 3xx, 4xx, 5xx */
+            status: {
+                [key: string]: number;
+            };
         };
         Series: {
             points: components["schemas"]["Point"][];
@@ -1144,6 +1219,12 @@ export interface operations {
                 tag?: string;
                 class?: string;
                 pattern?: string;
+                /** @description What is stored of one URL, all variants and callers */
+                url?: string;
+                /** @description A part of the key */
+                holds?: string;
+                /** @description By key; or the largest, the oldest, those that expire next, those that took longest to load first */
+                sort?: "key" | "size" | "age" | "left" | "load";
                 limit?: number;
             };
             header?: never;
@@ -1503,6 +1584,62 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Request"][];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    routes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Route"][];
                 };
             };
             /** @description Unauthorized */
