@@ -12,7 +12,8 @@ import (
 type Route struct {
 	Route        string            `json:"route" doc:"The pattern of its rule; or method and path, with ids and hashes as {id}"`
 	Rule         bool              `json:"rule" doc:"A rule of the gateway or a pattern of the program: else it was made of paths"`
-	Example      string            `json:"example" doc:"The URL of its latest request, without its query"`
+	Example      string            `json:"example" doc:"The URL of one of its latest requests, without its query"`
+	Fields       map[string]string `json:"fields" doc:"Of that request, those that choose between forms of an answer: none that names the caller"`
 	Seconds      float64           `json:"seconds" doc:"How long it was looked at: at most ten minutes"`
 	Requests     uint64            `json:"requests"`
 	Outcomes     map[string]uint64 `json:"outcomes" doc:"near, shared, stale, coalesced, miss, bypass; other: no part of the cache's"`
@@ -35,10 +36,12 @@ type routes struct {
 }
 
 type routeCounts struct {
-	rule    bool
-	example string
-	begun   time.Time
-	spans   [2]routeSpan // the one that runs, the one before
+	rule     bool
+	example  string
+	fields   map[string]string
+	fieldsAt time.Time
+	begun    time.Time
+	spans    [2]routeSpan // the one that runs, the one before
 }
 
 type routeSpan struct {
@@ -81,8 +84,23 @@ func (rs *routes) add(m *measured, r *http.Request) {
 		c = &routeCounts{rule: rule, begun: m.start}
 		rs.by[name] = c
 	}
-	c.example = cut("http://"+r.Host+r.URL.EscapedPath(), maxPath)
+	if now := m.start; now.Sub(c.fieldsAt) >= time.Second { // often enough for an example
+		c.fieldsAt, c.fields = now, choosing(r.Header)
+		c.example = cut("http://"+r.Host+r.URL.EscapedPath(), maxPath)
+	}
 	c.spans[0].add(m)
+}
+
+// choosing are the fields of a request by which clients choose between forms of an answer. Explaining the example
+// needs them where they are a part of the key.
+func choosing(h http.Header) map[string]string {
+	out := map[string]string{}
+	for _, name := range []string{"Accept", "Accept-Encoding", "Accept-Language", "Content-Type", "Sec-Fetch-Mode", "User-Agent"} {
+		if lines := h[name]; len(lines) == 1 {
+			out[name] = cut(lines[0], maxPath)
+		}
+	}
+	return out
 }
 
 // turn begins a new span when the one that runs is over, and forgets what nobody asked for in two.
@@ -187,7 +205,7 @@ func (c *routeCounts) route(name string, now, begun time.Time) Route {
 		from = c.begun
 	}
 	r := Route{
-		Route: name, Rule: c.rule, Example: c.example, Seconds: now.Sub(from).Seconds(), Requests: s.requests(), Outcomes: map[string]uint64{}, Status: map[string]uint64{},
+		Route: name, Rule: c.rule, Example: c.example, Fields: c.fields, Seconds: now.Sub(from).Seconds(), Requests: s.requests(), Outcomes: map[string]uint64{}, Status: map[string]uint64{},
 		NotStored: s.notStored, Bytes: s.bytes, Hits: quantilesOf(&s.hits), Misses: quantilesOf(&s.misses),
 	}
 	for i, n := range s.outcomes {

@@ -81,7 +81,7 @@ func TestRoutes(t *testing.T) {
 		if p.Hits.P99 > 5 || p.Misses.P50 < 350 || p.Misses.P50 > 450 || p.SavedSeconds < 2.3 || p.SavedSeconds > 2.4 {
 			t.Errorf("times: %+v", p)
 		}
-		if u.Rule || u.Status["5xx"] != 1 || u.NotStored["no-caller"] != 1 || u.NotStored["load-failed"] != 1 || *u.HitRate != 0 || u.SavedSeconds != 0 || u.Example != "http://example.com/users/7" {
+		if u.Rule || u.Status["5xx"] != 1 || u.NotStored["no-caller"] != 1 || u.NotStored["load-failed"] != 1 || *u.HitRate != 0 || u.SavedSeconds != 0 || u.Example != "http://example.com/users/42" {
 			t.Errorf("%+v", u)
 		}
 		time.Sleep(5 * time.Minute)

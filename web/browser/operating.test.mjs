@@ -95,6 +95,9 @@ describe('operating', { timeout: 200_000 }, () => {
     await page.getByRole('button', { name: /^Shared tier\s?: works/ }).waitFor({ timeout: 20_000 });
     await page.getByRole('link', { name: 'System Health' }).click();
     await verdict.getByText('Everything works').waitFor();
+    await page.getByTestId('incident').filter({ hasText: /shared: .*\d+(\.\d+)? s$/s }).first().waitFor();
+    await page.getByRole('img', { name: /^Hit rate by class over time.*Shaded: .*shared, / }).waitFor();
+    await picture(page, 'redis-back');
     await page.getByRole('link', { name: 'Activity' }).click();
     await page.getByTestId('activity').getByText('the shared tier is back').waitFor();
     await page.context().close();

@@ -50,6 +50,21 @@ export class World {
   #contexts = new Set();
   #profiles = 0;
 
+  /** A gateway, instead of the demo: on an origin that the test has started. */
+  static async gateway(origin, ...args) {
+    const world = new World();
+    execFileSync('go', ['build', '-o', world.#binary, './cmd/forebay'], { cwd: repo, stdio: ['ignore', 'inherit', 'inherit'] });
+    world.redisPort = await freePort();
+    await world.startRedis();
+    await world.#startNode(['serve', '--origin', origin, ...args], {});
+    return world;
+  }
+
+  /** Says something to Redis, and returns its answer. */
+  tellRedis(...words) {
+    return execFileSync('redis-cli', ['-p', this.redisPort, ...words]).toString().trim();
+  }
+
   static async open({ traffic = 100, args = [], env = {} } = {}) {
     const world = new World();
     execFileSync('go', ['build', '-o', world.#binary, './cmd/forebay'], { cwd: repo, stdio: ['ignore', 'inherit', 'inherit'] });
@@ -70,17 +85,21 @@ export class World {
   }
 
   async startDemo({ traffic, args = [], env = {} }) {
+    await this.#startNode(['demo', '--traffic', traffic, '--drills', '--origin-latency', '40ms-80ms', ...args], env);
+  }
+
+  async #startNode(args, env) {
     const [port, admin] = [await freePort(), await freePort()];
     this.public = `http://127.0.0.1:${port}`;
     this.admin = `http://127.0.0.1:${admin}`;
     this.demo = this.#add(
-      start(this.#binary, ['demo', '--addr', `127.0.0.1:${port}`, '--admin', `127.0.0.1:${admin}`, '--traffic', traffic, '--drills', '--origin-latency', '40ms-80ms', ...args], {
+      start(this.#binary, [args[0], '--addr', `127.0.0.1:${port}`, '--admin', `127.0.0.1:${admin}`, ...args.slice(1)], {
         REDIS_URL: `redis://127.0.0.1:${this.redisPort}`,
         FOREBAY_ADMIN_TOKEN: '',
         ...env,
       }),
     );
-    await until('the demo answers', () => fetch(`${this.admin}/health/live`).then((r) => r.ok, () => false)).catch((e) => {
+    await until('the node answers', () => fetch(`${this.admin}/health/live`).then((r) => r.ok, () => false)).catch((e) => {
       throw new Error(`${e.message}\n${this.demo.said}`);
     });
   }

@@ -15,7 +15,7 @@ const looks: Record<Explanation['would'], string> = { hit: 'ok', stale: 'degrade
 export function Explain() {
   const [search] = useSearchParams();
   const [url, setURL] = useState(search.get('explain') ?? '');
-  const [fields, setFields] = useState('');
+  const [fields, setFields] = useState(search.get('fields') ?? '');
   const go = useMutation({ mutationFn: () => post<Explanation>('api/explain', { url: url.trim(), headers: parsed(fields) }) });
   return (
     <Card title="Explain a request">

@@ -891,8 +891,12 @@ export interface components {
              * @description Of bodies
              */
             bytes: number;
-            /** @description The URL of its latest request, without its query */
+            /** @description The URL of one of its latest requests, without its query */
             example: string;
+            /** @description Of that request, those that choose between forms of an answer: none that names the caller */
+            fields: {
+                [key: string]: string;
+            };
             /**
              * Format: double
              * @description null: nothing was looked up

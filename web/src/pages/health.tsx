@@ -6,6 +6,7 @@ import { calls, hitRate, lately, ranges, useSeries, type Range } from '../api/se
 import { Advice } from '../parts/advice';
 import { Classes } from '../parts/classes';
 import { HitRateChart, LatencyChart, MemoryChart, OffloadChart, type Quantile } from '../parts/charts';
+import { Incidents, useShades } from '../parts/incidents';
 import { KeysCards } from '../parts/keys';
 import { LogCard, NodesCard, SharedCard } from '../parts/tiers';
 import { Tile } from '../parts/tile';
@@ -45,6 +46,7 @@ export function HealthPage() {
         <OneClass only={only} onPick={(name) => set('class', name)} />
       </Group>
       <Charts range={range} quantile={quantile} only={only} />
+      <Incidents />
       <ClassesNow only={only} onPick={(name) => set('class', name === only ? undefined : name)} />
       <TiersNow />
       <AdviceNow />
@@ -80,7 +82,7 @@ function Charts({ range, quantile, only }: { range: Range; quantile: Quantile; o
   const names = useClassNames();
   const max = useOverview().data?.stats.near.max_bytes;
   const times = useMemo(() => points.map((p) => Date.parse(p.time) / 1000), [points]);
-  const chart = { points, times, span: ranges[range].seconds };
+  const chart = { points, times, span: ranges[range].seconds, shaded: useShades(times.at(-1) ?? 0) };
   return (
     <div className="charts">
       <HitRateChart {...chart} names={names} only={only} />

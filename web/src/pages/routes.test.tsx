@@ -7,7 +7,7 @@ import RoutesPage from './routes';
 
 const none = { n: 0, p50: 0, p95: 0, p99: 0 };
 const route = (name: string, more: object) => ({
-  route: name, rule: true, example: 'http://a.test/x', seconds: 100, requests: 10, outcomes: { miss: 10 }, hit_rate: null, status: { '2xx': 10 }, hits: none, misses: none, not_stored: {},
+  route: name, rule: true, example: 'http://a.test/x', fields: { Accept: 'text/html' }, seconds: 100, requests: 10, outcomes: { miss: 10 }, hit_rate: null, status: { '2xx': 10 }, hits: none, misses: none, not_stored: {},
   bytes: 0, origin_calls: 0, origin_spared: 0, saved_seconds: 0, ...more,
 });
 const may = (more: object) => ({ ...golden.overview, may: { ...golden.overview.may, operate: true, explain: true, ...more } });
@@ -28,7 +28,7 @@ it('shows each route with why its answers are not stored, and sorts them', async
   const [a, b] = screen.getAllByTestId('route').map((r) => r.textContent ?? '');
   expect(a).toContain('not stored: set-cookie 7, private 1');
   expect(a).toContain('50');
-  expect(within(screen.getAllByTestId('route')[0]!).getByRole('link', { name: 'explain' }).getAttribute('href')).toBe('/activity?explain=http%3A%2F%2Fa.test%2Fx');
+  expect(within(screen.getAllByTestId('route')[0]!).getByRole('link', { name: 'explain' }).getAttribute('href')).toBe('/activity?explain=http%3A%2F%2Fa.test%2Fx&fields=Accept%3A+text%2Fhtml');
   expect(b).toContain('no data');
   expect(b).not.toContain('explain');
   await user.click(screen.getByRole('button', { name: /Miss p99/ }));

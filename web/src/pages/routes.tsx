@@ -91,7 +91,7 @@ export default function RoutesPage() {
                         {may?.explain && explainable(r) && (
                           <>
                             {reasons(r.not_stored) && ' · '}
-                            <Link href={`/activity?explain=${encodeURIComponent(r.example)}`}>explain</Link>
+                            <Link href={`/activity?${new URLSearchParams({ explain: r.example, fields: fieldsOf(r) })}`}>explain</Link>
                           </>
                         )}
                       </Text>
@@ -112,6 +112,8 @@ export default function RoutesPage() {
     </Stack>
   );
 }
+
+const fieldsOf = (r: Route) => Object.entries(r.fields).map(([name, value]) => `${name}: ${value}`).join('\n');
 
 /** What is of no rule and of no cache cannot be explained. */
 const explainable = (r: Route) => r.example !== '' && Object.keys(r.outcomes).some((o) => o !== 'other');

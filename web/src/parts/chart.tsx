@@ -11,6 +11,12 @@ export interface Line {
   fill?: boolean;
 }
 
+export interface Shade {
+  from: number;
+  to: number;
+  text: string;
+}
+
 interface Props {
   /** What the chart shows, for those who do not see it. */
   label: string;
@@ -20,6 +26,8 @@ interface Props {
   format: (v: number | null | undefined) => string;
   /** Times, in seconds, at which something happened that explains a change. */
   marks?: { time: number; text: string }[];
+  /** Times, in seconds, in which something was wrong: shaded. */
+  shaded?: Shade[];
   logarithmic?: boolean;
   /** Bounds that do not follow the values. */
   from?: number;
@@ -30,7 +38,7 @@ interface Props {
 
 /** A chart over time: a canvas, and the latest values as text below it. */
 export function Chart(props: Props) {
-  const { label, times, lines, format, height = 190, logarithmic, span } = props;
+  const { label, times, lines, format, height = 190, logarithmic, span, shaded } = props;
   const box = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot>(undefined);
   const latest = useRef(props);
@@ -56,12 +64,13 @@ export function Chart(props: Props) {
     // Each chart in a task of its own: together they would hold up the page.
     const soon = setTimeout(() => plot.current?.setData(data(latest.current)));
     return () => clearTimeout(soon);
-  }, [times, lines, span]);
+  }, [times, lines, span, shaded]);
 
   const said = lines.map((l) => `${l.name} ${format(l.values.at(-1))}`).join(', ');
+  const wrong = within(shaded, times).map((s) => s.text);
   return (
     <>
-      <div ref={box} role="img" aria-label={`${label}. Latest: ${said || 'no data'}.`} style={{ minHeight: height }} />
+      <div ref={box} role="img" aria-label={`${label}. Latest: ${said || 'no data'}.${wrong.length > 0 ? ` Shaded: ${wrong.join('; ')}.` : ''}`} style={{ minHeight: height }} />
       <ul className="legend">
         {lines.map((l) => (
           <li key={l.name}>
@@ -70,6 +79,12 @@ export function Chart(props: Props) {
             <span className="soft">{format(l.values.at(-1))}</span>
           </li>
         ))}
+        {wrong.length > 0 && (
+          <li>
+            <span className="shade" aria-hidden="true" />
+            {wrong.length === 1 ? 'an incident' : `${wrong.length} incidents`}
+          </li>
+        )}
       </ul>
     </>
   );
@@ -124,6 +139,7 @@ function options(latest: { current: Props }, width: number, height: number, dark
       })),
     ],
     hooks: {
+      drawClear: [(u) => drawShades(u, latest.current.shaded ?? [])],
       draw: [(u) => drawMarks(u, latest.current.marks ?? [], dark)],
       setCursor: [(u) => say(u, latest.current)],
     },
@@ -149,6 +165,24 @@ function lonely(u: uPlot, series: number): boolean {
     if (values[i] != null && values[i - 1] == null && values[i + 1] == null && ++runs > 0) return true;
   }
   return false;
+}
+
+/** Those that can be seen in what the chart spans. */
+function within(shaded: Shade[] = [], times: number[]): Shade[] {
+  const [first, last] = [times[0], times.at(-1)];
+  return first === undefined || last === undefined ? [] : shaded.filter((s) => s.to >= first && s.from <= last);
+}
+
+function drawShades(u: uPlot, shaded: Shade[]) {
+  const { ctx, bbox } = u;
+  ctx.save();
+  ctx.fillStyle = 'rgba(214, 69, 93, 0.16)';
+  for (const s of shaded) {
+    const from = Math.max(u.valToPos(s.from, 'x', true), bbox.left);
+    const to = Math.min(u.valToPos(s.to, 'x', true), bbox.left + bbox.width);
+    if (to > from) ctx.fillRect(from, bbox.top, Math.max(to - from, 2 * devicePixelRatio), bbox.height);
+  }
+  ctx.restore();
 }
 
 function drawMarks(u: uPlot, marks: { time: number }[], dark: boolean) {
@@ -179,5 +213,6 @@ function say(u: uPlot, p: Props) {
     return;
   }
   const near = (p.marks ?? []).filter((m) => Math.abs(m.time - time) < p.span / 200).map((m) => m.text);
+  near.push(...(p.shaded ?? []).filter((s) => s.from <= time && time <= s.to).map((s) => s.text));
   u.over.title = [new Date(time * 1000).toLocaleTimeString(), ...p.lines.map((l) => `${l.name} ${p.format(l.values[i])}`), ...near].join('\n');
 }

@@ -4,12 +4,13 @@ import { calls, hitRate, rollingHitRate, total } from '../api/series';
 import { bytes, ms, percent, perSecond, span } from '../format';
 import { colourOf, outcomeColours } from '../theme';
 import { Card } from './card';
-import { Chart } from './chart';
+import { Chart, type Shade } from './chart';
 
 interface Over {
   points: Point[];
   times: number[];
   span: number;
+  shaded?: Shade[];
 }
 
 /** How many points a hit rate is of. */
@@ -21,7 +22,7 @@ function marksOf(points: Point[], times: number[]) {
   return points.flatMap((p, i) => (p.invalidations > 0 ? [{ time: times[i]!, text: `${p.invalidations} invalidated` }] : []));
 }
 
-export const HitRateChart = memo(function HitRateChart({ points, times, span, names, only }: Over & { names: string[]; only?: string }) {
+export const HitRateChart = memo(function HitRateChart({ points, times, span, shaded, names, only }: Over & { names: string[]; only?: string }) {
   const lines = useMemo(() => {
     const asked = names.filter((n) => (only ? n === only : points.some((p) => p.classes[n] && hitRate(p.classes[n]) !== null)));
     return asked.slice(0, 10).map((n) => ({ name: n, colour: colourOf(n, names), values: rollingHitRate(points, pointsTogether, n) }));
@@ -29,14 +30,14 @@ export const HitRateChart = memo(function HitRateChart({ points, times, span, na
   const marks = useMemo(() => marksOf(points, times), [points, times]);
   return (
     <Card title="Hit rate by class" word="hitRate" right={<span className="soft" style={{ fontSize: '0.8rem' }}>dashed: invalidations</span>}>
-      <Chart label="Hit rate by class over time" times={times} lines={lines} format={(v) => percent(v, 0)} from={0} to={1.02} marks={marks} span={span} />
+      <Chart label="Hit rate by class over time" times={times} lines={lines} format={(v) => percent(v, 0)} from={0} to={1.02} marks={marks} span={span} shaded={shaded} />
     </Card>
   );
 });
 
 const outcomes = ['near', 'shared', 'stale', 'coalesced', 'miss'];
 
-export const LatencyChart = memo(function LatencyChart({ points, times, span, quantile }: Over & { quantile: Quantile }) {
+export const LatencyChart = memo(function LatencyChart({ points, times, span, shaded, quantile }: Over & { quantile: Quantile }) {
   const lines = useMemo(
     () =>
       outcomes
@@ -46,12 +47,12 @@ export const LatencyChart = memo(function LatencyChart({ points, times, span, qu
   );
   return (
     <Card title={`Time to first byte, ${quantile}`} word="latency">
-      <Chart label={`Time to first byte by outcome, ${quantile}, logarithmic`} times={times} lines={lines} format={ms} logarithmic span={span} />
+      <Chart label={`Time to first byte by outcome, ${quantile}, logarithmic`} times={times} lines={lines} format={ms} logarithmic span={span} shaded={shaded} />
     </Card>
   );
 });
 
-export const OffloadChart = memo(function OffloadChart({ points, times, span: seconds, only }: Over & { only?: string }) {
+export const OffloadChart = memo(function OffloadChart({ points, times, span: seconds, shaded, only }: Over & { only?: string }) {
   const lines = useMemo(() => {
     const sums = points.map((p) => ({ c: total(p, only), s: Math.max(p.seconds, 0.001) }));
     return [
@@ -63,12 +64,12 @@ export const OffloadChart = memo(function OffloadChart({ points, times, span: se
   const saved = last ? total(last, only).saved_seconds / Math.max(last.seconds, 0.001) : undefined;
   return (
     <Card title="What the origin is spared" word="offload" right={<span className="soft" style={{ fontSize: '0.8rem' }}>{saved === undefined ? '' : `${span(saved)} of waiting saved each second`}</span>}>
-      <Chart label="Requests and calls of the origin per second" times={times} lines={lines} format={perSecond} span={seconds} />
+      <Chart label="Requests and calls of the origin per second" times={times} lines={lines} format={perSecond} span={seconds} shaded={shaded} />
     </Card>
   );
 });
 
-export const MemoryChart = memo(function MemoryChart({ points, times, span, max }: Over & { max?: number }) {
+export const MemoryChart = memo(function MemoryChart({ points, times, span, shaded, max }: Over & { max?: number }) {
   const lines = useMemo(
     () => [
       { name: 'near tier', colour: '#37986a', fill: true, values: points.map((p) => p.near_bytes) },
@@ -79,7 +80,7 @@ export const MemoryChart = memo(function MemoryChart({ points, times, span, max 
   const evicted = points.reduce((n, p) => n + p.evictions, 0);
   return (
     <Card title="Memory of the near tier" word="memory" right={<span className="soft" style={{ fontSize: '0.8rem' }}>{max ? `bound ${bytes(max)}, ` : ''}{evicted} evicted</span>}>
-      <Chart label="Memory of the near tier" times={times} lines={lines} format={bytes} span={span} />
+      <Chart label="Memory of the near tier" times={times} lines={lines} format={bytes} span={span} shaded={shaded} />
     </Card>
   );
 });
