@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/forebay-cache/forebay"
+	"github.com/forebay-cache/forebay/shared"
 )
 
 // Options configure [New].
@@ -44,6 +45,8 @@ type Options struct {
 	Limits func() []forebay.Limit
 	// Parts are the names of what the cache stands between.
 	Parts Parts
+	// Shared is the cache's shared tier, through which nodes tell each other how they are. May be nil.
+	Shared shared.Tier
 	// Drills lets an operator take the shared tier away for a while. Default: refused.
 	Drills *Drills
 	// Logger gets one record for each change. Default slog.Default().
@@ -71,6 +74,7 @@ type Admin struct {
 	feed     *feed
 	attempts attempts
 	visits   *visits
+	cards    cards
 
 	drilling atomic.Bool
 	unhook   func()
@@ -100,6 +104,10 @@ func New(c *forebay.Cache, o Options) *Admin {
 	a.unhook = c.Observe(a.activity)
 	window := a.requests.open()
 	a.working.Go(func() { a.sample(window) })
+	if o.Shared != nil {
+		a.cards.held = map[string]card{}
+		a.working.Go(func() { a.exchangeCards(o.Shared) })
+	}
 	return a
 }
 

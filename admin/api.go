@@ -68,6 +68,7 @@ func (a *Admin) registerGuarded(api huma.API) {
 	huma.Register(api, guarded("entries", http.MethodGet, "/api/entries", "What the near tier holds, all or what an invalidation would reach"), a.readEntries)
 	huma.Register(api, guarded("requests", http.MethodGet, "/api/requests", "Recent requests with their way through the parts"), reading(a.Requests))
 	huma.Register(api, guarded("activity", http.MethodGet, "/api/activity", "Invalidations with their receipts, changes of state, drills, and what operators did"), reading(a.Activity))
+	huma.Register(api, guarded("nodes", http.MethodGet, "/api/nodes", "The nodes on the same log, each as it says of itself: verdict, hit rate, memory, version, lag, whom it hears"), reading(a.Nodes))
 	huma.Register(api, guarded("routes", http.MethodGet, "/api/routes", "Each route in the last minutes: requests, what happened to them, times, why responses are not stored; those with the most requests first"), reading(a.Routes))
 	explain := guarded("explain", http.MethodPost, "/api/explain", "What the cache makes of a request now, without asking the origin: rule, key and its parts, what is stored, what the answer would be and why")
 	explain.Errors = append(explain.Errors, http.StatusNotFound)

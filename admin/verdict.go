@@ -43,7 +43,7 @@ type verdict struct {
 	mu    sync.Mutex // guards the fields below
 	looks []look     // one in rememberEvery, for the last longWindow, the oldest first
 	open  map[string]*finding
-	past  []Incident // the oldest first
+	past  []pastIncident // the oldest first
 	nodes map[string]time.Time
 }
 
@@ -58,6 +58,12 @@ type finding struct {
 	Cause
 	base forebay.ClassStats // of the class, where its window began
 	mean time.Duration      // of its loads before
+}
+
+// A pastIncident can go on: what comes back soon was never over.
+type pastIncident struct {
+	*finding
+	until time.Time
 }
 
 const (
@@ -77,6 +83,7 @@ const (
 	evictedShare = 0.5 // of the answers that are stored
 	evictedLeast = 100
 
+	againWithin  = 30 * time.Second // of its end, a cause is the same incident
 	goneFor      = 10 * time.Minute // how long a node that is not heard of is told
 	maxIncidents = 200
 )
@@ -96,8 +103,13 @@ func (v *verdict) look(now time.Time, s forebay.Stats) []Cause {
 		seen[id] = true
 		f := v.open[id]
 		if f == nil {
+			f = v.againLocked(id, now)
+		}
+		if f == nil {
 			c.Since = now.UTC()
 			f = &finding{Cause: c}
+		}
+		if v.open[id] == nil {
 			v.open[id] = f
 			v.begun(c)
 		}
@@ -150,23 +162,40 @@ func (v *verdict) check(now time.Time, name string, err error) {
 	case err == nil && f != nil:
 		v.closeLocked(c.id(), now)
 	case err != nil && f == nil:
-		c.Reason = err.Error()
-		v.open[c.id()] = &finding{Cause: c}
-		v.begun(c)
+		if f = v.againLocked(c.id(), now); f == nil {
+			f = &finding{Cause: c}
+		}
+		f.Reason = err.Error()
+		v.open[c.id()] = f
+		v.begun(f.Cause)
 	case err != nil:
 		f.Reason = err.Error()
 	}
 }
 
 func (v *verdict) closeLocked(id string, now time.Time) {
-	c := v.open[id].Cause
+	f := v.open[id]
 	delete(v.open, id)
-	until := now.UTC()
 	if len(v.past) == maxIncidents {
 		v.past = slices.Delete(v.past, 0, 1)
 	}
-	v.past = append(v.past, Incident{c, &until})
-	v.ended(c)
+	v.past = append(v.past, pastIncident{f, now.UTC()})
+	v.ended(f.Cause)
+}
+
+// againLocked takes a cause that ended a moment ago back from the past: an origin of which every second call fails is one
+// incident, whatever the windows make of it. nil: there is none.
+func (v *verdict) againLocked(id string, now time.Time) *finding {
+	for i, p := range slices.Backward(v.past) {
+		if now.Sub(p.until) > againWithin {
+			return nil
+		}
+		if p.id() == id {
+			v.past = slices.Delete(v.past, i, i+1)
+			return p.finding
+		}
+	}
+	return nil
 }
 
 func (v *verdict) rememberLocked(now time.Time, s forebay.Stats) {
@@ -233,7 +262,8 @@ func (v *verdict) incidents() []Incident {
 		out = append(out, Incident{Cause: c})
 	}
 	for _, i := range slices.Backward(v.past) {
-		out = append(out, i)
+		until := i.until
+		out = append(out, Incident{i.Cause, &until})
 	}
 	return out
 }

@@ -163,3 +163,29 @@ func TestAClassThatHitsNoMore(t *testing.T) {
 		p.says("when it is gone", "")
 	})
 }
+
+// An origin that is well for a moment in between is one incident; one that fails again later is another.
+func TestAnIncidentGoesOn(t *testing.T) {
+	live(t, forebay.Class{TTL: time.Second, StaleIfError: -1}, func(p *patient) {
+		p.lives(time.Minute)
+		fails := func(d, well time.Duration) {
+			p.fails.Store(true)
+			p.lives(d)
+			p.says("while it fails", "calls of its origin fail")
+			p.fails.Store(false)
+			p.lives(well)
+			p.says("while it is well", "")
+		}
+		fails(10*time.Second, 25*time.Second)
+		first := p.a.Incidents()
+		fails(10*time.Second, 2*time.Minute)
+		one := p.a.Incidents()
+		if len(first) != 1 || len(one) != 1 || !one[0].Since.Equal(first[0].Since) || !one[0].Until.After(*first[0].Until) {
+			t.Errorf("%+v, then %+v", first, one)
+		}
+		fails(10*time.Second, time.Minute)
+		if two := p.a.Incidents(); len(two) != 2 || !two[0].Since.After(*two[1].Until) {
+			t.Errorf("%+v", two)
+		}
+	})
+}

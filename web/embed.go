@@ -18,7 +18,7 @@ import (
 var embedded embed.FS
 
 // pages are the paths that the dashboard itself knows.
-var pages = map[string]bool{"/": true, "/architecture": true, "/platform": true, "/activity": true, "/routes": true, "/entries": true}
+var pages = map[string]bool{"/": true, "/architecture": true, "/platform": true, "/activity": true, "/routes": true, "/entries": true, "/nodes": true}
 
 // Handler serves the pages, and hands everything else to next, which answers the operations under
 // "api/". base is where both are mounted, as browsers see it: "/", or "/ops/" behind

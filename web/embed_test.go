@@ -29,7 +29,7 @@ var asset = regexp.MustCompile(`\./(assets/[^"]+\.(?:js|css))"`)
 func TestPages(t *testing.T) {
 	h := web.Handler("/", next)
 	nonces := map[string]bool{}
-	for _, path := range []string{"/", "/architecture", "/platform", "/activity", "/routes", "/entries"} {
+	for _, path := range []string{"/", "/architecture", "/platform", "/activity", "/routes", "/entries", "/nodes"} {
 		w := get(h, path)
 		body, policy := w.Body.String(), w.Header().Get("Content-Security-Policy")
 		nonce := regexp.MustCompile(`'nonce-([^']+)'`).FindStringSubmatch(policy)

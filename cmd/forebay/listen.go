@@ -38,6 +38,9 @@ func (f listenFlags) drills(tier *redis.Tier) *admin.Drills {
 // operators is what the admin needs to know of its listener; nil where it is off.
 func (f listenFlags) operators(l net.Listener, tier *redis.Tier) admin.Options {
 	o := admin.Options{Token: os.Getenv("FOREBAY_ADMIN_TOKEN"), Loopback: isLoopback(l), Drills: f.drills(tier)}
+	if tier != nil {
+		o.Shared = tier
+	}
 	if l != nil {
 		o.Address = "http://" + dialable(l.Addr())
 	}

@@ -122,6 +122,22 @@ describe('operating', { timeout: 200_000 }, () => {
     await page.context().close();
   });
 
+  it('a second node is seen beside the first, and is unknown once it is gone', async () => {
+    const page = await world.browse();
+    await page.goto(`${world.admin}/nodes`);
+    await page.getByTestId('node').filter({ hasText: '(this one)' }).waitFor();
+    const [first, firstPublic, demo] = [world.admin, world.public, world.demo];
+    await world.startDemo({ traffic: 0 });
+    const other = page.getByTestId('node').filter({ hasNotText: '(this one)' });
+    await other.filter({ hasText: 'ok' }).waitFor({ timeout: 20_000 });
+    await picture(page, 'nodes-two');
+    assert.equal(await other.getByRole('link').getAttribute('href'), world.admin);
+    await world.stopDemo();
+    [world.admin, world.public, world.demo] = [first, firstPublic, demo];
+    await other.filter({ hasText: /unknown for \d+ s/ }).waitFor({ timeout: 30_000 });
+    await page.context().close();
+  });
+
   it('the node goes and comes, and the page says so and goes on', async () => {
     const page = await world.browse();
     await page.goto(world.admin);

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { picture, sleep, until, violations, World } from './world.mjs';
 
-const pages = ['/', '/architecture', '/platform', '/activity', '/routes', '/entries'];
+const pages = ['/', '/architecture', '/platform', '/activity', '/routes', '/entries', '/nodes'];
 
 describe('the pages', { timeout: 200_000 }, () => {
   let world;

@@ -11,9 +11,10 @@ const ArchitecturePage = lazy(() => import('./pages/architecture'));
 const PlatformPage = lazy(() => import('./pages/platform'));
 const RoutesPage = lazy(() => import('./pages/routes'));
 const EntriesPage = lazy(() => import('./pages/entries'));
+const NodesPage = lazy(() => import('./pages/nodes'));
 const ActivityPage = lazy(() => import('./pages/activity'));
 
-const titles: Record<string, string> = { '/': 'System Health', '/routes': 'Routes', '/entries': 'Entries', '/architecture': 'Architecture', '/platform': 'Platform', '/activity': 'Activity' };
+const titles: Record<string, string> = { '/': 'System Health', '/routes': 'Routes', '/entries': 'Entries', '/nodes': 'Nodes', '/architecture': 'Architecture', '/platform': 'Platform', '/activity': 'Activity' };
 
 export function App() {
   const [path] = useLocation();
@@ -60,6 +61,7 @@ export function App() {
             <Route path="/" component={HealthPage} />
             <Route path="/routes" component={RoutesPage} />
             <Route path="/entries" component={EntriesPage} />
+            <Route path="/nodes" component={NodesPage} />
             <Route path="/architecture" component={ArchitecturePage} />
             <Route path="/platform" component={PlatformPage} />
             <Route path="/activity" component={ActivityPage} />

@@ -157,6 +157,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/nodes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The nodes on the same log, each as it says of itself: verdict, hit rate, memory, version, lag, whom it hears */
+        get: operations["nodes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/overview": {
         parameters: {
             query?: never;
@@ -719,6 +736,47 @@ export interface components {
             evictions: number;
             /** Format: int64 */
             max_bytes: number;
+        };
+        Node: {
+            /** @description Of its admin listener, as it knows it itself */
+            address?: string;
+            causes: string[];
+            /** @description It knows every invalidation */
+            confirmed: boolean;
+            /** @description The others that it hears */
+            hears: string[];
+            /**
+             * Format: double
+             * @description In the last minute; null: nothing was looked up
+             */
+            hit_rate: number | null;
+            /** Format: double */
+            lag_ms: number;
+            /**
+             * Format: double
+             * @description In the last minute
+             */
+            lookups_per_second: number;
+            name: string;
+            /** Format: int64 */
+            near_bytes: number;
+            /** Format: int64 */
+            near_max_bytes: number;
+            /**
+             * Format: double
+             * @description Since it last said something of itself
+             */
+            seen_seconds: number;
+            /** @description The one that answers */
+            self: boolean;
+            /**
+             * @description unknown: nothing was heard of it for ten seconds
+             * @enum {string}
+             */
+            state: "ok" | "degraded" | "unhealthy" | "unknown";
+            /** Format: double */
+            uptime_seconds: number;
+            version: string;
         };
         NodeStats: {
             name: string;
@@ -1503,6 +1561,62 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Keys"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    nodes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Node"][];
                 };
             };
             /** @description Unauthorized */

@@ -3,6 +3,7 @@ import userEvent from '@testing-library/user-event';
 import { expect, it } from 'vitest';
 import { golden, serve, show } from '../fixtures';
 import EntriesPage from './entries';
+import NodesPage from './nodes';
 import RoutesPage from './routes';
 
 const none = { n: 0, p50: 0, p95: 0, p99: 0 };
@@ -37,15 +38,28 @@ it('shows each route with why its answers are not stored, and sorts them', async
   expect(names()).toEqual(['GET /a', 'GET /b']);
 });
 
-it('says who may see routes and entries', async () => {
+it('shows the nodes side by side, and says since when one is unknown', async () => {
+  const node = { self: false, state: 'ok', seen_seconds: 1, causes: [], version: 'v1', uptime_seconds: 90, lookups_per_second: 2, hit_rate: 0.5, near_bytes: 1024, near_max_bytes: 2048, lag_ms: 3, confirmed: true, hears: ['b'] };
+  serve({ 'api/overview': may({}), 'api/nodes': [{ ...node, name: 'a', self: true }, { ...node, name: 'b', state: 'unknown', seen_seconds: 42, address: 'http://b:9191', causes: ['log: behind'] }] });
+  show(<NodesPage />);
+  const [a, b] = await screen.findAllByTestId('node');
+  expect(a!.textContent).toContain('(this one)');
+  expect(a!.textContent).toContain('50.0 %');
+  expect(b!.textContent).toContain('unknown for 42 s');
+  expect(b!.textContent).toContain('log: behind');
+  expect(within(b!).getByRole('link').getAttribute('href')).toBe('http://b:9191');
+});
+
+it('says who may see routes, entries and nodes', async () => {
   serve({ 'api/overview': may({ operate: false, why: 'give the token' }) });
   show(
     <>
       <RoutesPage />
       <EntriesPage />
+      <NodesPage />
     </>,
   );
-  expect(await screen.findAllByText(/give the token/)).toHaveLength(2);
+  expect(await screen.findAllByText(/give the token/)).toHaveLength(3);
 });
 
 it('lists entries, searches among them, and removes one', async () => {

@@ -58,7 +58,7 @@ export function Incidents() {
             </Table.Thead>
             <Table.Tbody>
               {incidents.slice(0, shown).map((i) => (
-                <Table.Tr key={i.check + i.since} data-testid="incident">
+                <Table.Tr key={i.check + i.since + i.reason + (i.until ?? '')} data-testid="incident">
                   <Table.Td>
                     <span className={i.warning ? 'state-degraded' : 'state-away'}>{i.check}</span>: {i.reason}
                     {i.impact && <Text size="xs" className="soft">{i.impact}</Text>}
