@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/forebay-cache/forebay"
 	"github.com/forebay-cache/forebay/admin"
@@ -36,51 +38,52 @@ func (m *mutedLog) GetAndRead(ctx context.Context, key string, head shared.Stamp
 // What a strict class loads because it cannot be confirmed is a miss of its key, once a request, and says why:
 // also for who waited for a load that had begun too early.
 func TestKeysThatCannotBeConfirmed(t *testing.T) {
-	tier := &mutedLog{Memory: shared.NewMemory()}
-	c, err := forebay.Open(t.Context(), forebay.Options{Shared: tier, SelfTest: -1, Classes: []forebay.Class{{Name: "strict", Strict: true}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	started, goOn := make(chan struct{}, 3), make(chan struct{}, 3)
-	f, err := forebay.Wrap(c, "strict", func(context.Context, string) (string, error) {
-		started <- struct{}{}
-		<-goOn
-		return "value", nil
+	synctest.Test(t, func(t *testing.T) {
+		tier := &mutedLog{Memory: shared.NewMemory()}
+		c, err := forebay.Open(t.Context(), forebay.Options{Shared: tier, SelfTest: -1, Classes: []forebay.Class{{Name: "strict", Strict: true}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		started, goOn := make(chan struct{}, 3), make(chan struct{}, 3)
+		f, err := forebay.Wrap(c, "strict", func(context.Context, string) (string, error) {
+			started <- struct{}{}
+			<-goOn
+			return "value", nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := admin.New(c, quiet(admin.Options{Token: "token"}))
+		defer a.Close()
+		h := a.Measure(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			f.Get(r.Context(), "k")
+		}))
+		goOn <- struct{}{}
+		f.Get(t.Context(), "k") // it is stored
+		<-started
+		tier.muted.Store(true)
+		done := make(chan struct{}, 2)
+		for range 2 {
+			time.Sleep(time.Millisecond) // what began before it came will not do
+			go func() {
+				request(h, "GET", "/", "")
+				done <- struct{}{}
+			}()
+			synctest.Wait() // the first loads; the second waits for it, because it began too early
+		}
+		<-started
+		close(goOn)
+		<-done
+		<-done
+		var keys admin.Keys
+		mux := http.NewServeMux()
+		a.RegisterAll(mux)
+		if err := json.Unmarshal(request(mux, "GET", "/api/keys", "", "Authorization", "Bearer token").Body.Bytes(), &keys); err != nil {
+			t.Fatal(err)
+		}
+		if len(keys.Missing) != 1 || keys.Missing[0].Why != "unconfirmed" || keys.Missing[0].Count != 2 {
+			t.Errorf("%+v %s", keys, request(mux, "GET", "/api/keys", "", "Authorization", "Bearer token").Body)
+		}
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	a := admin.New(c, quiet(admin.Options{Token: "token"}))
-	defer a.Close()
-	waits := make(chan struct{}, 10)
-	h := a.Measure(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		waits <- struct{}{}
-		f.Get(r.Context(), "k")
-	}))
-	goOn <- struct{}{}
-	f.Get(t.Context(), "k") // it is stored
-	<-started
-	tier.muted.Store(true)
-	done := make(chan struct{}, 2)
-	for range 2 {
-		go func() {
-			request(h, "GET", "/", "")
-			done <- struct{}{}
-		}()
-		<-waits
-	}
-	<-started // the first loads, and the second waits for it, because it began too early
-	close(goOn)
-	<-done
-	<-done
-	var keys admin.Keys
-	mux := http.NewServeMux()
-	a.RegisterAll(mux)
-	if err := json.Unmarshal(request(mux, "GET", "/api/keys", "", "Authorization", "Bearer token").Body.Bytes(), &keys); err != nil {
-		t.Fatal(err)
-	}
-	if len(keys.Missing) != 1 || keys.Missing[0].Why != "unconfirmed" || keys.Missing[0].Count != 2 {
-		t.Errorf("%+v %s", keys, request(mux, "GET", "/api/keys", "", "Authorization", "Bearer token").Body)
-	}
 }

@@ -35,7 +35,7 @@ const (
 // redis+sentinel://[user:password@]host[:port][,host…]/master[/db] or rediss+sentinel://, where
 // ?sentinel_user= and ?sentinel_password= present the client to the sentinels. host:port alone is redis://host:port.
 func parseURL(text string) (endpoint, error) {
-	if text != "" && !strings.Contains(text, "://") {
+	if host, port, err := net.SplitHostPort(text); err == nil && host != "" && port != "" {
 		text = "redis://" + text
 	}
 	scheme, rest, _ := strings.Cut(text, "://")
