@@ -21,7 +21,7 @@ type Item struct {
 	Mode     string    `json:"mode,omitempty"`
 	Receipt  string    `json:"receipt,omitempty" doc:"Place in the log"`
 	Deferred bool      `json:"deferred,omitempty"`
-	By       string    `json:"by,omitempty" doc:"Address of the operator"`
+	By       string    `json:"by,omitempty" doc:"The name of the token, and the address"`
 	Here     bool      `json:"here" doc:"It began on this node"`
 }
 
@@ -201,7 +201,7 @@ func (a *Admin) Activity() []Item { return a.activity.latest(maxItems) }
 
 // audit records what an operator did: in the log, and in the activity.
 func (a *Admin) audit(ctx context.Context, i Item) {
-	i.Kind, i.By, i.Here = "audit", callerOf(ctx).address, true
+	i.Kind, i.By, i.Here = "audit", callerOf(ctx).String(), true
 	a.activity.note(i)
 	a.o.Logger.Info("operator: "+i.Text, slog.String("target", i.Target), slog.String("mode", i.Mode),
 		slog.String("receipt", i.Receipt), slog.Bool("deferred", i.Deferred), slog.String("by", i.By))

@@ -20,8 +20,9 @@ import (
 type Options struct {
 	// Version is the program's, as statistics and metrics show it.
 	Version string
-	// Token is what a caller that changes something presents as "Authorization: Bearer …". Without
-	// one, only callers on Loopback listeners may, and only directly.
+	// Token is what a caller that sees keys or changes something presents as "Authorization: Bearer …". Without
+	// one, only callers on Loopback listeners may, and only directly. Several have names and roles, separated by
+	// commas: alice/operate:SECRET,grafana/read:SECRET; who reads sees keys, and changes nothing.
 	Token string
 	// Loopback says that the listener is bound to a loopback address.
 	Loopback bool
@@ -74,6 +75,7 @@ type Admin struct {
 	feed     *feed
 	attempts attempts
 	visits   *visits
+	tokens   []token
 	cards    cards
 
 	drilling atomic.Bool
@@ -95,7 +97,7 @@ func New(c *forebay.Cache, o Options) *Admin {
 		o.Parts.Origin = "origin"
 	}
 	a := &Admin{
-		cache: c, o: o, requests: newRequests(o.Rule), activity: &activity{}, feed: newFeed(), visits: newVisits(),
+		cache: c, o: o, requests: newRequests(o.Rule), activity: &activity{}, feed: newFeed(), visits: newVisits(), tokens: parseTokens(o.Token),
 		stopped: make(chan struct{}),
 	}
 	stats := c.Stats()

@@ -74,9 +74,12 @@ func (a *Admin) registerGuarded(api huma.API) {
 	explain.Errors = append(explain.Errors, http.StatusNotFound)
 	huma.Register(api, explain, a.explain)
 	invalidate := guarded("invalidate", http.MethodPost, "/api/invalidate", "Remove or expire what a key, a tag, a class, a pattern or everything covers")
+	invalidate.Metadata = map[string]any{changing: true}
 	invalidate.Responses = map[string]*huma.Response{"202": {Description: "It counts on this node, and everywhere once the log can be reached"}}
 	huma.Register(api, invalidate, a.invalidate)
-	huma.Register(api, guarded("drill", http.MethodPost, "/api/drill", "Take the shared tier away for a while, and report what that did"), a.drill)
+	drill := guarded("drill", http.MethodPost, "/api/drill", "Take the shared tier away for a while, and report what that did")
+	drill.Metadata = map[string]any{changing: true}
+	huma.Register(api, drill, a.drill)
 	signIn := guarded("sign-in", http.MethodPost, "/api/sign-in", "Give the token once, for a cookie that stands for it")
 	signIn.Middlewares, signIn.Security = huma.Middlewares{a.sameOrigin(api)}, nil
 	huma.Register(api, signIn, a.signIn)

@@ -121,7 +121,8 @@ func (a *Admin) registerEvents(api huma.API, all bool) {
 		here = &a.feed.seats[1]
 	}
 	huma.Register(api, op, func(_ context.Context, in *overviewRequest) (*huma.StreamResponse, error) {
-		operator := all && a.may(in.r) == nil
+		_, no := a.may(in.r)
+		operator := all && no == nil
 		if !here.take(operator) {
 			return nil, huma.Error503ServiceUnavailable("as many pages as there may be are watching already: close one")
 		}

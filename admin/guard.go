@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
-	"crypto/subtle"
 	"net"
 	"net/http"
 	"strconv"
@@ -23,16 +22,24 @@ type refusal struct {
 	detail string
 }
 
-// may says whether a caller may change something or see keys: the bearer of the token, or, when none
-// is set, a caller on this machine that no proxy forwarded.
-func (a *Admin) may(r *http.Request) *refusal {
-	switch {
-	case a.o.Token != "" && !a.hasToken(r) && !a.visits.known(r):
-		return &refusal{http.StatusUnauthorized, "send the token as 'Authorization: Bearer …', or sign in on the page"}
-	case a.o.Token == "" && (!a.o.Loopback || forwarded(r) || !loopbackHost(r.Host)):
-		return &refusal{http.StatusForbidden, "set FOREBAY_ADMIN_TOKEN and send it as 'Authorization: Bearer …'; without a token only direct requests to a loopback address may do this"}
+// may says who a caller is that may see keys, and perhaps change something: the bearer of a token, or, when none is
+// set, a caller on this machine that no proxy forwarded.
+func (a *Admin) may(r *http.Request) (identity, *refusal) {
+	if len(a.tokens) == 0 {
+		if !a.o.Loopback || forwarded(r) || !loopbackHost(r.Host) {
+			return identity{}, &refusal{http.StatusForbidden, "set FOREBAY_ADMIN_TOKEN and send it as 'Authorization: Bearer …'; without a token only direct requests to a loopback address may do this"}
+		}
+		return identity{operate: true}, nil
 	}
-	return nil
+	if given, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
+		if who, ok := a.identify(given); ok {
+			return who, nil
+		}
+	}
+	if who, ok := a.visits.known(r); ok {
+		return who, nil
+	}
+	return identity{}, &refusal{http.StatusUnauthorized, "send the token as 'Authorization: Bearer …', or sign in on the page"}
 }
 
 // sameOrigin refuses what a page of another origin makes a browser do.
@@ -44,7 +51,7 @@ func (a *Admin) sameOrigin(api huma.API) func(huma.Context, func(huma.Context)) 
 			huma.WriteErr(api, ctx, http.StatusForbidden, "a page of another origin must not do this: open the page on this address")
 			return
 		}
-		next(huma.WithValue(ctx, callerKey{}, caller{r.RemoteAddr, r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https"}))
+		next(huma.WithValue(ctx, callerKey{}, caller{"", r.RemoteAddr, r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https"}))
 	}
 }
 
@@ -54,22 +61,42 @@ func (a *Admin) guard(api huma.API) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		sameOrigin(ctx, func(ctx huma.Context) {
 			r, _ := humago.Unwrap(ctx)
-			if no := a.may(r); no != nil {
+			who, no := a.may(r)
+			if no == nil && changes(ctx.Operation()) && !who.operate {
+				no = &refusal{http.StatusForbidden, "the token of " + who.name + " reads, and changes nothing: use one with the role operate"}
+			}
+			if no != nil {
 				if no.status == http.StatusUnauthorized {
 					ctx.SetHeader("WWW-Authenticate", `Bearer realm="forebay"`)
 				}
 				huma.WriteErr(api, ctx, no.status, no.detail)
 				return
 			}
-			next(ctx)
+			by := callerOf(ctx.Context())
+			by.name = who.name
+			next(huma.WithValue(ctx, callerKey{}, by))
 		})
 	}
 }
 
+// changing marks an operation that changes something.
+const changing = "changes"
+
+func changes(o *huma.Operation) bool { return o.Metadata[changing] != nil }
+
 // A caller is where a request came from, and what it may do.
 type caller struct {
+	name    string // of its token
 	address string
 	secure  bool // came by TLS, to here or to the proxy before
+}
+
+// String is who did something, as the activity and the log name them.
+func (c caller) String() string {
+	if c.name == "" {
+		return c.address
+	}
+	return c.name + ", " + c.address
 }
 
 type callerKey struct{}
@@ -77,17 +104,6 @@ type callerKey struct{}
 func callerOf(ctx context.Context) caller {
 	by, _ := ctx.Value(callerKey{}).(caller)
 	return by
-}
-
-func (a *Admin) hasToken(r *http.Request) bool {
-	given, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	return ok && a.isToken(given)
-}
-
-// isToken compares hashes, so that the comparison tells nothing of the length either.
-func (a *Admin) isToken(given string) bool {
-	want, got := sha256.Sum256([]byte(a.o.Token)), sha256.Sum256([]byte(given))
-	return a.o.Token != "" && subtle.ConstantTimeCompare(want[:], got[:]) == 1
 }
 
 func forwarded(r *http.Request) bool {
@@ -114,7 +130,13 @@ func loopbackHost(host string) bool {
 // cannot send it.
 type visits struct {
 	mu    sync.Mutex // guards the fields below
-	until map[[sha256.Size]byte]time.Time
+	until map[[sha256.Size]byte]visit
+}
+
+// A visit is a browser's, for a time.
+type visit struct {
+	identity
+	until time.Time
 }
 
 const (
@@ -123,18 +145,18 @@ const (
 	maxVisits   = 1000
 )
 
-func newVisits() *visits { return &visits{until: map[[sha256.Size]byte]time.Time{}} }
+func newVisits() *visits { return &visits{until: map[[sha256.Size]byte]visit{}} }
 
 // begin returns the secret of a new visit. Where there are too many, the one that ends first is over.
-func (v *visits) begin() string {
+func (v *visits) begin(who identity) string {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	now := time.Now()
 	var first [sha256.Size]byte
-	for id, until := range v.until {
-		if now.After(until) {
+	for id, one := range v.until {
+		if now.After(one.until) {
 			delete(v.until, id)
-		} else if soonest, ok := v.until[first]; !ok || until.Before(soonest) {
+		} else if soonest, ok := v.until[first]; !ok || one.until.Before(soonest.until) {
 			first = id
 		}
 	}
@@ -142,18 +164,19 @@ func (v *visits) begin() string {
 		delete(v.until, first)
 	}
 	secret := rand.Text()
-	v.until[sha256.Sum256([]byte(secret))] = now.Add(visitLife)
+	v.until[sha256.Sum256([]byte(secret))] = visit{who, now.Add(visitLife)}
 	return secret
 }
 
-func (v *visits) known(r *http.Request) bool {
+func (v *visits) known(r *http.Request) (identity, bool) {
 	c, err := r.Cookie(visitCookie)
 	if err != nil {
-		return false
+		return identity{}, false
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return time.Now().Before(v.until[sha256.Sum256([]byte(c.Value))])
+	one := v.until[sha256.Sum256([]byte(c.Value))]
+	return one.identity, time.Now().Before(one.until)
 }
 
 // attempts bound how often an address may try to sign in.
@@ -204,13 +227,16 @@ func (a *Admin) signIn(ctx context.Context, in *signInRequest) (*signedIn, error
 		return nil, huma.ErrorWithHeaders(huma.Error429TooManyRequests("too many attempts to sign in from this address: wait a moment"),
 			http.Header{"Retry-After": {strconv.Itoa(int(wait/time.Second) + 1)}})
 	}
-	if !a.isToken(in.Body.Token) {
+	who, ok := a.identify(in.Body.Token)
+	if !ok {
 		a.activity.refused(callerOf(ctx).address)
 		return nil, huma.Error401Unauthorized("this is not the token that the process was started with (FOREBAY_ADMIN_TOKEN)")
 	}
-	a.audit(ctx, Item{Text: "signed in"})
+	by := callerOf(ctx)
+	by.name = who.name
+	a.audit(context.WithValue(ctx, callerKey{}, by), Item{Text: "signed in"})
 	cookie := http.Cookie{
-		Name: visitCookie, Value: a.visits.begin(), Path: "/", MaxAge: int(visitLife.Seconds()),
+		Name: visitCookie, Value: a.visits.begin(who), Path: "/", MaxAge: int(visitLife.Seconds()),
 		HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: callerOf(ctx).secure,
 	}
 	return &signedIn{cookie.String()}, nil

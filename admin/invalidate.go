@@ -14,6 +14,7 @@ type Invalidation struct {
 	Tag     *string `json:"tag,omitempty"`
 	Class   *string `json:"class,omitempty"`
 	Pattern *string `json:"pattern,omitempty" doc:"'*' stands for any run of characters"`
+	URL     *string `json:"url,omitempty" doc:"What the gateway has stored of one URL, all variants and callers"`
 	All     *bool   `json:"all,omitempty"`
 	Mode    string  `json:"mode,omitempty" doc:"remove (the default), or expire: what is stored may still be served while it is loaded again; any other is refused"`
 }
@@ -30,7 +31,7 @@ func (i Invalidation) target() (forebay.Target, error) {
 	return *t, nil
 }
 
-var errNotOne = huma.Error422UnprocessableEntity(`name exactly one of "key", "tag", "class", "pattern" and "all": true`)
+var errNotOne = huma.Error422UnprocessableEntity(`name exactly one of "key", "tag", "class", "pattern", "url" and "all": true`)
 
 // oneTarget returns the target that is named; nil if none is.
 func oneTarget(key, tag, class, pattern *string, all bool) (*forebay.Target, error) {
@@ -59,6 +60,9 @@ func oneTarget(key, tag, class, pattern *string, all bool) (*forebay.Target, err
 type Receipt struct {
 	ID       string `json:"id,omitempty" doc:"Its place in the log"`
 	Deferred bool   `json:"deferred,omitempty" doc:"It counts on this node, and everywhere once the log can be reached"`
+	Entries  int    `json:"entries" doc:"That it covered in this node's near tier"`
+	Bytes    uint64 `json:"bytes" doc:"Of those"`
+	Nodes    int    `json:"nodes" doc:"That this node hears, itself included: they have it with their next look at the log"`
 }
 
 type invalidated struct {
@@ -67,10 +71,20 @@ type invalidated struct {
 }
 
 func (a *Admin) invalidate(ctx context.Context, in *answer[Invalidation]) (*invalidated, error) {
+	if in.Body.URL != nil && in.Body.Tag != nil {
+		return nil, errNotOne
+	} else if in.Body.URL != nil {
+		tag, err := a.urlTag(*in.Body.URL)
+		if err != nil {
+			return nil, err
+		}
+		in.Body.Tag = &tag
+	}
 	target, err := in.Body.target()
 	if err != nil {
 		return nil, err
 	}
+	entries, bytes := a.covered(target)
 	do := a.cache.Invalidate
 	switch in.Body.Mode {
 	case "", "remove":
@@ -83,10 +97,21 @@ func (a *Admin) invalidate(ctx context.Context, in *answer[Invalidation]) (*inva
 	if err != nil {
 		return nil, huma.Error422UnprocessableEntity(err.Error())
 	}
-	out := &invalidated{Status: http.StatusOK, Body: Receipt{ID: receipt.ID.String()}}
+	out := &invalidated{Status: http.StatusOK, Body: Receipt{ID: receipt.ID.String(), Entries: entries, Bytes: bytes, Nodes: len(a.cache.Stats().Nodes)}}
 	if receipt.Deferred {
-		out.Status, out.Body = http.StatusAccepted, Receipt{Deferred: true}
+		out.Status, out.Body.ID, out.Body.Deferred = http.StatusAccepted, "", true
 	}
 	a.audit(ctx, Item{Text: "invalidated", Target: target.String(), Mode: in.Body.Mode, Receipt: out.Body.ID, Deferred: receipt.Deferred})
 	return out, nil
+}
+
+// covered is what a target covers in the near tier.
+func (a *Admin) covered(t forebay.Target) (entries int, bytes uint64) {
+	for e := range a.cache.Entries() {
+		if e.Matches(t) {
+			entries++
+			bytes += uint64(e.Bytes)
+		}
+	}
+	return entries, bytes
 }

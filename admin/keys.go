@@ -263,12 +263,17 @@ func (a *Admin) tagOf(in *entriesRequest) (string, error) {
 	if in.URL == "" {
 		return in.Tag, nil
 	}
-	u, err := url.Parse(in.URL)
+	return a.urlTag(in.URL)
+}
+
+// urlTag is the tag of what is stored of a URL.
+func (a *Admin) urlTag(text string) (string, error) {
+	u, err := url.Parse(text)
 	if a.o.URLTag == nil {
 		return "", huma.Error422UnprocessableEntity("url: this node caches functions, not requests: ask a gateway (forebay serve)")
 	}
 	if err != nil || u.Host == "" {
-		return "", huma.Error422UnprocessableEntity(fmt.Sprintf("url: %q: write it whole, such as http://api.example.com/api/partners?org_id=acme, with the host that clients use", in.URL))
+		return "", huma.Error422UnprocessableEntity(fmt.Sprintf("url: %q: write it whole, such as http://api.example.com/api/partners?org_id=acme, with the host that clients use", text))
 	}
 	return a.o.URLTag(u), nil
 }

@@ -19,7 +19,8 @@ type Overview struct {
 
 // May is what this caller may do here.
 type May struct {
-	Operate  bool   `json:"operate" doc:"See keys and recent requests, invalidate, drill"`
+	Operate  bool   `json:"operate" doc:"See keys and recent requests"`
+	Change   bool   `json:"change" doc:"Invalidate, drill"`
 	Why      string `json:"why,omitempty" doc:"Why not, and what would help"`
 	SignIn   bool   `json:"sign_in" doc:"The token would"`
 	Explain  bool   `json:"explain" doc:"A request can be explained here"`
@@ -41,7 +42,7 @@ func (a *Admin) overview(all bool) func(context.Context, *overviewRequest) (*ans
 	return func(ctx context.Context, in *overviewRequest) (*answer[Overview], error) {
 		s := a.cache.Stats()
 		o := Overview{Time: time.Now().UTC(), Health: a.healthOf(ctx, s), Stats: a.statsOf(s), May: May{Explain: a.o.Explain != nil, Drills: a.o.Drills != nil, Platform: a.o.Platform}}
-		switch no := a.may(in.r); {
+		switch who, no := a.may(in.r); {
 		case !all && a.o.Address != "":
 			o.May.Why = "this listener only reads; operate on the admin listener: " + a.o.Address
 		case !all:
@@ -49,7 +50,10 @@ func (a *Admin) overview(all bool) func(context.Context, *overviewRequest) (*ans
 		case no != nil:
 			o.May.Why, o.May.SignIn = no.detail, no.status == http.StatusUnauthorized
 		default:
-			o.May.Operate = true
+			o.May.Operate, o.May.Change = true, who.operate
+			if !who.operate {
+				o.May.Why = "the token of " + who.name + " reads, and changes nothing"
+			}
 		}
 		return &answer[Overview]{o}, nil
 	}

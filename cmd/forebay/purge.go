@@ -48,10 +48,6 @@ func (c *purgeCommand) Run(t terminal) error {
 	if maps.Copy(req, target); c.All {
 		req["all"] = true
 	}
-	reached, err := c.reached(t, target, 0)
-	if err != nil {
-		return err
-	}
 	var receipt admin.Receipt
 	for begun := time.Now(); ; {
 		receipt = admin.Receipt{}
@@ -78,7 +74,7 @@ func (c *purgeCommand) Run(t terminal) error {
 	default:
 		fmt.Fprintln(t.out, receipt.ID)
 	}
-	fmt.Fprintf(t.err, "in this node's near tier it covered %d entries, %.1f KiB\n", reached.Count, float64(reached.Bytes)/(1<<10))
+	fmt.Fprintf(t.err, "in this node's near tier it covered %d entries, %.1f KiB\n", receipt.Entries, float64(receipt.Bytes)/(1<<10))
 	return nil
 }
 
@@ -100,21 +96,14 @@ func (c *purgeCommand) target() (map[string]any, error) {
 	return out, nil
 }
 
-// reached is what an invalidation reaches in the node's near tier, with the first few entries.
-func (c *purgeCommand) reached(t terminal, target map[string]any, shown int) (admin.Entries, error) {
-	query := url.Values{"limit": {fmt.Sprint(shown)}}
+// preview prints what an invalidation would reach.
+func (c *purgeCommand) preview(t terminal, target map[string]any) error {
+	query := url.Values{"limit": {fmt.Sprint(purgeShown)}}
 	for name, v := range target {
 		query.Set(name, v.(string))
 	}
 	var reached admin.Entries
-	err := c.call(t.ctx, http.MethodGet, "/api/entries?"+query.Encode(), nil, &reached)
-	return reached, err
-}
-
-// preview prints what an invalidation would reach.
-func (c *purgeCommand) preview(t terminal, target map[string]any) error {
-	reached, err := c.reached(t, target, purgeShown)
-	if err != nil {
+	if err := c.call(t.ctx, http.MethodGet, "/api/entries?"+query.Encode(), nil, &reached); err != nil {
 		return err
 	}
 	if c.JSON {

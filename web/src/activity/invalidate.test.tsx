@@ -6,7 +6,7 @@ import { merge } from '../pages/activity';
 import { Invalidate } from './invalidate';
 
 it('says what it will hit before it does it, then the receipt', async () => {
-  const sent = serve({ 'api/overview': golden.overview, 'api/entries': golden.entries, 'api/invalidate': { id: '1-2' } });
+  const sent = serve({ 'api/overview': golden.overview, 'api/entries': golden.entries, 'api/invalidate': { id: '1-2', entries: 2, bytes: 2048, nodes: 3 } });
   const user = userEvent.setup();
   show(<Invalidate />);
   const go = screen.getByRole('button', { name: 'Invalidate' });
@@ -16,8 +16,24 @@ it('says what it will hit before it does it, then the receipt', async () => {
   expect(screen.getByText('1 entry')).toBeTruthy();
   expect(sent.some((s) => s.method === 'POST')).toBe(false);
   await user.click(go);
-  await waitFor(() => expect(screen.getByTestId('receipt').textContent).toBe('Done. Receipt 1-2'));
+  await waitFor(() => expect(screen.getByTestId('receipt').textContent).toBe('Done. It covered 2 entries (2.0 KiB) here; 2 more nodes read it from the log. Receipt 1-2'));
   expect(sent.find((s) => s.method === 'POST')).toEqual({ path: 'api/invalidate', method: 'POST', body: { tag: 'org:acme', mode: 'remove' } });
+});
+
+it('wants everything to be typed before everything goes', async () => {
+  const sent = serve({ 'api/overview': golden.overview, 'api/entries': golden.entries, 'api/invalidate': { id: '1-2', entries: 1, bytes: 1, nodes: 1 } });
+  const user = userEvent.setup();
+  show(<Invalidate />);
+  await user.click(screen.getByRole('radio', { name: 'all' }));
+  await screen.findByText(golden.entries.entries![0]!.key);
+  const go = screen.getByRole('button', { name: 'Invalidate everything' });
+  const field = screen.getByRole('textbox', { name: /^Type “everything”/ });
+  await user.type(field, 'everythin');
+  expect(go).toHaveProperty('disabled', true);
+  await user.type(field, 'g');
+  await user.click(go);
+  await waitFor(() => expect(screen.getByTestId('receipt').textContent).toContain('no other node is heard'));
+  expect(sent.find((s) => s.method === 'POST')?.body).toEqual({ all: true, mode: 'remove' });
 });
 
 it('shows a refusal in the words of who refused', async () => {

@@ -8,28 +8,36 @@ import { bytes } from '../format';
 import { Card } from '../parts/card';
 import { Failure } from '../parts/failure';
 
-type Kind = 'key' | 'tag' | 'class' | 'pattern' | 'all';
+type Kind = 'key' | 'tag' | 'class' | 'pattern' | 'url' | 'all';
+
+/** What is typed before everything is invalidated. */
+const everything = 'everything';
 
 const hints: Record<Kind, string> = {
   key: 'partner_data:org_id=acme,q=,',
   tag: 'org:acme',
   class: 'partner_data',
   pattern: 'partner_data:org_id=acme,*',
-  all: '',
+  url: 'http://api.example.com/api/partners?org_id=acme',
+  all: everything,
 };
 
 /** Invalidates, and says first what it will hit. */
 export function Invalidate() {
-  const classes = Object.keys(useOverview().data?.stats.classes ?? {}).sort();
+  const overview = useOverview().data;
+  const classes = Object.keys(overview?.stats.classes ?? {}).sort();
+  const kinds = Object.keys(hints).filter((k) => k !== 'url' || overview?.may.explain); // of requests alone
   const [kind, setKind] = useState<Kind>('tag');
   const [name, setName] = useState('');
   const [mode, setMode] = useState('remove');
-  const [asked] = useDebouncedValue(`${kind} ${name}`, 250);
-  const ready = kind === 'all' || name.trim() !== '';
+  const wanted = kind === 'all' ? kind : `${kind} ${name}`;
+  const [asked] = useDebouncedValue(wanted, 250);
+  const named = kind === 'all' || name.trim() !== '';
+  const ready = kind === 'all' ? name === everything : named;
   const preview = useQuery({
     queryKey: ['entries', asked],
     queryFn: () => ask<Entries>(`api/entries?limit=5${kind === 'all' ? '' : `&${kind}=${encodeURIComponent(name)}`}`),
-    enabled: ready && asked === `${kind} ${name}`,
+    enabled: named && asked === wanted,
     staleTime: 0,
   });
   const go = useMutation({
@@ -40,11 +48,11 @@ export function Invalidate() {
     <Card title="Invalidate">
       <form onSubmit={(e) => (e.preventDefault(), ready && go.mutate())}>
         <Stack gap="xs">
-          <SegmentedControl aria-label="What to invalidate" size="xs" value={kind} onChange={(v) => (setKind(v as Kind), setName(''), go.reset())} data={['key', 'tag', 'class', 'pattern', 'all']} />
+          <SegmentedControl aria-label="What to invalidate" size="xs" value={kind} onChange={(v) => (setKind(v as Kind), setName(''), go.reset())} data={kinds} />
           {kind === 'class' ? (
             <Select label="Class" data={classes} value={name || null} onChange={(v) => (setName(v ?? ''), go.reset())} />
           ) : (
-            kind !== 'all' && <TextInput label={kind[0]!.toUpperCase() + kind.slice(1)} placeholder={`such as ${hints[kind]}`} value={name} onChange={(e) => (setName(e.currentTarget.value), go.reset())} maxLength={1024} />
+            <TextInput label={labels[kind] ?? kind[0]!.toUpperCase() + kind.slice(1)} placeholder={kind === 'all' ? '' : `such as ${hints[kind]}`} value={name} onChange={(e) => (setName(e.currentTarget.value), go.reset())} maxLength={1024} />
           )}
           <SegmentedControl
             aria-label="How far"
@@ -57,8 +65,8 @@ export function Invalidate() {
             ]}
           />
           <div role="status" data-testid="preview">
-            {ready && preview.data && <Reach entries={preview.data} />}
-            {!ready && (
+            {named && preview.data && <Reach entries={preview.data} />}
+            {!named && (
               <Text size="sm" className="soft">
                 Name it, and see what it reaches.
               </Text>
@@ -70,7 +78,7 @@ export function Invalidate() {
             </Button>
             {go.data && (
               <Text size="sm" role="status" data-testid="receipt">
-                {go.data.deferred ? 'Deferred: it counts on this node, and everywhere once the log can be reached.' : <>Done. Receipt <span className="mono">{go.data.id}</span></>}
+                {go.data.deferred ? 'Deferred: it counts on this node, and everywhere once the log can be reached.' : <Done receipt={go.data} />}
               </Text>
             )}
           </Group>
@@ -78,6 +86,17 @@ export function Invalidate() {
         </Stack>
       </form>
     </Card>
+  );
+}
+
+const labels: Partial<Record<Kind, string>> = { url: 'URL', all: `Type “${everything}”: what each node and the shared tier hold is loaded again` };
+
+function Done({ receipt: r }: { receipt: Receipt }) {
+  return (
+    <>
+      Done. It covered {r.entries === 1 ? '1 entry' : `${r.entries} entries`} ({bytes(r.bytes)}) here; {r.nodes === 1 ? 'no other node is heard' : `${r.nodes - 1} more ${r.nodes === 2 ? 'node reads' : 'nodes read'} it from the log`}. Receipt{' '}
+      <span className="mono">{r.id}</span>
+    </>
   );
 }
 

@@ -624,6 +624,8 @@ export interface components {
             /** @description '*' stands for any run of characters */
             pattern?: string;
             tag?: string;
+            /** @description What the gateway has stored of one URL, all variants and callers */
+            url?: string;
         };
         Item: {
             /** @description Address of the operator */
@@ -714,11 +716,13 @@ export interface components {
             unreadable: number;
         };
         May: {
+            /** @description Invalidate, drill */
+            change: boolean;
             /** @description Drills are enabled on this node */
             drills: boolean;
             /** @description A request can be explained here */
             explain: boolean;
-            /** @description See keys and recent requests, invalidate, drill */
+            /** @description See keys and recent requests */
             operate: boolean;
             /** @description The reference platform is behind this listener */
             platform: boolean;
@@ -907,10 +911,25 @@ export interface components {
             url: string;
         };
         Receipt: {
+            /**
+             * Format: int64
+             * @description Of those
+             */
+            bytes: number;
             /** @description It counts on this node, and everywhere once the log can be reached */
             deferred?: boolean;
+            /**
+             * Format: int64
+             * @description That it covered in this node's near tier
+             */
+            entries: number;
             /** @description Its place in the log */
             id?: string;
+            /**
+             * Format: int64
+             * @description That this node hears, itself included: they have it with their next look at the log
+             */
+            nodes: number;
         };
         Report: {
             after: components["schemas"]["Phase"];

@@ -58,7 +58,7 @@ export default function ActivityPage() {
     <Stack gap="md">
       <Title order={1}>Activity</Title>
       <div className="charts">
-        <Invalidate />
+        {!may || may.change ? <Invalidate /> : <Card title="Invalidate"><Text size="sm">{may?.why}</Text></Card>}
         <Explain />
       </div>
       <Drill />

@@ -96,7 +96,7 @@ export default function EntriesPage() {
                     <Table.Td>{e.took_ms > 0 ? ms(e.took_ms) : '–'}</Table.Td>
                     <Table.Td>{e.shared ? 'shared tier' : 'a load here'}</Table.Td>
                     <Table.Td>
-                      <Button size="compact-xs" variant="default" aria-label={`Remove ${e.key}`} loading={remove.isPending && remove.variables === e.key} onClick={() => remove.mutate(e.key)}>
+                      <Button size="compact-xs" disabled={!may?.change} variant="default" aria-label={`Remove ${e.key}`} loading={remove.isPending && remove.variables === e.key} onClick={() => remove.mutate(e.key)}>
                         Remove
                       </Button>
                     </Table.Td>

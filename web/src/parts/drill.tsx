@@ -21,7 +21,7 @@ export function Drill() {
     mutationFn: () => post<Report>('api/drill', { tier: 'redis', for: `${seconds}s` }, (Number(seconds) * 3 + 30) * 1000),
   });
   if (!may) return null;
-  const why = !may.operate ? may.why : !may.drills ? 'Drills are not enabled on this node: start it with --drills, and with a shared tier.' : undefined;
+  const why = !may.change ? may.why : !may.drills ? 'Drills are not enabled on this node: start it with --drills, and with a shared tier.' : undefined;
   return (
     <Card title="Take Redis away">
       {why ? (
