@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -100,9 +101,28 @@ func (y *activity) note(i Item) {
 	y.seq++
 	i.Seq = y.seq
 	if len(y.items) == maxItems {
-		y.items = append(y.items[:0], y.items[maxItems/10:]...)
+		y.makeRoomLocked()
 	}
 	y.items = append(y.items, i)
+}
+
+// makeRoomLocked forgets a tenth of the items, the oldest: of the invalidations, while they are most of all. Programs
+// invalidate every second, and must not push out what operators did and what changed.
+func (y *activity) makeRoomLocked() {
+	invalidations := 0
+	for _, i := range y.items {
+		if i.Kind == "invalidation" {
+			invalidations++
+		}
+	}
+	room := maxItems / 10
+	y.items = slices.DeleteFunc(y.items, func(i Item) bool {
+		if room == 0 || invalidations > maxItems/2 && i.Kind != "invalidation" {
+			return false
+		}
+		room--
+		return true
+	})
 }
 
 // refused counts a sign-in that was refused. Those of a minute are one item: a client that tries passwords must not

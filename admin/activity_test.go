@@ -42,12 +42,24 @@ func TestActivityIsBounded(t *testing.T) {
 		if len(items) > 30 || total != 5004 || items[0].Target != "tag first" || last.Target != "tag again" || last.Count != 3 || last.Mode != "expire" || !last.Here {
 			t.Errorf("%d items of %d; first %+v, last %+v", len(items), total, items[0], last)
 		}
+		operators := admin.New(c, quiet(admin.Options{Loopback: true}))
+		defer operators.Close()
+		request(operators.Handler(), "POST", "/api/invalidate", `{"tag":"by a person"}`)
 		for i := range 3000 {
 			time.Sleep(time.Second)
 			c.Invalidate(t.Context(), forebay.Tag(fmt.Sprint("u", i)))
 		}
 		if n := len(a.Activity()); n > 1000 {
 			t.Errorf("%d items are kept", n)
+		}
+		person := 0
+		for _, i := range operators.Activity() {
+			if i.Kind == "audit" && i.Target == "tag by a person" {
+				person++
+			}
+		}
+		if person != 1 {
+			t.Error("programs have pushed out what a person did")
 		}
 	})
 }

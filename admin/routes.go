@@ -238,7 +238,11 @@ func (c *routeCounts) route(name string, now, begun time.Time) Route {
 
 // foldPath makes one path of those that differ in an id: a segment that is a number, or long and with a digit in it.
 func foldPath(path string) string {
-	segments := strings.Split(cut(path, maxPath), "/")
+	path = cut(path, maxPath)
+	if !strings.ContainsAny(path, "0123456789") {
+		return path
+	}
+	segments := strings.Split(path, "/")
 	for i, s := range segments {
 		if isID(s) {
 			segments[i] = "{id}"

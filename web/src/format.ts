@@ -49,6 +49,12 @@ export function span(seconds: number | null | undefined): string {
   return `${sign}${Number((s / 86_400).toFixed(1))} d`;
 }
 
+/** The time, and the date where it is not today's. */
+export function moment(time: string | number | Date): string {
+  const at = new Date(time);
+  return at.toDateString() === new Date().toDateString() ? clock(at) : `${at.toLocaleDateString([], { day: 'numeric', month: 'short' })} ${clock(at)}`;
+}
+
 export function clock(time: string | number | Date): string {
   return new Date(time).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit', second: '2-digit', hour12: false });
 }

@@ -628,7 +628,7 @@ export interface components {
             url?: string;
         };
         Item: {
-            /** @description Address of the operator */
+            /** @description The name of the token, and the address */
             by?: string;
             /**
              * Format: int64

@@ -9,12 +9,12 @@ import { Explain } from '../activity/explain';
 import { Invalidate } from '../activity/invalidate';
 import { Card } from '../parts/card';
 import { Drill } from '../parts/drill';
-import { clock } from '../format';
+import { moment } from '../format';
 
 const kinds: Record<string, string[]> = {
-  all: [],
+  changes: ['verdict', 'tier', 'log', 'node', 'drill', 'audit'],
   invalidations: ['invalidation'],
-  changes: ['verdict', 'tier', 'log', 'node'],
+  all: [],
   drills: ['drill'],
   audit: ['audit'],
 };
@@ -27,7 +27,7 @@ export default function ActivityPage() {
   const news = useNow((n) => n.live?.activity);
   const may = useMay();
   const [search, setSearch] = useSearchParams();
-  const kind = search.get('kind') ?? 'all';
+  const kind = search.get('kind') ?? 'changes'; // an invalidation a second would hide what matters
   const { data } = useQuery({
     queryKey: ['activity', generation],
     queryFn: () => ask<Item[]>('api/activity'),
@@ -68,8 +68,8 @@ export default function ActivityPage() {
           <SegmentedControl
             size="xs"
             aria-label="Which kind"
-            value={kind in kinds ? kind : 'all'}
-            onChange={(v) => setSearch(v === 'all' ? {} : { kind: v })}
+            value={kind in kinds ? kind : 'changes'}
+            onChange={(v) => setSearch(v === 'changes' ? {} : { kind: v })}
             data={Object.keys(kinds).map((k) => ({ value: k, label: k[0]!.toUpperCase() + k.slice(1) }))}
           />
         }
@@ -110,7 +110,7 @@ const Row = memo(
   function Row({ item: i }: { item: Item }) {
     return (
       <Table.Tr>
-        <Table.Td style={{ whiteSpace: 'nowrap' }}>{clock(i.time)}</Table.Td>
+        <Table.Td style={{ whiteSpace: 'nowrap' }}>{moment(i.time)}</Table.Td>
         <Table.Td>
           {i.kind === 'audit' ? <strong>{i.text}</strong> : i.text}
           {i.mode === 'expire' && ' (may be served stale)'}
@@ -130,5 +130,6 @@ export function merge(held: Item[], news: Item[]): Item[] {
   if (news.length === 0) return held;
   const all = new Map(held.map((i) => [i.seq, i]));
   for (const i of news) all.set(i.seq, i);
-  return [...all.values()].sort((a, b) => a.seq - b.seq).slice(-1000);
+  const sorted = [...all.values()].sort((a, b) => a.seq - b.seq);
+  return sorted.filter((i, n) => n >= sorted.length - 1000 || i.kind !== 'invalidation').slice(-2000);
 }

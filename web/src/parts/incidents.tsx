@@ -4,7 +4,7 @@ import { useMemo } from 'react';
 import { ask, type Schemas } from '../api/client';
 import { useNow } from '../api/live';
 import { useHealth } from '../api/overview';
-import { clock, span } from '../format';
+import { clock, moment, span } from '../format';
 import { Card } from './card';
 import type { Shade } from './chart';
 
@@ -63,7 +63,7 @@ export function Incidents() {
                     <span className={i.warning ? 'state-degraded' : 'state-away'}>{i.check}</span>: {i.reason}
                     {i.impact && <Text size="xs" className="soft">{i.impact}</Text>}
                   </Table.Td>
-                  <Table.Td>{clock(i.since)}</Table.Td>
+                  <Table.Td>{moment(i.since)}</Table.Td>
                   <Table.Td>{i.until ? span((Date.parse(i.until) - Date.parse(i.since)) / 1000) : 'lasts'}</Table.Td>
                 </Table.Tr>
               ))}
