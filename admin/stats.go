@@ -149,6 +149,8 @@ type Advice struct {
 	Route   string `json:"route"`
 	Answers int    `json:"answers"`
 	Flag    string `json:"flag"`
+
+	Credentials int `json:"credentials" doc:"Of the answers, how many were asked for with a cookie or with credentials: each caller would have an entry of its own"`
 }
 
 // Stats returns the statistics as of now.

@@ -15,7 +15,17 @@ type Advice struct {
 	Route   string `json:"route"`
 	Answers int    `json:"answers"`
 	Flag    string `json:"flag"`
+
+	// Credentials is how many of them were asked for with a cookie or with credentials: with the rule, each caller
+	// has an entry of its own.
+	Credentials int `json:"credentials"`
 }
+
+// answers are those of a route.
+type answers struct{ all, credentials int }
+
+// ofOperators are routes that answer for the process and this moment, and must never be cached.
+var ofOperators = regexp.MustCompile(`(?i)^/(?:[^/]+/)?(?:health|healthz|health-?check|livez?|liveness|readyz?|readiness|metrics|ping|heartbeat|debug)(?:/|$)`)
 
 const (
 	adviseAfter = 20  // responses without cache headers, then it is said once in the log
@@ -28,19 +38,28 @@ type advice struct {
 	logger *slog.Logger
 
 	mu     sync.Mutex // guards the fields below
-	routes map[string]int
+	routes map[string]*answers
 	total  int
 }
 
-func newAdvice(l *slog.Logger) *advice { return &advice{logger: l, routes: map[string]int{}} }
+func newAdvice(l *slog.Logger) *advice { return &advice{logger: l, routes: map[string]*answers{}} }
 
 // uncached is told of each.
 func (a *advice) uncached(r *http.Request) {
+	if ofOperators.MatchString(r.URL.Path) {
+		return
+	}
 	route := routeOf(r)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if _, known := a.routes[route]; known || len(a.routes) < maxRoutes {
-		a.routes[route]++
+	seen := a.routes[route]
+	if seen == nil {
+		if seen = (&answers{}); len(a.routes) < maxRoutes {
+			a.routes[route] = seen
+		}
+	}
+	if seen.all++; r.Header["Authorization"] != nil || r.Header["Cookie"] != nil {
+		seen.credentials++
 	}
 	if a.total++; a.total == adviseAfter {
 		var flags []string
@@ -63,8 +82,8 @@ func (a *advice) list() []Advice {
 
 func (a *advice) sorted() []Advice {
 	out := make([]Advice, 0, len(a.routes))
-	for route, n := range a.routes {
-		out = append(out, Advice{route, n, "--cache '" + route + "=" + suggested + "'"})
+	for route, seen := range a.routes {
+		out = append(out, Advice{route, seen.all, "--cache '" + route + "=" + suggested + "'", seen.credentials})
 	}
 	slices.SortFunc(out, func(a, b Advice) int {
 		return cmp.Or(cmp.Compare(b.Answers, a.Answers), cmp.Compare(a.Route, b.Route))

@@ -274,6 +274,33 @@ func TestAdvice(t *testing.T) {
 	}
 }
 
+// What answers for the process and this moment is never advised; what is asked for with credentials says so.
+func TestAdviceIsCareful(t *testing.T) {
+	g, url := front(t, gateway.Config{}, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	for i := range 30 {
+		for _, path := range []string{"/health", "/healthz", "/api/health", "/health/ready", "/metrics", "/Livez", "/debug/vars", "/ping"} {
+			get(t, url+path)
+		}
+		r, err := http.NewRequest("GET", url+"/me", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i%3 == 0 {
+			r.Header.Set("Cookie", fmt.Sprint("session=", i))
+		}
+		res, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		get(t, url+"/healthy-recipes")
+	}
+	advice := g.Advice()
+	if len(advice) != 2 || advice[0].Route != "GET /healthy-recipes" || advice[0].Credentials != 0 || advice[1].Route != "GET /me" || advice[1].Credentials != 10 {
+		t.Errorf("%+v", advice)
+	}
+}
+
 // Many callers of one slow route: one request reaches the origin.
 func TestManyCallers(t *testing.T) {
 	var mu sync.Mutex

@@ -166,6 +166,9 @@ func printStats(w io.Writer, s admin.Stats) {
 		fmt.Fprintln(w, "\nnot cached, because the origin does not say for how long:")
 		for _, one := range s.Advice[:min(len(s.Advice), maxAdvice)] {
 			fmt.Fprintf(w, "  %6d  %s\n", one.Answers, one.Flag)
+			if one.Credentials > 0 {
+				fmt.Fprintf(w, "          %d of them asked for with a cookie or credentials: each caller would have an entry of its own\n", one.Credentials)
+			}
 		}
 	}
 }

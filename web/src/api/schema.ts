@@ -334,6 +334,11 @@ export interface components {
         Advice: {
             /** Format: int64 */
             answers: number;
+            /**
+             * Format: int64
+             * @description Of the answers, how many were asked for with a cookie or with credentials: each caller would have an entry of its own
+             */
+            credentials: number;
             flag: string;
             route: string;
         };

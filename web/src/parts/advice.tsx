@@ -23,7 +23,14 @@ export function Advice({ stats }: { stats?: Stats }) {
           <Table.Tbody>
             {routes.slice(0, 10).map((a) => (
               <Table.Tr key={a.route}>
-                <Table.Td className="mono">{a.flag}</Table.Td>
+                <Table.Td>
+                  <span className="mono">{a.flag}</span>
+                  {a.credentials > 0 && (
+                    <Text size="xs" className="state-degraded">
+                      {count(a.credentials)} asked for with a cookie or credentials: each caller would have an entry of its own
+                    </Text>
+                  )}
+                </Table.Td>
                 <Table.Td>{count(a.answers)}</Table.Td>
               </Table.Tr>
             ))}
