@@ -1,6 +1,7 @@
 package admin_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -149,6 +150,38 @@ func TestRequestMetrics(t *testing.T) {
 			if !strings.Contains(text, line) {
 				t.Errorf("no line %q", line)
 			}
+		}
+	})
+}
+
+// The slowest percent is of all requests of a minute together: with 99 % hits it is not that of the misses.
+func TestTheSlowestPercentOfAMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, ask := follow(t, admin.Options{Loopback: true})
+		latest := func() admin.Quantiles {
+			var s admin.Series
+			if err := json.Unmarshal(request(a.Handler(), "GET", "/api/series", "").Body.Bytes(), &s); err != nil {
+				t.Fatal(err)
+			}
+			return s.Points[len(s.Points)-1].Minute
+		}
+		for range 2 {
+			for range 199 {
+				ask("/", "hit; ttl=9; detail=near", "2ms")
+			}
+			ask("/", "fwd=uri-miss; stored", "900ms")
+		}
+		time.Sleep(3 * time.Second)
+		if m := latest(); m.N != 400 || m.P99 > 3 || m.P50 < 1.5 {
+			t.Errorf("%+v", m)
+		}
+		time.Sleep(40 * time.Second)
+		if m := latest(); m.N != 400 {
+			t.Errorf("40 s later: %+v", m)
+		}
+		time.Sleep(30 * time.Second)
+		if m := latest(); m.N != 0 {
+			t.Errorf("after more than a minute: %+v", m)
 		}
 	})
 }

@@ -14,6 +14,7 @@ type Point struct {
 	Seconds       float64               `json:"seconds" doc:"How long it was"`
 	Classes       map[string]ClassPoint `json:"classes" doc:"Those in which something happened"`
 	Latency       map[string]Quantiles  `json:"latency" doc:"To the first byte, by outcome: near, shared, stale, coalesced, miss, bypass, other"`
+	Minute        Quantiles             `json:"minute" doc:"To the first byte, of all requests of the last minute together"`
 	Requests      uint64                `json:"requests"`
 	Failed        uint64                `json:"failed" doc:"Answered with 5xx"`
 	OriginCalls   *int64                `json:"origin_calls" doc:"null: nobody counts them"`
@@ -57,6 +58,30 @@ type series struct {
 	calls  int64
 	at     time.Time
 	levels []level
+	minute lastMinute
+}
+
+// A lastMinute is the requests of the last sixty seconds together, in spans of ten: the quantile of all is not to be had
+// from those of its parts.
+type lastMinute struct {
+	spans [6]histogram
+	now   int // the span that runs
+	n     int // seconds in it
+}
+
+func (m *lastMinute) add(s *sample) Quantiles {
+	if m.n == 10 {
+		m.now, m.n = (m.now+1)%len(m.spans), 0
+		m.spans[m.now] = histogram{}
+	}
+	m.n++
+	one := s.all()
+	m.spans[m.now].merge(&one)
+	var all histogram
+	for i := range m.spans {
+		all.merge(&m.spans[i])
+	}
+	return quantilesOf(&all)
 }
 
 // A level is the points of one step of time.
@@ -88,6 +113,7 @@ func (s *series) add(now time.Time, stats forebay.Stats, q sample, calls *int64,
 	p.Time, p.Seconds = now.UTC(), now.Sub(s.at).Seconds()
 	p.Requests, p.Failed, p.Invalidations = q.requests, q.failed, invalidations
 	s.last, s.at = stats, now
+	p.Minute = s.minute.add(&q)
 	for i := range s.levels {
 		s.levels[i].add(p, &q)
 	}

@@ -860,6 +860,8 @@ export interface components {
             latency: {
                 [key: string]: components["schemas"]["Quantiles"];
             };
+            /** @description To the first byte, of all requests of the last minute together */
+            minute: components["schemas"]["Quantiles"];
             mode: string;
             /** Format: int64 */
             near_bytes: number;

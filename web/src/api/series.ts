@@ -24,8 +24,9 @@ export function useSeries(range: Range): Point[] {
   const [points, setPoints] = useState<Point[]>([]);
   const later = useRef<Point[]>([]);
   useEffect(() => {
+    if (step !== '1s') later.current = []; // seconds do not stand beside minutes
     if (data) setPoints(join(data.points, later.current, keep));
-  }, [data, keep]);
+  }, [data, keep, step]);
   const point = useNow((n) => n.live?.point);
   useEffect(() => {
     if (!point || step !== '1s') return;

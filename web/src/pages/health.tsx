@@ -122,7 +122,7 @@ function Tiles({ range }: { range: Range }) {
   const points = useSeries(range);
   const stats = useStats();
   const minute = useMemo(() => lately(points), [points]);
-  const p99 = overall(points.at(-1)?.latency);
+  const last = points.at(-1)?.minute;
   const { sum, seconds } = minute;
   const lookups = sum.near + sum.shared + sum.stale + sum.coalesced + sum.misses;
   const asked = lookups + sum.bypasses;
@@ -133,7 +133,7 @@ function Tiles({ range }: { range: Range }) {
       <Tile name="Requests" word="requests" value={perSecond(per(minute.requests))} note={minute.requests === 0 ? 'none in the last minute' : minute.failed > 0 ? `${minute.failed} failed in a minute` : 'none failed in a minute'} />
       <Tile name="Origin spared" word="offload" value={asked > 0 ? percent(Math.max(0, 1 - calls(sum) / asked)) : none} note={asked > 0 ? `${perSecond(per(calls(sum)))} calls` : 'no request in the last minute'} />
       <Tile name="Time saved" word="saved" value={stats ? span(stats.saved_seconds) : none} note={`${span(per(sum.saved_seconds) ?? 0)} each second now`} />
-      <Tile name="Slowest percent (p99)" word="latency" value={ms(p99)} note="in the latest step, of all requests" />
+      <Tile name="Slowest percent (p99)" word="latency" value={last && last.n > 0 ? ms(last.p99) : none} note={last && last.n > 0 ? `of ${last.n} requests of the last minute` : 'no request in the last minute'} />
       <Tile
         name="Near tier"
         word="memory"
@@ -142,11 +142,5 @@ function Tiles({ range }: { range: Range }) {
       />
     </div>
   );
-}
-
-/** The slowest p99 of the outcomes: an upper bound of that of all. */
-function overall(latency: Record<string, { p99: number }> | undefined): number | undefined {
-  const all = Object.values(latency ?? {}).map((q) => q.p99);
-  return all.length > 0 ? Math.max(...all) : undefined;
 }
 
