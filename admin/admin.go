@@ -42,6 +42,8 @@ type Options struct {
 	URLTag func(*url.URL) string
 	// Explain says what the cache makes of a request. May be nil: then nothing here caches requests.
 	Explain func(*http.Request) Explanation
+	// Ask is where a request that an operator sends for explanation goes: the cache itself. May be nil.
+	Ask http.Handler
 	// Limits are bounds of the process, and how far they are used. May be nil.
 	Limits func() []forebay.Limit
 	// Parts are the names of what the cache stands between.

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -17,6 +18,7 @@ type Question struct {
 	URL     string            `json:"url" doc:"Whole, with the host that clients use: http://api.example.com/api/partners?org_id=acme"`
 	Headers map[string]string `json:"headers,omitempty"`
 	Body    string            `json:"body,omitempty"`
+	Ask     bool              `json:"ask,omitempty" doc:"Send it through the cache first, to the origin where need be: GET, HEAD and QUERY alone"`
 }
 
 // An Explanation says what the cache makes of a request now, without asking the origin.
@@ -37,8 +39,74 @@ type Explanation struct {
 	Headers    http.Header `json:"headers" doc:"Of what is stored"`
 	Would      string      `json:"would" enum:"hit,stale,miss,bypass,refused" doc:"What the answer would be now"`
 	Why        string      `json:"why" doc:"Why it would be no hit"`
+	Asked      *Asked      `json:"asked,omitempty" doc:"What came, where it was asked for; what stands above is as of after that"`
 	Nearest    []KeyPart   `json:"nearest" doc:"Fields with which a usual client sends the same request, and would have what is stored"`
 	Nearby     int         `json:"nearby" doc:"Other responses of the same method and path in the near tier, for another query or other fields: one of the parts differs"`
+}
+
+// Asked is what a request that was really sent was answered. The body is read and not kept.
+type Asked struct {
+	Status      int         `json:"status"`
+	CacheStatus string      `json:"cache_status"`
+	Headers     http.Header `json:"headers"`
+	Bytes       int64       `json:"bytes"`
+	TookMS      float64     `json:"took_ms"`
+	Error       string      `json:"error,omitempty" doc:"It broke off, or took too long"`
+}
+
+const (
+	askFor  = 20 * time.Second
+	askMost = 64 << 20 // bytes of a body that are read
+)
+
+// sink is the client of a request that operators ask: it keeps the head, and counts the body.
+type sink struct {
+	header http.Header
+	status int
+	bytes  int64
+	cancel context.CancelFunc
+}
+
+func (s *sink) Header() http.Header { return s.header }
+
+func (s *sink) WriteHeader(status int) {
+	if s.status == 0 && status >= 200 {
+		s.status = status
+	}
+}
+
+func (s *sink) Write(p []byte) (int, error) {
+	s.WriteHeader(http.StatusOK)
+	if s.bytes += int64(len(p)); s.bytes > askMost {
+		s.cancel()
+		return 0, errTooMuch
+	}
+	return len(p), nil
+}
+
+var errTooMuch = errors.New("the body is larger than 64 MiB: no more of it was read")
+
+// send sends a request through the cache as a client would.
+func (a *Admin) send(r *http.Request) *Asked {
+	ctx, cancel := context.WithTimeout(r.Context(), askFor)
+	defer cancel()
+	to := &sink{header: http.Header{}, cancel: cancel}
+	out := &Asked{}
+	begun := time.Now()
+	func() {
+		defer func() {
+			if p := recover(); p != nil { // how a handler says that the answer broke off
+				out.Error = "the answer broke off"
+			}
+		}()
+		a.o.Ask.ServeHTTP(to, r.WithContext(ctx))
+	}()
+	if err := context.Cause(ctx); err != nil {
+		out.Error = err.Error()
+	}
+	out.Status, out.Headers, out.Bytes, out.TookMS = to.status, to.header, to.bytes, inMS(time.Since(begun))
+	out.CacheStatus = strings.Join(to.header["Cache-Status"], ", ")
+	return out
 }
 
 // A KeyPart is something that a key is made of.
@@ -91,5 +159,22 @@ func (a *Admin) explain(ctx context.Context, in *question) (*answer[Explanation]
 	if err != nil {
 		return nil, err
 	}
-	return &answer[Explanation]{a.o.Explain(r)}, nil
+	if !in.Body.Ask {
+		return &answer[Explanation]{a.o.Explain(r)}, nil
+	}
+	switch {
+	case a.o.Ask == nil:
+		return nil, huma.Error404NotFound("this node sends no requests for operators")
+	case !callerOf(ctx).operate:
+		return nil, huma.Error403Forbidden("ask: the token reads, and sends nothing to the origin: use one with the role operate")
+	case r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != "QUERY":
+		return nil, huma.Error422UnprocessableEntity("ask: " + r.Method + " may change something at the origin: only GET, HEAD and QUERY are sent")
+	}
+	asked := a.send(r)
+	if r, err = in.Body.request(ctx); err != nil {
+		return nil, err
+	}
+	e := a.o.Explain(r)
+	e.Asked = asked
+	return &answer[Explanation]{e}, nil
 }

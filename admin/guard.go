@@ -51,7 +51,7 @@ func (a *Admin) sameOrigin(api huma.API) func(huma.Context, func(huma.Context)) 
 			huma.WriteErr(api, ctx, http.StatusForbidden, "a page of another origin must not do this: open the page on this address")
 			return
 		}
-		next(huma.WithValue(ctx, callerKey{}, caller{"", r.RemoteAddr, r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https"}))
+		next(huma.WithValue(ctx, callerKey{}, caller{"", false, r.RemoteAddr, r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https"}))
 	}
 }
 
@@ -73,7 +73,7 @@ func (a *Admin) guard(api huma.API) func(huma.Context, func(huma.Context)) {
 				return
 			}
 			by := callerOf(ctx.Context())
-			by.name = who.name
+			by.name, by.operate = who.name, who.operate
 			next(huma.WithValue(ctx, callerKey{}, by))
 		})
 	}
@@ -87,6 +87,7 @@ func changes(o *huma.Operation) bool { return o.Metadata[changing] != nil }
 // A caller is where a request came from, and what it may do.
 type caller struct {
 	name    string // of its token
+	operate bool   // it may change something
 	address string
 	secure  bool // came by TLS, to here or to the proxy before
 }

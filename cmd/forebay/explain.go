@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -19,11 +20,12 @@ type explainCommand struct {
 	URL    string   `arg:"" name:"url" help:"Whole, with the host that clients use."`
 	Header []string `name:"header" short:"H" sep:"none" placeholder:"NAME:VALUE" help:"A field of the request. Repeatable."`
 	Data   string   `name:"data" short:"d" help:"Its body."`
+	Ask    bool     `help:"Send it through the cache first, to the origin where need be. GET, HEAD and QUERY alone."`
 }
 
-// Run prints what the node's cache makes of a request now. The origin is not asked.
+// Run prints what the node's cache makes of a request now. The origin is not asked, unless that is wanted.
 func (c *explainCommand) Run(t terminal) error {
-	q := admin.Question{Method: strings.ToUpper(c.Method), URL: c.URL, Headers: map[string]string{}, Body: c.Data}
+	q := admin.Question{Method: strings.ToUpper(c.Method), URL: c.URL, Headers: map[string]string{}, Body: c.Data, Ask: c.Ask}
 	for _, line := range c.Header {
 		name, value, ok := strings.Cut(line, ":")
 		if !ok {
@@ -32,7 +34,9 @@ func (c *explainCommand) Run(t terminal) error {
 		q.Headers[strings.TrimSpace(name)] = strings.TrimSpace(value)
 	}
 	var e admin.Explanation
-	if err := c.call(t.ctx, http.MethodPost, "/api/explain", q, &e); err != nil {
+	ctx, cancel := context.WithTimeout(t.ctx, 3*clientTimeout) // an origin may take its time
+	defer cancel()
+	if err := c.callFor(ctx, http.MethodPost, "/api/explain", q, &e); err != nil {
 		return err
 	}
 	if c.JSON {
@@ -47,6 +51,9 @@ func printExplanation(w io.Writer, e admin.Explanation) {
 		fmt.Fprintf(w, "%-10s %s\n", name, fmt.Sprintf(format, args...))
 	}
 	line("request", "%s", e.Canonical)
+	if a := e.Asked; a != nil {
+		line("asked", "%d, %d bytes in %.0f ms: %s%s", a.Status, a.Bytes, a.TookMS, a.CacheStatus, because(a.Error))
+	}
 	line("now", "%s%s", e.Would, because(e.Why))
 	if e.Would == "refused" && e.Class == "" {
 		return

@@ -47,6 +47,12 @@ func TestExplainCommand(t *testing.T) {
 		t.Errorf("no URL: %s", text)
 	}
 	explain(exitUsage, "GET", url, "-H", "nothing")
+	if text := explain(0, "GET", gateway+"/api/partners?org_id=dune", "--ask"); !regexp.MustCompile(`(?s)asked +200, \d+ bytes in \d+ ms: forebay; fwd=uri-miss; stored\nnow +hit\n`).MatchString(text) {
+		t.Errorf("asked:\n%s", text)
+	}
+	if text := explain(exitFailed, "DELETE", url, "--ask"); !strings.Contains(text, "may change something at the origin") {
+		t.Errorf("asked to delete: %s", text)
+	}
 	if text := explain(exitFailed, "GET", "/api/partners"); !strings.Contains(text, "write it whole") {
 		t.Errorf("half a URL: %s", text)
 	}

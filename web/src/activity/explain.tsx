@@ -1,9 +1,10 @@
-import { Button, Group, Stack, Text, TextInput, Textarea } from '@mantine/core';
+import { Button, Checkbox, Group, Stack, Text, TextInput, Textarea } from '@mantine/core';
 import { useMutation } from '@tanstack/react-query';
 import { useState } from 'react';
 import { useSearchParams } from 'wouter';
-import { post, type Schemas } from '../api/client';
-import { bytes, clock, none, span } from '../format';
+import { post, type Receipt, type Schemas } from '../api/client';
+import { useMay } from '../api/overview';
+import { bytes, clock, ms, none, span } from '../format';
 import { Card } from '../parts/card';
 import { Failure } from '../parts/failure';
 
@@ -16,20 +17,30 @@ export function Explain() {
   const [search] = useSearchParams();
   const [url, setURL] = useState(search.get('explain') ?? '');
   const [fields, setFields] = useState(search.get('fields') ?? '');
-  const go = useMutation({ mutationFn: () => post<Explanation>('api/explain', { url: url.trim(), headers: parsed(fields) }) });
+  const [asks, setAsks] = useState(false);
+  const may = useMay();
+  const go = useMutation({ mutationFn: (ask: boolean) => post<Explanation>('api/explain', { url: url.trim(), headers: parsed(fields), ask: ask || undefined }, 30_000) });
+  const remove = useMutation({ mutationFn: () => post<Receipt>('api/invalidate', { url: url.trim() }), onSuccess: () => go.mutate(false) });
   return (
     <Card title="Explain a request">
-      <form onSubmit={(e) => (e.preventDefault(), url.trim() && go.mutate())}>
+      <form onSubmit={(e) => (e.preventDefault(), url.trim() && go.mutate(asks))}>
         <Stack gap="xs">
-          <TextInput label="URL" description="Whole, with the host that clients use. The origin is not asked." placeholder="http://api.example.com/api/partners?org_id=acme" value={url} onChange={(e) => setURL(e.currentTarget.value)} />
+          <TextInput label="URL" description="Whole, with the host that clients use." placeholder="http://api.example.com/api/partners?org_id=acme" value={url} onChange={(e) => setURL(e.currentTarget.value)} />
           <Textarea label="Fields of the request" description="One a line: Accept: application/json" rows={2} value={fields} onChange={(e) => setFields(e.currentTarget.value)} />
           <Group>
             <Button type="submit" disabled={url.trim() === ''} loading={go.isPending}>
               Explain
             </Button>
+            {may?.change && <Checkbox label="Send it through the cache first" checked={asks} onChange={(e) => setAsks(e.currentTarget.checked)} />}
+            {may?.change && go.data?.stored && (
+              <Button variant="default" loading={remove.isPending} onClick={() => remove.mutate()}>
+                Remove all of this URL
+              </Button>
+            )}
           </Group>
           <div role="status">{go.data && <Told e={go.data} />}</div>
-          <Failure error={go.error} />
+          {remove.data && <Text size="sm">Removed: receipt <span className="mono">{remove.data.id || 'deferred'}</span></Text>}
+          <Failure error={go.error ?? remove.error} />
         </Stack>
       </form>
     </Card>
@@ -52,6 +63,11 @@ function Told({ e }: { e: Explanation }) {
       <Text size="sm" className="mono">
         {e.canonical}
       </Text>
+      {e.asked && (
+        <Text size="sm">
+          Asked: {e.asked.status}, {bytes(e.asked.bytes)} in {ms(e.asked.took_ms)} <span className="mono">{e.asked.cache_status}</span> {e.asked.error}
+        </Text>
+      )}
       <Text size="sm">
         Now: <strong className={`state-${looks[e.would]}`}>{e.would}</strong>
         {e.why && `, ${e.why}`}

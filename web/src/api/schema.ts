@@ -342,6 +342,20 @@ export interface components {
             flag: string;
             route: string;
         };
+        Asked: {
+            /** Format: int64 */
+            bytes: number;
+            cache_status: string;
+            /** @description It broke off, or took too long */
+            error?: string;
+            headers: {
+                [key: string]: string[];
+            };
+            /** Format: int64 */
+            status: number;
+            /** Format: double */
+            took_ms: number;
+        };
         Cause: {
             /** @description What it is about: shared, log, journal, class NAME, function NAME, node NAME, or a check of the process */
             check: string;
@@ -534,6 +548,8 @@ export interface components {
              * @description Seconds
              */
             age: number;
+            /** @description What came, where it was asked for; what stands above is as of after that */
+            asked?: components["schemas"]["Asked"];
             /** @description The request in the one form that everything reads */
             canonical: string;
             class: string;
@@ -908,6 +924,8 @@ export interface components {
             p99: number;
         };
         Question: {
+            /** @description Send it through the cache first, to the origin where need be: GET, HEAD and QUERY alone */
+            ask?: boolean;
             body?: string;
             headers?: {
                 [key: string]: string;
