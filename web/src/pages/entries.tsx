@@ -2,6 +2,7 @@ import { Button, Group, Select, Stack, Table, Text, TextInput, Title } from '@ma
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useDeferredValue, useState } from 'react';
 import { ask, type Entries, post, type Receipt } from '../api/client';
+import { useNow } from '../api/live';
 import { useMay, useOverview } from '../api/overview';
 import { bytes, count, ms, span } from '../format';
 import { Card } from '../parts/card';
@@ -21,6 +22,7 @@ const most = 1000; // that the server lists
 /** What the near tier of this node holds: searched, sorted, and removed one by one. */
 export default function EntriesPage() {
   const may = useMay();
+  const paused = useNow((n) => n.status === 'paused');
   const { data: overview } = useOverview();
   const [holds, setHolds] = useState('');
   const [tag, setTag] = useState('');
@@ -32,6 +34,7 @@ export default function EntriesPage() {
     queryKey: ['entries', query],
     queryFn: () => ask<Entries>(`api/entries?${query}`),
     enabled: may?.operate === true,
+    refetchInterval: paused ? false : 5000,
     placeholderData: (old) => old,
   });
   const client = useQueryClient();
