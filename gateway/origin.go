@@ -173,6 +173,9 @@ func (o *origin) received(res *http.Response) error {
 	if res.StatusCode != http.StatusSwitchingProtocols && (res.StatusCode < 200 || res.StatusCode > 999) {
 		return fmt.Errorf("the origin answered with the status %03d, which is not valid", res.StatusCode)
 	}
+	if res.StatusCode == http.StatusSwitchingProtocols && !switchesAsAsked(res) {
+		return errors.New("the origin switches to a protocol that nobody asked for") // an error closes the connection
+	}
 	o.condition.answered()
 	res.Header["Via"] = append(res.Header["Via"], viaClient.of(res.ProtoMajor, res.ProtoMinor))
 	for name := range res.Trailer {
@@ -181,6 +184,13 @@ func (o *origin) received(res *http.Response) error {
 		}
 	}
 	return nil
+}
+
+// switchesAsAsked reports whether a 101 is the answer to its request's upgrade. Any other has no end: nothing that
+// follows it closes the connection.
+func switchesAsAsked(res *http.Response) bool {
+	asked := res.Request.Header.Get("Upgrade")
+	return asked != "" && strings.EqualFold(res.Header.Get("Upgrade"), asked) && httpcache.HasMember(res.Header["Connection"], "upgrade")
 }
 
 // trimNames takes the space between a field's name and its colon away (RFC 9112, section 5.1): with it, a no-store

@@ -195,7 +195,7 @@ func cloneFields(h http.Header) http.Header {
 // several.
 func upgradeOf(r *http.Request) string {
 	lines := r.Header["Upgrade"]
-	if len(lines) != 1 || r.ProtoMajor != 1 || !hasMember(r.Header["Connection"], "upgrade") {
+	if len(lines) != 1 || r.ProtoMajor != 1 || !HasMember(r.Header["Connection"], "upgrade") {
 		return ""
 	}
 	protocol := strings.ToLower(strings.TrimSpace(lines[0]))
@@ -205,8 +205,8 @@ func upgradeOf(r *http.Request) string {
 	return protocol
 }
 
-// hasMember reports whether a list has a member, in any case.
-func hasMember(lines []string, want string) bool {
+// HasMember reports whether a list has a member, in any case.
+func HasMember(lines []string, want string) bool {
 	for _, line := range lines {
 		for member := range splitList(line) {
 			if strings.EqualFold(member, want) {
