@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -98,6 +99,9 @@ func (a *Admin) readCards(ctx context.Context, tier shared.Tier) {
 		switch node := (Node{}); {
 		case len(values[i]) > 0 && len(values[i]) <= maxCard && string(values[i]) != held.text && json.Unmarshal(values[i], &node) == nil:
 			node.Name, node.Self = o.Name, false
+			if !strings.HasPrefix(node.Address, "http://") && !strings.HasPrefix(node.Address, "https://") {
+				node.Address = "" // the page makes a link of it
+			}
 			a.cards.held[o.Name] = card{node, string(values[i]), now}
 		case !ok: // it is on the log, and says nothing
 			a.cards.held[o.Name] = card{Node{Name: o.Name, State: "unknown"}, "", now.Add(-o.Seen)}
