@@ -22,7 +22,7 @@ import (
 // Options configure [Open]. The zero Options work.
 type Options struct {
 	DataFile      string          // default: memory
-	OriginLatency origin.Latency  // of each call of the partner API; the zero Latency is none
+	OriginLatency origin.Latency  // of each call of the partner API; the zero value is no latency at all
 	Classes       []forebay.Class // default: Classes; others must have the same names
 	NearBytes     int64           // default: the library's
 	Shared        shared.Tier     // the tier that nodes share; the platform does not close it. Default: none
