@@ -3,6 +3,7 @@ package forebay
 import (
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/forebay-cache/forebay/internal/keys"
@@ -50,6 +51,10 @@ type Class struct {
 
 	// Private: the key holds the caller ([Options.Caller]); an empty caller bypasses the cache.
 	Private bool `yaml:"private" json:"private"`
+
+	// Cost is what one load costs, in a unit of yours, such as cents or tokens: statistics say what was saved.
+	// Default: not known.
+	Cost float64 `yaml:"cost" json:"cost"`
 
 	// Schema is the version of the stored form. Change it when the meaning of the value changes.
 	Schema int `yaml:"schema" json:"schema"`
@@ -113,6 +118,9 @@ func (c Class) mistakes(path string) []error {
 		if f.d > maxLife {
 			wrong(f.name, "%s is longer than ten years", f.d)
 		}
+	}
+	if c.Cost < 0 || math.IsNaN(c.Cost) || math.IsInf(c.Cost, 0) {
+		wrong("Cost", "%v is not what a load can cost", c.Cost)
 	}
 	if c.Strict && (c.Stale > 0 || c.StaleIfError > 0) {
 		wrong("Strict", "a strict class serves nothing stale: leave Stale and StaleIfError out")

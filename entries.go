@@ -27,19 +27,31 @@ type Entry struct {
 func (c *Cache) Entries() iter.Seq[Entry] {
 	return func(yield func(Entry) bool) {
 		for _, e := range c.near.tier.All() {
-			now := c.now()
-			if _, st := c.near.judge(e, now); st == isDead {
-				continue
-			}
-			one := Entry{
-				Key: e.key, Class: e.space.class.Name, Tags: slices.Clone(e.tags), Bytes: e.weight, Shared: e.fromShared, NearOnly: e.nearOnly || c.shared == nil,
-				Age: time.Duration(now - e.created), TTL: time.Duration(e.fresh - now), LoadTime: e.took,
-			}
-			if !yield(one) {
+			if one, ok := c.entryOf(e); ok && !yield(one) {
 				return
 			}
 		}
 	}
+}
+
+func (c *Cache) entryOf(e *entry) (Entry, bool) {
+	now := c.now()
+	if _, st := c.near.judge(e, now); st == isDead {
+		return Entry{}, false
+	}
+	return Entry{
+		Key: e.key, Class: e.space.class.Name, Tags: slices.Clone(e.tags), Bytes: e.weight, Shared: e.fromShared, NearOnly: e.nearOnly || c.shared == nil,
+		Age: time.Duration(now - e.created), TTL: time.Duration(e.fresh - now), LoadTime: e.took,
+	}, true
+}
+
+// Entry returns what the near tier holds under a key, if that may still be served.
+func (c *Cache) Entry(key string) (Entry, bool) {
+	held, ok := c.near.tier.GetEntryQuietly(key)
+	if !ok {
+		return Entry{}, false
+	}
+	return c.entryOf(held.Value)
 }
 
 // Matches reports whether an invalidation of the target reaches the entry.

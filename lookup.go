@@ -80,7 +80,9 @@ func (c *Cache) nearLookup(ctx context.Context, sp *space, key string, now int64
 // sharedLookup reads the shared tier, with the log if withLog. It returns false if that failed.
 func (c *Cache) sharedLookup(ctx context.Context, sp *space, key string, withLog bool) (lookup, bool) {
 	step := beginStep(ctx, StageShared, sp, key)
+	began := c.now()
 	l, err := c.readShared(ctx, sp, key, withLog)
+	c.tell(Event{Kind: EventShared, Class: sp.class.Name, Duration: c.since(began), Err: err})
 	if step.trace != nil {
 		step.end(foundWord(l.entry, l.state, c.now()), err)
 	}
@@ -176,7 +178,9 @@ func (c *Cache) lookupShared(ctx context.Context, sp *space, keys []string, whic
 	visit := within(ctx, c.shared.Visit(ctx))
 	step := beginStep(ctx, StageShared, sp, "")
 	c.shared.reads.Add(uint64(len(which)))
+	began := c.now()
 	values, err := c.shared.GetMany(visit, stored)
+	c.tell(Event{Kind: EventShared, Class: sp.class.Name, Duration: c.since(began), Err: err})
 	for n := 0; err == nil && n < len(values); n++ {
 		i := which[n]
 		l, unusable := c.sharedEntry(sp, keys[i], values[n])

@@ -78,7 +78,7 @@ func (o *observers) observe(one Observer, e Event) {
 type EventKind uint8
 
 const (
-	// EventLoad: a load ended. Took, and Err if it failed.
+	// EventLoad: a load ended. Class, Key, Duration, and Err if it failed.
 	EventLoad EventKind = iota
 	// EventInvalidate: an invalidation was accepted. Targets, Mode and Receipt.
 	EventInvalidate
@@ -90,9 +90,13 @@ const (
 	EventLearn
 	// EventFence: the log started over, and with it everything from before counts for nothing. Receipt.
 	EventFence
+	// EventShared: the shared tier was asked for a key, or for many. Class, Duration, and Err if it failed.
+	EventShared
+	// EventStore: an answer was stored. Class, Key and Bytes.
+	EventStore
 )
 
-var eventNames = [...]string{"load", "invalidate", "evict", "busy", "learn", "fence"}
+var eventNames = [...]string{"load", "invalidate", "evict", "busy", "learn", "fence", "shared", "store"}
 
 func (k EventKind) String() string { return nameOf(eventNames[:], k) }
 
@@ -104,6 +108,7 @@ type Event struct {
 	Key      string
 	Duration time.Duration
 	Err      error
+	Bytes    uint64 // that an entry takes in the near tier
 	Targets  []Target
 	Mode     Mode
 	Receipt  Receipt

@@ -85,6 +85,12 @@ type ClassStats struct {
 // Hits is the sum over the tiers.
 func (s ClassStats) Hits() uint64 { return s.NearHits + s.SharedHits }
 
+// SavedCost is what the loads would have cost that hits, stale hits and joins did without; false where [Class.Cost] is not
+// known.
+func (s ClassStats) SavedCost() (float64, bool) {
+	return s.Class.Cost * float64(s.Hits()+s.StaleHits+s.Coalesced), s.Class.Cost > 0
+}
+
 // OriginCalls is how often the origin was called, and how many of those calls failed.
 func (s ClassStats) OriginCalls() (calls, failed uint64) {
 	return s.Loads + s.Passed, s.LoadErrors + s.PassedErrors

@@ -24,6 +24,9 @@ type Item struct {
 	Deferred bool      `json:"deferred,omitempty"`
 	By       string    `json:"by,omitempty" doc:"The name of the token, and the address"`
 	Here     bool      `json:"here" doc:"It began on this node"`
+	Node     string    `json:"node,omitempty" doc:"Where an operator did it, if not on this node"`
+
+	covers func(key, class string, tags []string) bool // nil: it is no invalidation
 }
 
 // activity is what happened lately: a bounded list, in which many alike are one.
@@ -65,11 +68,18 @@ func (y *activity) Observe(e forebay.Event) {
 			item.Receipt = e.Receipt.ID.String()
 		}
 		for _, t := range e.Targets {
-			item.Target = t.String()
+			item.Target, item.covers = t.String(), reachOf(t)
 			y.note(item)
 		}
 	case forebay.EventFence:
 		y.note(Item{Kind: "log", Text: "the log started over: everything that was stored before counts for nothing", Receipt: e.Receipt.ID.String()})
+	}
+}
+
+// reachOf says what an invalidation of a target covers.
+func reachOf(t forebay.Target) func(key, class string, tags []string) bool {
+	return func(key, class string, tags []string) bool {
+		return forebay.Entry{Key: key, Class: class, Tags: tags}.Matches(t)
 	}
 }
 
@@ -87,7 +97,7 @@ func (y *activity) note(i Item) {
 		y.second, y.burst = s, 0
 	}
 	if y.burst >= maxBurst && i.Kind == "invalidation" {
-		i.Text, i.Target, i.Mode = "further invalidations", "", ""
+		i.Text, i.Target, i.Mode, i.covers = "further invalidations", "", "", nil
 	}
 	if n := len(y.items); n > 0 {
 		last := &y.items[n-1]
@@ -216,8 +226,33 @@ func firstOf(texts ...string) string {
 	return ""
 }
 
-// Activity returns what happened lately, the oldest first.
-func (a *Admin) Activity() []Item { return a.activity.latest(maxItems) }
+// Activity returns what happened lately, the oldest first: on this node, and what operators did on the others.
+func (a *Admin) Activity() []Item {
+	out := a.activity.latest(maxItems)
+	a.cards.mu.Lock()
+	for name, c := range a.cards.held {
+		for _, i := range c.node.Did {
+			i.Here, i.Node = false, name
+			out = append(out, i)
+		}
+	}
+	a.cards.mu.Unlock()
+	slices.SortStableFunc(out, func(a, b Item) int { return a.Time.Compare(b.Time) })
+	return out
+}
+
+// maxDid bounds what the other nodes are told.
+const maxDid = 20
+
+// did is what operators did here lately.
+func (y *activity) did() []Item {
+	all := slices.DeleteFunc(y.latest(maxItems), func(i Item) bool { return i.Kind != "audit" })
+	all = all[max(0, len(all)-maxDid):]
+	for i := range all {
+		all[i].Target = cut(all[i].Target, maxPath)
+	}
+	return all
+}
 
 // audit records what an operator did: in the log, and in the activity.
 func (a *Admin) audit(ctx context.Context, i Item) {

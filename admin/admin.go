@@ -36,8 +36,8 @@ type Options struct {
 	OriginCalls func() int64
 	// Advice lists routes that are not cached and could be. May be nil.
 	Advice func() []Advice
-	// Rule names the rule of a request: [Admin.Routes] groups by it. Empty: none. May be nil.
-	Rule func(*http.Request) string
+	// Rule names the rule of a request, and its class: [Admin.Routes] groups by it. Empty: none. May be nil.
+	Rule func(*http.Request) (rule, class string)
 	// URLTag is the tag of what is stored of a URL. May be nil: then nothing here caches requests.
 	URLTag func(*url.URL) string
 	// Explain says what the cache makes of a request. May be nil: then nothing here caches requests.
@@ -50,6 +50,8 @@ type Options struct {
 	Parts Parts
 	// Shared is the cache's shared tier, through which nodes tell each other how they are. May be nil.
 	Shared shared.Tier
+	// ActivityFile keeps what happened across restarts. Default: it is forgotten.
+	ActivityFile string
 	// Drills lets an operator take the shared tier away for a while. Default: refused.
 	Drills *Drills
 	// Logger gets one record for each change. Default slog.Default().
@@ -68,20 +70,22 @@ type Check func(context.Context) error
 
 // An Admin serves the operations on one cache. It is safe for concurrent use.
 type Admin struct {
-	cache    *forebay.Cache
-	o        Options
-	requests *requests
-	series   *series
-	activity *activity
-	verdict  *verdict
-	feed     *feed
-	attempts attempts
-	visits   *visits
-	tokens   []token
-	cards    cards
+	cache     *forebay.Cache
+	o         Options
+	requests  *requests
+	series    *series
+	activity  *activity
+	work      *work
+	verdict   *verdict
+	feed      *feed
+	attempts  attempts
+	visits    *visits
+	tokens    []token
+	cards     cards
+	questions questions
 
 	drilling atomic.Bool
-	unhook   func()
+	unhook   []func()
 	stopped  chan struct{}
 	stop     sync.Once
 	working  sync.WaitGroup
@@ -99,17 +103,21 @@ func New(c *forebay.Cache, o Options) *Admin {
 		o.Parts.Origin = "origin"
 	}
 	a := &Admin{
-		cache: c, o: o, requests: newRequests(o.Rule), activity: &activity{}, feed: newFeed(), visits: newVisits(), tokens: parseTokens(o.Token),
+		cache: c, o: o, requests: newRequests(o.Rule), activity: &activity{}, work: &work{loads: map[string]*timing{}, sizes: map[string]*sizes{}}, feed: newFeed(), visits: newVisits(), tokens: parseTokens(o.Token),
 		stopped: make(chan struct{}),
 	}
 	stats := c.Stats()
 	a.series = newSeries(stats)
 	a.verdict = newVerdict(time.Now(), stats, a.begun, a.ended)
-	a.unhook = c.Observe(a.activity)
+	a.unhook = []func(){c.Observe(a.activity), c.Observe(a.work)}
 	window := a.requests.open()
 	a.working.Go(func() { a.sample(window) })
+	if o.ActivityFile != "" {
+		a.activity.read(o.ActivityFile, o.Logger)
+		a.working.Go(func() { a.keepActivity(o.ActivityFile) })
+	}
 	if o.Shared != nil {
-		a.cards.held = map[string]card{}
+		a.cards.held, a.questions = map[string]card{}, questions{make(chan struct{}, 1), map[string]string{}}
 		a.working.Go(func() { a.exchangeCards(o.Shared) })
 	}
 	return a
@@ -119,7 +127,9 @@ func New(c *forebay.Cache, o Options) *Admin {
 // It is safe to call twice.
 func (a *Admin) Close() {
 	a.stop.Do(func() {
-		a.unhook()
+		for _, stop := range a.unhook {
+			stop()
+		}
 		close(a.stopped)
 	})
 	a.working.Wait()

@@ -120,8 +120,8 @@ func get[I, O any](api huma.API, id, path, summary string, h func(context.Contex
 // safeHeaders are on every answer: no cache keeps it, no page frames it. It is not a request of the cache's
 // clients, and is not counted as one.
 func safeHeaders(ctx huma.Context, next func(huma.Context)) {
-	r, _ := humago.Unwrap(ctx)
-	excludeFromMetrics(r)
+	_, w := humago.Unwrap(ctx)
+	excludeFromMetrics(w)
 	ctx.SetHeader("Cache-Control", "no-store")
 	ctx.SetHeader("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 	ctx.SetHeader("X-Content-Type-Options", "nosniff")
@@ -130,8 +130,9 @@ func safeHeaders(ctx huma.Context, next func(huma.Context)) {
 
 // unmeasured serves what is not a request of the cache's clients.
 func unmeasured(h http.Handler) http.Handler {
-	return gzhttp.GzipHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		excludeFromMetrics(r)
-		h.ServeHTTP(w, r)
-	}))
+	compressed := gzhttp.GzipHandler(h)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		excludeFromMetrics(w)
+		compressed.ServeHTTP(w, r)
+	})
 }

@@ -2,12 +2,16 @@ package admin
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
 )
@@ -18,30 +22,63 @@ type Question struct {
 	URL     string            `json:"url" doc:"Whole, with the host that clients use: http://api.example.com/api/partners?org_id=acme"`
 	Headers map[string]string `json:"headers,omitempty"`
 	Body    string            `json:"body,omitempty"`
+	Value   bool              `json:"value,omitempty" doc:"Show what is stored: its first 64 KiB"`
 	Ask     bool              `json:"ask,omitempty" doc:"Send it through the cache first, to the origin where need be: GET, HEAD and QUERY alone"`
 }
 
 // An Explanation says what the cache makes of a request now, without asking the origin.
 type Explanation struct {
-	Canonical  string      `json:"canonical" doc:"The request in the one form that everything reads"`
-	Rule       string      `json:"rule" doc:"Empty: none matches"`
-	Class      string      `json:"class"`
-	Key        string      `json:"key"`
-	Parts      []KeyPart   `json:"parts" doc:"What the key is made of"`
-	Stored     bool        `json:"stored"`
-	Tier       string      `json:"tier,omitempty" doc:"Where it is stored"`
-	Status     int         `json:"status,omitempty"`
-	Size       int64       `json:"size" doc:"Bytes of the body"`
-	Age        float64     `json:"age" doc:"Seconds"`
-	FreshUntil *time.Time  `json:"fresh_until" doc:"null: nothing is stored"`
-	Vary       []string    `json:"vary" doc:"Fields of the request that chose what is stored"`
-	Tags       []string    `json:"tags"`
-	Headers    http.Header `json:"headers" doc:"Of what is stored"`
-	Would      string      `json:"would" enum:"hit,stale,miss,bypass,refused" doc:"What the answer would be now"`
-	Why        string      `json:"why" doc:"Why it would be no hit"`
-	Asked      *Asked      `json:"asked,omitempty" doc:"What came, where it was asked for; what stands above is as of after that"`
-	Nearest    []KeyPart   `json:"nearest" doc:"Fields with which a usual client sends the same request, and would have what is stored"`
-	Nearby     int         `json:"nearby" doc:"Other responses of the same method and path in the near tier, for another query or other fields: one of the parts differs"`
+	Canonical   string      `json:"canonical" doc:"The request in the one form that everything reads"`
+	Rule        string      `json:"rule" doc:"Empty: none matches"`
+	Class       string      `json:"class"`
+	Key         string      `json:"key"`
+	Parts       []KeyPart   `json:"parts" doc:"What the key is made of"`
+	Stored      bool        `json:"stored"`
+	Tier        string      `json:"tier,omitempty" doc:"Where it is stored"`
+	Status      int         `json:"status,omitempty"`
+	Size        int64       `json:"size" doc:"Bytes of the body"`
+	Age         float64     `json:"age" doc:"Seconds"`
+	FreshUntil  *time.Time  `json:"fresh_until" doc:"null: nothing is stored"`
+	Vary        []string    `json:"vary" doc:"Fields of the request that chose what is stored"`
+	Tags        []string    `json:"tags"`
+	Headers     http.Header `json:"headers" doc:"Of what is stored"`
+	Would       string      `json:"would" enum:"hit,stale,miss,bypass,refused" doc:"What the answer would be now"`
+	Why         string      `json:"why" doc:"Why it would be no hit"`
+	Asked       *Asked      `json:"asked,omitempty" doc:"What came, where it was asked for; what stands above is as of after that"`
+	Value       *Value      `json:"value,omitempty"`
+	Start       []byte      `json:"-"` // of the body
+	LoadMS      *float64    `json:"load_ms,omitempty" doc:"How long the load of what this node holds took"`
+	Invalidated *Item       `json:"invalidated,omitempty" doc:"The last invalidation that reached it, of those that the activity has"`
+	Nodes       []Holding   `json:"nodes" doc:"What the near tier of each node holds under the key, this one first"`
+	Nearest     *Nearest    `json:"nearest" doc:"What is stored under another key, and the parts that differ; null: nothing is known"`
+	Nearby      int         `json:"nearby" doc:"Other responses of the same method and path in the near tier, for another query or other fields: one of the parts differs"`
+}
+
+// Nearest is what is stored for almost the same request.
+type Nearest struct {
+	Key     string    `json:"key"`
+	Differs []KeyPart `json:"differs" doc:"Parts of that request that are not as in this one; an empty value: it has none"`
+}
+
+// A Value is the beginning of what is stored.
+type Value struct {
+	Text   string `json:"text,omitempty"`
+	Base64 string `json:"base64,omitempty" doc:"Where it is no text"`
+	Cut    bool   `json:"cut,omitempty" doc:"There is more"`
+}
+
+func valueOf(start []byte, size int64) *Value {
+	v := &Value{Cut: int64(len(start)) < size}
+	whole := start
+	for i := 0; v.Cut && i < utf8.UTFMax && !utf8.Valid(whole); i++ { // a character that was cut in two
+		whole = whole[:max(len(whole)-1, 0)]
+	}
+	if utf8.Valid(whole) {
+		v.Text = string(whole)
+	} else {
+		v.Base64 = base64.StdEncoding.EncodeToString(start)
+	}
+	return v
 }
 
 // Asked is what a request that was really sent was answered. The body is read and not kept.
@@ -160,7 +197,7 @@ func (a *Admin) explain(ctx context.Context, in *question) (*answer[Explanation]
 		return nil, err
 	}
 	if !in.Body.Ask {
-		return &answer[Explanation]{a.o.Explain(r)}, nil
+		return &answer[Explanation]{a.explained(ctx, in.Body, r)}, nil
 	}
 	switch {
 	case a.o.Ask == nil:
@@ -174,7 +211,88 @@ func (a *Admin) explain(ctx context.Context, in *question) (*answer[Explanation]
 	if r, err = in.Body.request(ctx); err != nil {
 		return nil, err
 	}
-	e := a.o.Explain(r)
+	e := a.explained(ctx, in.Body, r)
 	e.Asked = asked
 	return &answer[Explanation]{e}, nil
+}
+
+// explained is what the cache makes of a request, and what is known around it: of the other nodes, of the past, and of
+// requests that are almost the same.
+func (a *Admin) explained(ctx context.Context, q Question, r *http.Request) Explanation {
+	e := a.o.Explain(r)
+	if e.Value = nil; q.Value && e.Stored {
+		e.Value = valueOf(e.Start, e.Size)
+	}
+	if e.Nodes = []Holding{}; e.Key == "" {
+		return e
+	}
+	e.Nodes = a.holdings(ctx, e.Key)
+	if here, ok := a.cache.Entry(e.Key); ok {
+		took := inMS(here.LoadTime)
+		e.LoadMS = &took
+	}
+	e.Invalidated = a.activity.reached(e)
+	if !e.Stored && e.Nearest == nil && e.Class != "" && e.Would != "bypass" {
+		e.Nearest = a.nearest(ctx, q, r)
+	}
+	return e
+}
+
+// reached is the last invalidation that covers what is, or would be, stored.
+func (y *activity) reached(e Explanation) *Item {
+	for _, i := range slices.Backward(y.latest(maxItems)) {
+		if (i.Kind == "invalidation" || i.Kind == "audit") && i.covers != nil && i.covers(e.Key, e.Class, e.Tags) {
+			return &i
+		}
+	}
+	return nil
+}
+
+// mostNear bounds how many requests are tried.
+const mostNear = 32
+
+// nearest looks for what is stored among recent requests of the same path: the one that differs in the fewest parts.
+func (a *Admin) nearest(ctx context.Context, q Question, r *http.Request) *Nearest {
+	var best *Nearest
+	tried := map[string]bool{}
+	for _, recent := range a.requests.list() {
+		target, err := url.Parse(recent.Path)
+		if err != nil || recent.Method != r.Method || target.EscapedPath() != r.URL.EscapedPath() || len(tried) == mostNear {
+			continue
+		}
+		like := q
+		like.URL, like.Headers = r.URL.Scheme+"://"+recent.host+recent.Path, maps.Clone(recent.fields)
+		if id := fmt.Sprint(like.URL, like.Headers); tried[id] {
+			continue
+		} else {
+			tried[id] = true
+		}
+		other, err := like.request(ctx)
+		if err != nil {
+			continue
+		}
+		if e := a.o.Explain(other); e.Stored {
+			if differs := differences(r, other); best == nil || len(differs) < len(best.Differs) {
+				best = &Nearest{e.Key, differs}
+			}
+		}
+	}
+	return best
+}
+
+// differences are the parts in which another request is not like r.
+func differences(r, other *http.Request) []KeyPart {
+	out := []KeyPart{}
+	if other.Host != r.Host {
+		out = append(out, KeyPart{"host", other.Host})
+	}
+	if other.URL.RawQuery != r.URL.RawQuery {
+		out = append(out, KeyPart{"query", other.URL.RawQuery})
+	}
+	for _, name := range choosingFields {
+		if has := other.Header.Get(name); has != r.Header.Get(name) {
+			out = append(out, KeyPart{name, has})
+		}
+	}
+	return out
 }

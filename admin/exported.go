@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // exported counts requests for metrics, since the start: by the rule of their route, so that clients cannot make up
@@ -22,6 +23,23 @@ type exportedCounts struct {
 	took   histogram
 	sum    time.Duration
 	status [6]uint64 // by the first digit
+	sample exemplar
+}
+
+// An exemplar is the trace of one request: the slowest of a minute, so that a slow bucket leads to a trace.
+type exemplar struct {
+	trace string
+	took  time.Duration
+	at    time.Time
+}
+
+const exemplarFor = time.Minute
+
+func (x *exemplar) offer(m *measured, r *http.Request) {
+	span := trace.SpanContextFromContext(r.Context())
+	if span.IsSampled() && (m.first >= x.took || m.start.Sub(x.at) > exemplarFor) {
+		*x = exemplar{span.TraceID().String(), m.first, m.start}
+	}
 }
 
 // noRule stands for the routes that no rule names.
@@ -47,6 +65,7 @@ func (e *exported) add(m *measured, r *http.Request) {
 	c.took.add(m.first)
 	c.sum += m.first
 	c.status[statusDigit(m.status)]++
+	c.sample.offer(m, r)
 }
 
 func statusDigit(status int) int { return min(max(status/100, 0), 5) }
@@ -64,7 +83,11 @@ func (q *requests) collect(out chan<- prometheus.Metric) {
 	defer q.mu.Unlock()
 	for labels, c := range q.exported.by {
 		route, name := labels.route, labels.outcome.String()
-		out <- prometheus.MustNewConstHistogram(durationDesc, c.took.n, c.sum.Seconds(), c.took.buckets(), route, name)
+		took := prometheus.MustNewConstHistogram(durationDesc, c.took.n, c.sum.Seconds(), c.took.buckets(), route, name)
+		if x := c.sample; x.trace != "" {
+			took = prometheus.MustNewMetricWithExemplars(took, prometheus.Exemplar{Value: x.took.Seconds(), Labels: prometheus.Labels{"trace_id": x.trace}, Timestamp: x.at})
+		}
+		out <- took
 		for i, n := range c.status {
 			if n > 0 {
 				out <- prometheus.MustNewConstMetric(statusDesc, prometheus.CounterValue, float64(n), route, name, statusNames[i])

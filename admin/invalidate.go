@@ -101,7 +101,7 @@ func (a *Admin) invalidate(ctx context.Context, in *answer[Invalidation]) (*inva
 	if receipt.Deferred {
 		out.Status, out.Body.ID, out.Body.Deferred = http.StatusAccepted, "", true
 	}
-	a.audit(ctx, Item{Text: "invalidated", Target: target.String(), Mode: in.Body.Mode, Receipt: out.Body.ID, Deferred: receipt.Deferred})
+	a.audit(ctx, Item{Text: "invalidated", Target: target.String(), covers: reachOf(target), Mode: in.Body.Mode, Receipt: out.Body.ID, Deferred: receipt.Deferred})
 	return out, nil
 }
 

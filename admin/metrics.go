@@ -34,6 +34,7 @@ var (
 	loadErrorsDesc = desc("load_errors_total", "Calls of the origin that failed.", "class")
 	refusedDesc    = desc("loads_refused_total", "Loads not begun because the class had all of its loads running.", "class")
 	savedDesc      = desc("saved_seconds_total", "Load time that requests did not wait for.", "class")
+	savedCostDesc  = desc("saved_cost_total", "What the loads would have cost that requests did without, in the unit of the class's cost.", "class")
 	entriesDesc    = desc("near_entries", "Entries in the near tier.", "class")
 	evictionsDesc  = desc("near_evictions_total", "Entries removed from the near tier for room.", "class")
 	bytesDesc      = desc("near_bytes", "Memory the near tier takes.")
@@ -57,7 +58,7 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{requestsDesc, missesDesc, loadsDesc, passedDesc, passedErrDesc, degradedDesc, loadingDesc, loadErrorsDesc, refusedDesc,
 		savedDesc, entriesDesc, evictionsDesc, bytesDesc, maxBytesDesc, confirmedDesc, connectedDesc, lookupsDesc,
 		sharedErrDesc, droppedDesc, unusableDesc, deferredDesc, lagDesc, infoDesc,
-		notStoredDesc, invalidDesc, nodesDesc, durationDesc, statusDesc} {
+		notStoredDesc, invalidDesc, nodesDesc, durationDesc, statusDesc, loadTimeDesc, sharedTimeDesc, entrySizeDesc, savedCostDesc} {
 		out <- d
 	}
 }
@@ -98,6 +99,9 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		count(loadErrorsDesc, float64(k.LoadErrors), name)
 		count(refusedDesc, float64(k.LoadsRefused), name)
 		count(savedDesc, k.SavedSeconds, name)
+		if k.SavedCost != nil {
+			count(savedCostDesc, *k.SavedCost, name)
+		}
 		gauge(entriesDesc, float64(k.Entries), name)
 		count(evictionsDesc, float64(k.Evictions), name)
 	}
@@ -118,6 +122,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	count(invalidDesc, float64(c.admin.activity.everInvalidated()))
 	gauge(nodesDesc, float64(len(s.Nodes)))
 	c.admin.requests.collect(out)
+	c.admin.work.collect(out, s.Shared != nil)
 	gauge(infoDesc, 1, s.Version)
 }
 

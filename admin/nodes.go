@@ -30,6 +30,7 @@ type Node struct {
 	LagMS         float64  `json:"lag_ms"`
 	Confirmed     bool     `json:"confirmed" doc:"It knows every invalidation"`
 	Hears         []string `json:"hears" doc:"The others that it hears"`
+	Did           []Item   `json:"did,omitempty" doc:"What operators did there lately"`
 }
 
 const (
@@ -56,11 +57,16 @@ type card struct {
 func (a *Admin) exchangeCards(tier shared.Tier) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	tick := time.NewTicker(cardEvery)
+	tick := time.NewTicker(questionEvery)
 	defer tick.Stop()
+	var last time.Time
 	for {
-		a.writeCard(ctx, tier)
-		a.readCards(ctx, tier)
+		if time.Since(last) >= cardEvery {
+			last = time.Now()
+			a.writeCard(ctx, tier)
+			a.readCards(ctx, tier)
+		}
+		a.answerQuestions(ctx, tier)
 		select {
 		case <-tick.C:
 		case <-a.stopped:
@@ -73,7 +79,12 @@ func cardKey(name string) string { return "@node/" + name } // no class is calle
 
 func (a *Admin) writeCard(ctx context.Context, tier shared.Tier) {
 	n := a.self(ctx)
+	n.Did = a.activity.did()
 	text, err := json.Marshal(n)
+	if len(text) > maxCard {
+		n.Did = nil
+		text, err = json.Marshal(n)
+	}
 	if err == nil && len(text) <= maxCard {
 		tier.Set(ctx, cardKey(n.Name), text, cardLife) // where it fails, others see that nothing comes
 	}

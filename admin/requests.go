@@ -25,7 +25,7 @@ func (a *Admin) Measure(next http.Handler) http.Handler {
 type requests struct {
 	keys  *keys
 	limit *rate.Limiter // of the sample
-	rule  func(*http.Request) string
+	rule  func(*http.Request) (rule, class string)
 
 	mu       sync.Mutex // guards the fields below
 	routes   routes
@@ -45,7 +45,7 @@ const (
 	maxPath         = 300
 )
 
-func newRequests(rule func(*http.Request) string) *requests {
+func newRequests(rule func(*http.Request) (rule, class string)) *requests {
 	return &requests{keys: newKeys(), rule: rule, limit: rate.NewLimiter(samplePerSecond, samplePerSecond)}
 }
 
@@ -61,6 +61,9 @@ type Request struct {
 	FirstByteMS float64   `json:"first_byte_ms"`
 	TookMS      float64   `json:"took_ms"`
 	Steps       []Step    `json:"steps"`
+
+	host   string
+	fields map[string]string // that choose between forms of an answer
 }
 
 // A Step is a part of a request's way.
@@ -91,14 +94,12 @@ func (q *requests) list() []Request {
 func (q *requests) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	m := &measured{ResponseWriter: w, start: time.Now(), status: http.StatusOK}
 	if q.rule != nil {
-		m.route = q.rule(r)
+		m.route, m.class = q.rule(r)
 	}
-	ctx := context.WithValue(r.Context(), measuredKey{}, m)
 	if q.limit.AllowN(m.start, 1) {
 		m.way = &way{begun: m.start}
-		ctx = forebay.WithTrace(ctx, &forebay.Trace{Step: m.way.step})
+		r = r.WithContext(forebay.WithTrace(r.Context(), &forebay.Trace{Step: m.way.step}))
 	}
-	r = r.WithContext(ctx)
 	defer func() { q.note(m, r) }() // also of a request that panics
 	next.ServeHTTP(m, r)
 }
@@ -128,6 +129,7 @@ func (q *requests) note(m *measured, r *http.Request) {
 	q.keepLocked(Request{
 		ID: q.seq, Time: m.start.UTC(), Method: r.Method, Path: cut(r.URL.RequestURI(), maxPath), Status: m.status, Outcome: m.outcome.String(),
 		CacheStatus: m.cacheStatus, FirstByteMS: inMS(m.first), TookMS: inMS(took), Steps: steps,
+		host: r.Host, fields: choosing(r.Header),
 	})
 }
 
@@ -231,17 +233,24 @@ type measured struct {
 	outcome     outcome
 	cacheStatus string
 	route       string // its rule; empty: none
+	class       string // of the rule
 	bytes       uint64 // of the body
 	way         *way   // nil: not of the sample
 	leftOut     bool
 }
 
-type measuredKey struct{}
-
-// excludeFromMetrics says that a request is not client traffic.
-func excludeFromMetrics(r *http.Request) {
-	if m, ok := r.Context().Value(measuredKey{}).(*measured); ok {
-		m.leftOut = true
+// excludeFromMetrics says that the request that is answered by w is not client traffic.
+func excludeFromMetrics(w http.ResponseWriter) {
+	for {
+		switch one := w.(type) {
+		case *measured:
+			one.leftOut = true
+			return
+		case interface{ Unwrap() http.ResponseWriter }:
+			w = one.Unwrap()
+		default:
+			return
+		}
 	}
 }
 

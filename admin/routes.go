@@ -25,6 +25,8 @@ type Route struct {
 	Bytes        uint64            `json:"bytes" doc:"Of bodies"`
 	OriginCalls  uint64            `json:"origin_calls" doc:"Requests for which the origin was called"`
 	OriginSpared uint64            `json:"origin_spared" doc:"Requests for which it was not"`
+	Class        string            `json:"class,omitempty" doc:"Of the rule"`
+	SavedCost    *float64          `json:"saved_cost,omitempty" doc:"Of the spared requests, in the unit of the class's cost of a load, where one is set"`
 	SavedSeconds float64           `json:"saved_seconds" doc:"What the spared requests would have waited, by the mean of the others; 0 where there were none"`
 }
 
@@ -37,6 +39,7 @@ type routes struct {
 
 type routeCounts struct {
 	rule     bool
+	class    string
 	example  string
 	fields   map[string]string
 	fieldsAt time.Time
@@ -81,7 +84,7 @@ func (rs *routes) add(m *measured, r *http.Request) {
 		if rs.by == nil {
 			rs.by = map[string]*routeCounts{}
 		}
-		c = &routeCounts{rule: rule, begun: m.start}
+		c = &routeCounts{rule: rule, class: m.class, begun: m.start}
 		rs.by[name] = c
 	}
 	if now := m.start; now.Sub(c.fieldsAt) >= time.Second { // often enough for an example
@@ -91,11 +94,13 @@ func (rs *routes) add(m *measured, r *http.Request) {
 	c.spans[0].add(m)
 }
 
+var choosingFields = []string{"Accept", "Accept-Encoding", "Accept-Language", "Content-Type", "Sec-Fetch-Mode", "User-Agent"}
+
 // choosing are the fields of a request by which clients choose between forms of an answer. Explaining the example
 // needs them where they are a part of the key.
 func choosing(h http.Header) map[string]string {
 	out := map[string]string{}
-	for _, name := range []string{"Accept", "Accept-Encoding", "Accept-Language", "Content-Type", "Sec-Fetch-Mode", "User-Agent"} {
+	for _, name := range choosingFields {
 		if lines := h[name]; len(lines) == 1 {
 			out[name] = cut(lines[0], maxPath)
 		}
@@ -180,7 +185,20 @@ func (s *routeSpan) merge(o *routeSpan) {
 
 // Routes returns what happened to the requests of each route in the last five to ten minutes, those with the most
 // requests first.
-func (a *Admin) Routes() []Route { return a.requests.byRoute(time.Now()) }
+func (a *Admin) Routes() []Route {
+	out := a.requests.byRoute(time.Now())
+	costs := map[string]float64{}
+	for _, c := range a.cache.Stats().Classes {
+		costs[c.Class.Name] = c.Class.Cost
+	}
+	for i, r := range out {
+		if cost := costs[r.Class]; cost > 0 {
+			saved := cost * float64(r.OriginSpared)
+			out[i].SavedCost = &saved
+		}
+	}
+	return out
+}
 
 func (q *requests) byRoute(now time.Time) []Route {
 	q.mu.Lock()
@@ -205,7 +223,7 @@ func (c *routeCounts) route(name string, now, begun time.Time) Route {
 		from = c.begun
 	}
 	r := Route{
-		Route: name, Rule: c.rule, Example: c.example, Fields: c.fields, Seconds: now.Sub(from).Seconds(), Requests: s.requests(), Outcomes: map[string]uint64{}, Status: map[string]uint64{},
+		Route: name, Rule: c.rule, Class: c.class, Example: c.example, Fields: c.fields, Seconds: now.Sub(from).Seconds(), Requests: s.requests(), Outcomes: map[string]uint64{}, Status: map[string]uint64{},
 		NotStored: s.notStored, Bytes: s.bytes, Hits: quantilesOf(&s.hits), Misses: quantilesOf(&s.misses),
 	}
 	for i, n := range s.outcomes {

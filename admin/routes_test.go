@@ -30,7 +30,7 @@ var answering = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 
 // follow opens an admin over such answers, and returns what sends requests to it.
 func follow(t *testing.T, o admin.Options) (*admin.Admin, func(path, say, take string)) {
-	c, err := forebay.Open(t.Context(), forebay.Options{})
+	c, err := forebay.Open(t.Context(), forebay.Options{Classes: []forebay.Class{{Name: "partners", Cost: 0.25}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,11 +54,11 @@ func follow(t *testing.T, o admin.Options) (*admin.Admin, func(path, say, take s
 
 func TestRoutes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rule := func(r *http.Request) string {
+		rule := func(r *http.Request) (rule, class string) {
 			if strings.HasPrefix(r.URL.Path, "/api/partners") {
-				return "GET /api/partners"
+				return "GET /api/partners", "partners"
 			}
-			return ""
+			return "", ""
 		}
 		a, ask := follow(t, admin.Options{Rule: rule})
 		if got := a.Routes(); len(got) != 0 {
@@ -79,7 +79,7 @@ func TestRoutes(t *testing.T) {
 		if p.Requests != 8 || p.Outcomes["near"] != 6 || *p.HitRate != 0.75 || p.OriginCalls != 2 || p.OriginSpared != 6 || p.NotStored["set-cookie"] != 1 || p.Bytes != 40 || !p.Rule {
 			t.Errorf("%+v", p)
 		}
-		if p.Hits.P99 > 5 || p.Misses.P50 < 350 || p.Misses.P50 > 450 || p.SavedSeconds < 2.3 || p.SavedSeconds > 2.4 {
+		if p.Hits.P99 > 5 || p.Misses.P50 < 350 || p.Misses.P50 > 450 || p.SavedSeconds < 2.3 || p.SavedSeconds > 2.4 || p.SavedCost == nil || *p.SavedCost != 1.5 || u.SavedCost != nil {
 			t.Errorf("times: %+v", p)
 		}
 		if u.Rule || u.Status["5xx"] != 1 || u.NotStored["no-caller"] != 1 || u.NotStored["load-failed"] != 1 || *u.HitRate != 0 || u.SavedSeconds != 0 || u.Example != "http://example.com/users/42" {
@@ -103,11 +103,11 @@ func TestRoutes(t *testing.T) {
 
 // Paths that a client makes up take bounded room, neither in the routes nor in the metrics' labels.
 func TestRoutesAreBounded(t *testing.T) {
-	a, ask := follow(t, admin.Options{Rule: func(r *http.Request) string {
+	a, ask := follow(t, admin.Options{Rule: func(r *http.Request) (rule, class string) {
 		if r.URL.Path == "/rule" {
-			return "GET /rule"
+			return "GET /rule", "c"
 		}
-		return ""
+		return "", ""
 	}})
 	for i := range 5000 {
 		ask(fmt.Sprintf("/%c%c%c", 'a'+i%26, 'a'+i/26%26, 'a'+i/676), "fwd=bypass; detail="+strings.Repeat("x", 1+i%100), "")
@@ -129,7 +129,7 @@ func TestRoutesAreBounded(t *testing.T) {
 // The histogram adds up, and its buckets end where they say.
 func TestRequestMetrics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a, ask := follow(t, admin.Options{Rule: func(*http.Request) string { return "GET /x" }})
+		a, ask := follow(t, admin.Options{Rule: func(*http.Request) (rule, class string) { return "GET /x", "" }})
 		for _, take := range []string{"1ms", "3ms", "100ms", "2s"} {
 			ask("/x", "fwd=uri-miss; stored", take)
 		}

@@ -51,6 +51,7 @@ type ClassStats struct {
 	LoadErrors   uint64            `json:"load_errors"`
 	LoadsRefused uint64            `json:"loads_refused"`
 	SavedSeconds float64           `json:"saved_seconds"`
+	SavedCost    *float64          `json:"saved_cost,omitempty" doc:"In the unit of the class's cost of a load, where one is set"`
 	Entries      int64             `json:"entries"`
 	Evictions    uint64            `json:"evictions"`
 	Stored       uint64            `json:"stored"`
@@ -200,6 +201,9 @@ func classStats(c forebay.ClassStats) ClassStats {
 		Misses: c.Misses, MissesBy: map[string]uint64{}, Bypasses: c.Bypasses, Loads: c.Loads, Loading: c.Loading, Waiting: c.Waiting,
 		LoadErrors: c.LoadErrors, Passed: c.Passed, PassedErrors: c.PassedErrors, LoadsRefused: c.LoadsRefused, SavedSeconds: seconds(c.Saved),
 		Entries: c.Entries, Evictions: c.Evictions, Stored: c.Stored, NotStored: c.NotStored, Strict: c.Class.Strict, Private: c.Class.Private,
+	}
+	if cost, ok := c.SavedCost(); ok {
+		out.SavedCost = &cost
 	}
 	for r, n := range c.MissesBy {
 		out.MissesBy[r.String()] = n

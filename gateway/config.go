@@ -139,6 +139,7 @@ func (d *decoder) class(name string, n ast.Node) forebay.Class {
 		"refresh_ahead":  func(n ast.Node) { c.RefreshAhead = d.number(n) },
 		"strict":         d.boolean(&c.Strict),
 		"private":        d.boolean(&c.Private),
+		"cost":           func(n ast.Node) { c.Cost = d.number(n) },
 		"schema":         func(n ast.Node) { c.Schema = d.integer(n) },
 	})
 	return c

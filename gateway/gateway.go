@@ -109,8 +109,8 @@ func (g *Gateway) Explain(r *http.Request) httpcache.Explanation {
 	return g.http.Explain(out)
 }
 
-// Rule returns the pattern of a request's rule; empty where none matches.
-func (g *Gateway) Rule(r *http.Request) string { return g.http.Rule(r) }
+// Rule returns the pattern of a request's rule and its class; empty where none matches.
+func (g *Gateway) Rule(r *http.Request) (rule, class string) { return g.http.Rule(r) }
 
 // Limits are the gateway's bounds, and how far they are used.
 func (g *Gateway) Limits() []forebay.Limit {

@@ -110,12 +110,12 @@ func (h *Cache) route(r *http.Request) *route {
 	return h.other
 }
 
-// Rule returns the pattern of a request's rule; empty where none matches.
-func (h *Cache) Rule(r *http.Request) string {
+// Rule returns the pattern of a request's rule and its class; empty where none matches.
+func (h *Cache) Rule(r *http.Request) (rule, class string) {
 	if rt := h.route(r); rt.ruled {
-		return rt.Match
+		return rt.Match, rt.class.Name
 	}
-	return ""
+	return "", ""
 }
 
 // Limits are the bounds of the cache itself, and how far they are used.

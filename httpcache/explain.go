@@ -1,6 +1,7 @@
 package httpcache
 
 import (
+	"bytes"
 	"net/http"
 	"strconv"
 	"strings"
@@ -20,11 +21,17 @@ type Explanation struct {
 	Would   string    // be the answer: hit, stale, miss, bypass or refused
 	Why     string    // that, where it is not a hit
 	Nearby  int       // other responses of the same method and path in the near tier: for another query, other fields
-	Nearest []KeyPart // fields with which a usual client sends the same request, and would have what is stored
+	Nearest *Nearest  // what is stored for the same request of a usual client; nil: nothing
 }
 
 // A KeyPart is something that a key is made of. Values of credentials are left out.
 type KeyPart struct{ Name, Value string }
+
+// Nearest is what is stored under another key: for the same request with other fields.
+type Nearest struct {
+	Key    string
+	Fields []KeyPart
+}
 
 // Kept is a stored response.
 type Kept struct {
@@ -36,7 +43,11 @@ type Kept struct {
 	Vary   []string      // fields of the request that chose it
 	Tags   []string
 	Header http.Header // may hold what callers should not see: show it to operators alone
+	Start  []byte      // of its body: 64 KiB at most
 }
+
+// shownBody is how much of a body is explained.
+const shownBody = 64 << 10
 
 // Explain says what the cache makes of a request now. It looks up what is stored, and counts nothing.
 func (h *Cache) Explain(r *http.Request) Explanation {
@@ -76,6 +87,9 @@ func (h *Cache) explainStored(e *Explanation, a *ask, f *found) {
 	if r := f.response; r != nil {
 		e.Stored = &Kept{
 			Status: r.status, Tier: f.Tier.String(), Bytes: r.body.length(), Age: d.age, Left: d.left, Vary: r.vary, Tags: r.tags, Header: r.header.Clone(),
+		}
+		if data, _, ok := r.body.complete(); ok {
+			e.Stored.Start = bytes.Clone(data[:min(len(data), shownBody)])
 		}
 	}
 	switch {
@@ -137,7 +151,7 @@ var clients = [][]KeyPart{
 }
 
 // nearest tries the fields of usual clients: what is asked here by hand often lacks them, and they are in the key.
-func (h *Cache) nearest(r *http.Request) []KeyPart {
+func (h *Cache) nearest(r *http.Request) *Nearest {
 	for _, fields := range clients {
 		like := r.Clone(r.Context())
 		for _, name := range []string{"Accept", "Accept-Encoding"} {
@@ -148,7 +162,7 @@ func (h *Cache) nearest(r *http.Request) []KeyPart {
 		}
 		if a := h.ask(like); a.bypass == "" {
 			if f := h.find(a.r.Context(), a); f.response != nil {
-				return append([]KeyPart{}, fields...)
+				return &Nearest{f.key, append([]KeyPart{}, fields...)}
 			}
 		}
 	}

@@ -22,6 +22,7 @@ type listenFlags struct {
 	Addr      string `placeholder:"HOST:PORT" help:"Public listener. Default 127.0.0.1:8080; when PORT is set, 0.0.0.0:$PORT."`
 	Admin     string `default:"127.0.0.1:9191" placeholder:"HOST:PORT|off" help:"Admin listener. Changing anything from beyond loopback needs FOREBAY_ADMIN_TOKEN."`
 	Drills    bool   `help:"Let an operator take the shared tier away for a while: forebay drill."`
+	Activity  string `placeholder:"FILE" help:"Keeps what happened and what operators did across restarts: 1,000 items. Default: memory."`
 	AccessLog string `default:"off" enum:"off,json" placeholder:"off|json" help:"One record for each request, on standard output."`
 }
 
@@ -37,7 +38,7 @@ func (f listenFlags) drills(tier *redis.Tier) *admin.Drills {
 
 // operators is what the admin needs to know of its listener; nil where it is off.
 func (f listenFlags) operators(l net.Listener, tier *redis.Tier) admin.Options {
-	o := admin.Options{Token: os.Getenv("FOREBAY_ADMIN_TOKEN"), Loopback: isLoopback(l), Drills: f.drills(tier)}
+	o := admin.Options{Token: os.Getenv("FOREBAY_ADMIN_TOKEN"), Loopback: isLoopback(l), ActivityFile: f.Activity, Drills: f.drills(tier)}
 	if tier != nil {
 		o.Shared = tier
 	}
