@@ -31,7 +31,7 @@ func openNode(t *testing.T, tier shared.Tier, name string) (*admin.Admin, func(u
 		t.Fatal(err)
 	}
 	explain := func(r *http.Request) admin.Explanation {
-		key := f.Key(r.Host+r.URL.RequestURI())
+		key := f.Key(r.Host + r.URL.RequestURI())
 		e, stored := c.Entry(key)
 		value := []byte("page of " + r.Host + r.URL.RequestURI())
 		return admin.Explanation{Key: key, Class: e.Class, Stored: stored, Tags: e.Tags, Would: "miss", Start: value, Size: int64(len(value))}

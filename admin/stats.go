@@ -152,6 +152,14 @@ type Advice struct {
 	Flag    string `json:"flag"`
 
 	Credentials int `json:"credentials" doc:"Of the answers, how many were asked for with a cookie or with credentials: each caller would have an entry of its own"`
+
+	Compared  int      `json:"compared" doc:"Responses that were laid beside an earlier one of the same URL and the same caller: a sample"`
+	Differing int      `json:"differing" doc:"Of those: another body within five minutes"`
+	ByCaller  int      `json:"by_caller" doc:"URLs for which two callers got different bodies"`
+	Cookies   int      `json:"cookies" doc:"Responses of the sample that set a cookie"`
+	Vary      []string `json:"vary" doc:"Fields of requests that the origin says its responses depend on"`
+	Safe      string   `json:"safe" enum:"unknown,yes,careful,no" doc:"Whether to cache it, by the sample"`
+	Why       string   `json:"why"`
 }
 
 // Stats returns the statistics as of now.

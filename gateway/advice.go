@@ -19,6 +19,10 @@ type Advice struct {
 	// Credentials is how many of them were asked for with a cookie or with credentials: with the rule, each caller
 	// has an entry of its own.
 	Credentials int `json:"credentials"`
+
+	Sample
+	Safe Safety `json:"safe"`
+	Why  string `json:"why"`
 }
 
 // answers are those of a route.
@@ -37,12 +41,15 @@ const (
 type advice struct {
 	logger *slog.Logger
 
-	mu     sync.Mutex // guards the fields below
-	routes map[string]*answers
-	total  int
+	mu      sync.Mutex // guards the fields below, and what the sampler has seen
+	routes  map[string]*answers
+	total   int
+	sampler sampler
 }
 
-func newAdvice(l *slog.Logger) *advice { return &advice{logger: l, routes: map[string]*answers{}} }
+func newAdvice(l *slog.Logger) *advice {
+	return &advice{logger: l, routes: map[string]*answers{}, sampler: newSampler()}
+}
 
 // uncached is told of each.
 func (a *advice) uncached(r *http.Request) {
@@ -83,7 +90,13 @@ func (a *advice) list() []Advice {
 func (a *advice) sorted() []Advice {
 	out := make([]Advice, 0, len(a.routes))
 	for route, seen := range a.routes {
-		out = append(out, Advice{route, seen.all, "--cache '" + route + "=" + suggested + "'", seen.credentials})
+		sample := Sample{Vary: []string{}}
+		if s := a.sampler.by[route]; s != nil {
+			sample = *s
+			sample.Vary = slices.Clone(s.Vary)
+		}
+		safe, why := sample.judge(*seen)
+		out = append(out, Advice{route, seen.all, "--cache '" + route + "=" + suggested + "'", seen.credentials, sample, safe, why})
 	}
 	slices.SortFunc(out, func(a, b Advice) int {
 		return cmp.Or(cmp.Compare(b.Answers, a.Answers), cmp.Compare(a.Route, b.Route))

@@ -61,7 +61,7 @@ func Open(ctx context.Context, o Options) (*Gateway, error) {
 		return nil, errors.Join(err, cache.Close())
 	}
 	g.http, g.connections = h, o.Limits.withDefaults().Connections
-	g.handler = &door{trusted: o.Trusted, pseudonym: pseudonym, changes: changes{each: o.Limits.withDefaults().Changes}, next: h.Handler(to), refuse: h.Refuse}
+	g.handler = &door{trusted: o.Trusted, pseudonym: pseudonym, changes: changes{each: o.Limits.withDefaults().Changes}, next: h.Handler(g.advice.handler(to)), refuse: h.Refuse}
 	return g, nil
 }
 

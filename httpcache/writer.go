@@ -77,17 +77,32 @@ func (x *exchange) fail(err error) {
 // Held reports, inside the next handler, whether what it writes is held for all that wait: then flushing
 // does nothing, because everybody has each byte at once.
 func Held(w http.ResponseWriter) bool {
-	_, ok := w.(*exchange)
-	return ok
+	return exchangeOf(w) != nil
 }
 
 // Fail tells the cache, from inside the next handler, that its origin could not be asked: then what is
 // stored may stand in, else [Options.Error] answers. It returns false where w is not a writer of the
 // cache: then the handler must answer itself.
 func Fail(w http.ResponseWriter, err error) bool {
-	x, ok := w.(interface{ fail(error) })
-	if ok {
+	x := exchangeOf(w)
+	if x != nil {
 		x.fail(err)
 	}
-	return ok
+	return x != nil
+}
+
+// exchangeOf finds the cache's writer below those of middleware between the cache and its next handler.
+func exchangeOf(w http.ResponseWriter) *exchange {
+	for {
+		switch one := w.(type) {
+		case *exchange:
+			return one
+		case *passWriter: // what is below it is the client's
+			return nil
+		case interface{ Unwrap() http.ResponseWriter }:
+			w = one.Unwrap()
+		default:
+			return nil
+		}
+	}
 }

@@ -83,7 +83,10 @@ func (c *serveCommand) Run(t terminal) error {
 	ao.Advice = func() []admin.Advice {
 		var out []admin.Advice
 		for _, one := range g.Advice() {
-			out = append(out, admin.Advice(one))
+			out = append(out, admin.Advice{
+				Route: one.Route, Answers: one.Answers, Flag: one.Flag, Credentials: one.Credentials, Compared: one.Compared, Differing: one.Differing,
+				ByCaller: one.ByCaller, Cookies: one.Cookies, Vary: one.Vary, Safe: string(one.Safe), Why: one.Why,
+			})
 		}
 		return out
 	}
