@@ -42,6 +42,8 @@ type Options struct {
 	URLTag func(*url.URL) string
 	// Explain says what the cache makes of a request. May be nil: then nothing here caches requests.
 	Explain func(*http.Request) Explanation
+	// TraceID is the trace of a request, where it is sent somewhere: metrics lead to it. Empty: it is not. May be nil.
+	TraceID func(context.Context) string
 	// Ask is where a request that an operator sends for explanation goes: the cache itself. May be nil.
 	Ask http.Handler
 	// Limits are bounds of the process, and how far they are used. May be nil.
@@ -103,7 +105,7 @@ func New(c *forebay.Cache, o Options) *Admin {
 		o.Parts.Origin = "origin"
 	}
 	a := &Admin{
-		cache: c, o: o, requests: newRequests(o.Rule), activity: &activity{}, work: &work{loads: map[string]*timing{}, sizes: map[string]*sizes{}}, feed: newFeed(), visits: newVisits(), tokens: parseTokens(o.Token),
+		cache: c, o: o, requests: newRequests(o), activity: &activity{}, work: &work{loads: map[string]*timing{}, sizes: map[string]*sizes{}}, feed: newFeed(), visits: newVisits(), tokens: parseTokens(o.Token),
 		stopped: make(chan struct{}),
 	}
 	stats := c.Stats()

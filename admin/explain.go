@@ -231,7 +231,13 @@ func (a *Admin) explained(ctx context.Context, q Question, r *http.Request) Expl
 		took := inMS(here.LoadTime)
 		e.LoadMS = &took
 	}
-	e.Invalidated = a.activity.reached(e)
+	tags := e.Tags
+	if a.o.URLTag != nil && !e.Stored { // then its tags are not known, but this one
+		u := *r.URL
+		u.Host = r.Host
+		tags = append(slices.Clone(tags), a.o.URLTag(&u))
+	}
+	e.Invalidated = a.activity.reached(e.Key, e.Class, tags)
 	if !e.Stored && e.Nearest == nil && e.Class != "" && e.Would != "bypass" {
 		e.Nearest = a.nearest(ctx, q, r)
 	}
@@ -239,9 +245,9 @@ func (a *Admin) explained(ctx context.Context, q Question, r *http.Request) Expl
 }
 
 // reached is the last invalidation that covers what is, or would be, stored.
-func (y *activity) reached(e Explanation) *Item {
+func (y *activity) reached(key, class string, tags []string) *Item {
 	for _, i := range slices.Backward(y.latest(maxItems)) {
-		if (i.Kind == "invalidation" || i.Kind == "audit") && i.covers != nil && i.covers(e.Key, e.Class, e.Tags) {
+		if (i.Kind == "invalidation" || i.Kind == "audit") && i.covers != nil && i.covers(key, class, tags) {
 			return &i
 		}
 	}

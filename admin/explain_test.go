@@ -157,7 +157,7 @@ func TestValueOfBytes(t *testing.T) {
 	}
 }
 
-// What happened before a restart is there after it; a file that is none is put aside.
+// What happened before a restart is there after it; a file that cannot be read is put aside.
 func TestActivityIsKept(t *testing.T) {
 	c, _ := open(t)
 	file := filepath.Join(t.TempDir(), "activity.json")

@@ -1,17 +1,18 @@
 package admin
 
 import (
+	"context"
 	"net/http"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"go.opentelemetry.io/otel/trace"
 )
 
 // exported counts requests for metrics, since the start: by the rule of their route, so that clients cannot make up
 // labels.
 type exported struct {
-	by map[exportedLabels]*exportedCounts
+	by    map[exportedLabels]*exportedCounts
+	trace func(context.Context) string // nil: there are no traces
 }
 
 type exportedLabels struct {
@@ -35,10 +36,9 @@ type exemplar struct {
 
 const exemplarFor = time.Minute
 
-func (x *exemplar) offer(m *measured, r *http.Request) {
-	span := trace.SpanContextFromContext(r.Context())
-	if span.IsSampled() && (m.first >= x.took || m.start.Sub(x.at) > exemplarFor) {
-		*x = exemplar{span.TraceID().String(), m.first, m.start}
+func (x *exemplar) offer(m *measured, trace string) {
+	if trace != "" && (m.first >= x.took || m.start.Sub(x.at) > exemplarFor) {
+		*x = exemplar{trace, m.first, m.start}
 	}
 }
 
@@ -65,7 +65,9 @@ func (e *exported) add(m *measured, r *http.Request) {
 	c.took.add(m.first)
 	c.sum += m.first
 	c.status[statusDigit(m.status)]++
-	c.sample.offer(m, r)
+	if e.trace != nil {
+		c.sample.offer(m, e.trace(r.Context()))
+	}
 }
 
 func statusDigit(status int) int { return min(max(status/100, 0), 5) }

@@ -25,7 +25,7 @@ func (y *activity) read(path string, logger *slog.Logger) {
 		}
 	}
 	if err != nil {
-		logger.Warn("forebay: what happened before cannot be read: the activity begins anew", "file", path, "error", err)
+		logger.Warn("forebay: what happened before cannot be read: the activity begins empty", "file", path, "error", err)
 		return
 	}
 	y.mu.Lock()

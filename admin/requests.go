@@ -45,8 +45,8 @@ const (
 	maxPath         = 300
 )
 
-func newRequests(rule func(*http.Request) (rule, class string)) *requests {
-	return &requests{keys: newKeys(), rule: rule, limit: rate.NewLimiter(samplePerSecond, samplePerSecond)}
+func newRequests(o Options) *requests {
+	return &requests{keys: newKeys(), rule: o.Rule, exported: exported{trace: o.TraceID}, limit: rate.NewLimiter(samplePerSecond, samplePerSecond)}
 }
 
 // A Request is one of the sample.

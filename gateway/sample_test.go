@@ -12,7 +12,7 @@ import (
 
 // Whether a route is safe to cache is judged by what was seen: equal requests that are answered alike.
 func TestIsItSafe(t *testing.T) {
-	var calls atomic.Int64
+	var calls, cookies atomic.Int64
 	g, url := front(t, gateway.Config{}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		n := calls.Add(1)
 		switch r.URL.Path {
@@ -21,7 +21,7 @@ func TestIsItSafe(t *testing.T) {
 		case "/mine":
 			fmt.Fprint(w, r.Header.Get("Authorization"))
 		case "/cookie":
-			if n%2 == 0 {
+			if cookies.Add(1)%2 == 0 {
 				return
 			}
 			http.SetCookie(w, &http.Cookie{Name: "seen", Value: "1"})

@@ -70,7 +70,9 @@ func (c *demoCommand) Run(t terminal) error {
 	if err != nil {
 		return err
 	}
-	a := p.Admin(c.operators(operators, tier))
+	ao := c.operators(operators, tier)
+	ao.TraceID = traces.id()
+	a := p.Admin(ao)
 	s := servers{stopping: a.Close, logger: logger, accessLog: c.AccessLog == "json", out: t.out}
 	s.add(public, web.Handler("/", traces.handler(a.Measure(p.Handler(a)))))
 	fmt.Fprintf(t.out, "platform  http://%s\n", public.Addr())

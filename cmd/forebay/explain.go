@@ -67,7 +67,7 @@ func printExplanation(w io.Writer, e admin.Explanation) {
 	for _, p := range e.Parts {
 		line("", "%s: %s", p.Name, p.Value)
 	}
-	defer printNodes(w, e.Nodes)
+	defer printHoldings(w, e.Nodes)
 	if i := e.Invalidated; i != nil {
 		line("last", "invalidated at %s by %s%s", i.Time.Local().Format("2006-01-02 15:04:05"), i.Target, because(i.By))
 	}
@@ -99,8 +99,8 @@ func printExplanation(w io.Writer, e admin.Explanation) {
 	}
 }
 
-// printNodes says what the others hold under the key.
-func printNodes(w io.Writer, nodes []admin.Holding) {
+// printHoldings says what the others hold under the key.
+func printHoldings(w io.Writer, nodes []admin.Holding) {
 	for _, n := range nodes {
 		switch {
 		case n.Self:

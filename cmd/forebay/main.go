@@ -35,6 +35,7 @@ type commands struct {
 	Purge       purgeCommand      `cmd:"" help:"Invalidate by key, tag, class, pattern or URL on a running node."`
 	Top         topCommand        `cmd:"" help:"Watch a running node: what it does each second."`
 	Routes      routesCommand     `cmd:"" help:"Show each route of a running node: requests, hits, times, why answers are not stored."`
+	Nodes       nodesCommand      `cmd:"" help:"Show the nodes on the log side by side: verdict, hit rate, memory, lag, whom each hears."`
 	Healthz     healthzCommand    `cmd:"" help:"Exit 0 if a node is live, 1 if not: for containers."`
 	Completion  completionCommand `cmd:"" help:"Print what completes commands and flags in a shell."`
 	Version     versionCommand    `cmd:"" help:"Print the version."`

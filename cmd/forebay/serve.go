@@ -78,7 +78,7 @@ func (c *serveCommand) Run(t terminal) error {
 	}
 	ao := c.operators(operators, tier)
 	ao.Version, ao.Logger, ao.Parts = version(), logger, admin.Parts{Front: "gateway", Origin: hostOf(config.Origin)}
-	ao.Ask = g
+	ao.Ask, ao.TraceID = g, traces.id()
 	ao.Explain, ao.Rule, ao.URLTag = explainer(g), g.Rule, httpcache.URITag
 	ao.Advice = func() []admin.Advice {
 		var out []admin.Advice

@@ -91,6 +91,19 @@ func (t *traces) step(ctx context.Context, s forebay.Step) {
 	span.End(trace.WithTimestamp(s.Start.Add(s.Duration)))
 }
 
+// id is the trace of a request that is sent; empty: none is.
+func (t *traces) id() func(context.Context) string {
+	if t == nil {
+		return nil
+	}
+	return func(ctx context.Context) string {
+		if span := trace.SpanContextFromContext(ctx); span.IsSampled() {
+			return span.TraceID().String()
+		}
+		return ""
+	}
+}
+
 // close sends what is left.
 func (t *traces) close() {
 	if t == nil {

@@ -6,7 +6,7 @@ import { Explain } from './explain';
 
 const miss = {
   canonical: 'GET a.test/x?q=1', rule: 'GET /x', class: 'http', key: 'http/http:GET a.test/x,abc', parts: [{ name: 'query', value: 'q=1' }], stored: false, size: 0, age: 0,
-  fresh_until: null, vary: [], tags: [], headers: {}, would: 'miss', why: 'the last response was not stored: private', nearby: 2, nearest: [],
+  fresh_until: null, vary: [], tags: [], headers: {}, would: 'miss', why: 'the last response was not stored: private', nearby: 2, nearest: null, nodes: [],
 };
 
 it('says what the answer would be, why, and what the key is made of', async () => {

@@ -4,7 +4,7 @@ import { useState } from 'react';
 import { useSearchParams } from 'wouter';
 import { post, type Receipt, type Schemas } from '../api/client';
 import { useMay } from '../api/overview';
-import { bytes, clock, ms, none, span } from '../format';
+import { bytes, clock, moment, ms, none, span } from '../format';
 import { Card } from '../parts/card';
 import { Failure } from '../parts/failure';
 
@@ -19,11 +19,11 @@ export function Explain() {
   const [fields, setFields] = useState(search.get('fields') ?? '');
   const [asks, setAsks] = useState(false);
   const may = useMay();
-  const go = useMutation({ mutationFn: (ask: boolean) => post<Explanation>('api/explain', { url: url.trim(), headers: parsed(fields), ask: ask || undefined }, 30_000) });
-  const remove = useMutation({ mutationFn: () => post<Receipt>('api/invalidate', { url: url.trim() }), onSuccess: () => go.mutate(false) });
+  const go = useMutation({ mutationFn: (how: { ask?: boolean; value?: boolean }) => post<Explanation>('api/explain', { url: url.trim(), headers: parsed(fields), ...how }, 30_000) });
+  const remove = useMutation({ mutationFn: () => post<Receipt>('api/invalidate', { url: url.trim() }), onSuccess: () => go.mutate({}) });
   return (
     <Card title="Explain a request">
-      <form onSubmit={(e) => (e.preventDefault(), url.trim() && go.mutate(asks))}>
+      <form onSubmit={(e) => (e.preventDefault(), url.trim() && go.mutate(asks ? { ask: true } : {}))}>
         <Stack gap="xs">
           <TextInput label="URL" description="Whole, with the host that clients use." placeholder="http://api.example.com/api/partners?org_id=acme" value={url} onChange={(e) => setURL(e.currentTarget.value)} />
           <Textarea label="Fields of the request" description="One a line: Accept: application/json" rows={2} value={fields} onChange={(e) => setFields(e.currentTarget.value)} />
@@ -32,6 +32,11 @@ export function Explain() {
               Explain
             </Button>
             {may?.change && <Checkbox label="Send it through the cache first" checked={asks} onChange={(e) => setAsks(e.currentTarget.checked)} />}
+            {go.data?.stored && !go.data.value && (
+              <Button variant="default" loading={go.isPending} onClick={() => go.mutate({ value: true })}>
+                Show what is stored
+              </Button>
+            )}
             {may?.change && go.data?.stored && (
               <Button variant="default" loading={remove.isPending} onClick={() => remove.mutate()}>
                 Remove all of this URL
@@ -80,16 +85,33 @@ function Told({ e }: { e: Explanation }) {
       {e.stored ? (
         <Text size="sm">
           Stored in the {e.tier} tier: {e.status}, {bytes(e.size)}, {span(e.age)} old{e.fresh_until && `, fresh until ${clock(e.fresh_until)}`}
+          {e.load_ms != null && `, loaded in ${ms(e.load_ms)}`}
           {(e.tags ?? []).length > 0 && `, tags ${e.tags!.join(', ')}`}
         </Text>
       ) : (
         e.key && (
           <Text size="sm">
             Nothing is stored under its key.
-            {(e.nearest ?? []).length > 0 && ` With ${e.nearest!.map((p) => `${p.name}: ${p.value}`).join(' and ')} it would be found: those fields are part of the key.`}
-            {(e.nearest ?? []).length === 0 && e.nearby > 0 && ` ${e.nearby} other responses of this path are: one of the parts below differs, or a field that this request lacks.`}
+            {e.nearest && ` With ${(e.nearest.differs ?? []).map((p) => `${p.name}: ${p.value || none}`).join(' and ')} it would be found: that is part of the key.`}
+            {!e.nearest && e.nearby > 0 && ` ${e.nearby} other responses of this path are: one of the parts below differs, or a field that this request lacks.`}
           </Text>
         )
+      )}
+      {e.invalidated && (
+        <Text size="sm">
+          Last invalidated {moment(e.invalidated.time)} by <span className="mono">{e.invalidated.target}</span> {e.invalidated.by}
+        </Text>
+      )}
+      {(e.nodes ?? []).filter((n) => !n.self).map((n) => (
+        <Text size="sm" key={n.name}>
+          Node <span className="mono">{n.name}</span>: {n.error || (n.stored ? `has it, ${span(n.age_seconds)} old, fresh for ${span(n.ttl_seconds)}` : 'does not have it in its near tier')}
+        </Text>
+      ))}
+      {e.value && (
+        <pre className="mono scroll" tabIndex={0} aria-label="What is stored">
+          {e.value.text || e.value.base64}
+          {e.value.cut && '…'}
+        </pre>
       )}
       {(e.parts ?? []).map((p) => (
         <Text size="sm" key={p.name} className="mono">

@@ -336,11 +336,39 @@ export interface components {
             answers: number;
             /**
              * Format: int64
+             * @description URLs for which two callers got different bodies
+             */
+            by_caller: number;
+            /**
+             * Format: int64
+             * @description Responses that were laid beside an earlier one of the same URL and the same caller: a sample
+             */
+            compared: number;
+            /**
+             * Format: int64
+             * @description Responses of the sample that set a cookie
+             */
+            cookies: number;
+            /**
+             * Format: int64
              * @description Of the answers, how many were asked for with a cookie or with credentials: each caller would have an entry of its own
              */
             credentials: number;
+            /**
+             * Format: int64
+             * @description Of those: another body within five minutes
+             */
+            differing: number;
             flag: string;
             route: string;
+            /**
+             * @description Whether to cache it, by the sample
+             * @enum {string}
+             */
+            safe: "unknown" | "yes" | "careful" | "no";
+            /** @description Fields of requests that the origin says its responses depend on */
+            vary: string[];
+            why: string;
         };
         Asked: {
             /** Format: int64 */
@@ -433,6 +461,11 @@ export interface components {
             /** Format: int64 */
             passed_errors: number;
             private: boolean;
+            /**
+             * Format: double
+             * @description In the unit of the class's cost of a load, where one is set
+             */
+            saved_cost?: number;
             /** Format: double */
             saved_seconds: number;
             /** Format: int64 */
@@ -562,14 +595,23 @@ export interface components {
             headers: {
                 [key: string]: string[];
             };
+            /** @description The last invalidation that reached it, of those that the activity has */
+            invalidated?: components["schemas"]["Item"];
             key: string;
+            /**
+             * Format: double
+             * @description How long the load of what this node holds took
+             */
+            load_ms?: number;
             /**
              * Format: int64
              * @description Other responses of the same method and path in the near tier, for another query or other fields: one of the parts differs
              */
             nearby: number;
-            /** @description Fields with which a usual client sends the same request, and would have what is stored */
-            nearest: components["schemas"]["KeyPart"][];
+            /** @description What is stored under another key, and the parts that differ; null: nothing is known */
+            nearest: components["schemas"]["Nearest"];
+            /** @description What the near tier of each node holds under the key, this one first */
+            nodes: components["schemas"]["Holding"][];
             /** @description What the key is made of */
             parts: components["schemas"]["KeyPart"][];
             /** @description Empty: none matches */
@@ -585,6 +627,7 @@ export interface components {
             tags: string[];
             /** @description Where it is stored */
             tier?: string;
+            value?: components["schemas"]["Value"];
             /** @description Fields of the request that chose what is stored */
             vary: string[];
             /** @description Why it would be no hit */
@@ -616,6 +659,23 @@ export interface components {
             /** @enum {string} */
             status: "ok" | "degraded" | "unhealthy";
             warnings?: string[];
+        };
+        Holding: {
+            /** Format: double */
+            age_seconds: number;
+            /** Format: int32 */
+            bytes: number;
+            /** @description Why it is not known */
+            error?: string;
+            /** @description Of the node */
+            name: string;
+            self: boolean;
+            stored: boolean;
+            /**
+             * Format: double
+             * @description What is left; negative: it is stale
+             */
+            ttl_seconds: number;
         };
         Incident: {
             /** @description What it is about: shared, log, journal, class NAME, function NAME, node NAME, or a check of the process */
@@ -665,6 +725,8 @@ export interface components {
              */
             kind: "invalidation" | "tier" | "log" | "node" | "drill" | "audit" | "verdict";
             mode?: string;
+            /** @description Where an operator did it, if not on this node */
+            node?: string;
             /** @description Place in the log */
             receipt?: string;
             /** Format: int64 */
@@ -762,12 +824,19 @@ export interface components {
             /** Format: int64 */
             max_bytes: number;
         };
+        Nearest: {
+            /** @description Parts of that request that are not as in this one; an empty value: it has none */
+            differs: components["schemas"]["KeyPart"][];
+            key: string;
+        };
         Node: {
             /** @description Of its admin listener, as it knows it itself */
             address?: string;
             causes: string[];
             /** @description It knows every invalidation */
             confirmed: boolean;
+            /** @description What operators did there lately */
+            did?: components["schemas"]["Item"][];
             /** @description The others that it hears */
             hears: string[];
             /**
@@ -934,6 +1003,8 @@ export interface components {
             method?: string;
             /** @description Whole, with the host that clients use: http://api.example.com/api/partners?org_id=acme */
             url: string;
+            /** @description Show what is stored: its first 64 KiB */
+            value?: boolean;
         };
         Receipt: {
             /**
@@ -993,6 +1064,8 @@ export interface components {
              * @description Of bodies
              */
             bytes: number;
+            /** @description Of the rule */
+            class?: string;
             /** @description The URL of one of its latest requests, without its query */
             example: string;
             /** @description Of that request, those that choose between forms of an answer: none that names the caller */
@@ -1032,6 +1105,11 @@ export interface components {
             route: string;
             /** @description A rule of the gateway or a pattern of the program: else it was made of paths */
             rule: boolean;
+            /**
+             * Format: double
+             * @description Of the spared requests, in the unit of the class's cost of a load, where one is set
+             */
+            saved_cost?: number;
             /**
              * Format: double
              * @description What the spared requests would have waited, by the mean of the others; 0 where there were none
@@ -1163,6 +1241,13 @@ export interface components {
             parts: components["schemas"]["Part"][];
             /** Format: date-time */
             time: string;
+        };
+        Value: {
+            /** @description Where it is no text */
+            base64?: string;
+            /** @description There is more */
+            cut?: boolean;
+            text?: string;
         };
     };
     responses: never;

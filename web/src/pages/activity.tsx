@@ -1,4 +1,4 @@
-import { Button, SegmentedControl, Stack, Table, Text, Title } from '@mantine/core';
+import { Button, SegmentedControl, Table, Text } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { memo, useDeferredValue, useEffect, useMemo, useState } from 'react';
 import { useSearchParams } from 'wouter';
@@ -8,6 +8,7 @@ import { useMay } from '../api/overview';
 import { Explain } from '../activity/explain';
 import { Invalidate } from '../activity/invalidate';
 import { Card } from '../parts/card';
+import { OperatorsOnly } from '../parts/operators-only';
 import { Drill } from '../parts/drill';
 import { moment } from '../format';
 
@@ -44,19 +45,8 @@ export default function ActivityPage() {
     return (only.length > 0 ? settled.filter((i) => only.includes(i.kind)) : settled).toReversed();
   }, [settled, kind]);
   const shown = all.slice(0, most);
-  if (may && !may.operate) {
-    return (
-      <Stack gap="md">
-        <Title order={1}>Activity</Title>
-        <Card title="For operators">
-          <Text size="sm">What happened names keys, and is shown to operators alone: {may.why}</Text>
-        </Card>
-      </Stack>
-    );
-  }
   return (
-    <Stack gap="md">
-      <Title order={1}>Activity</Title>
+    <OperatorsOnly title="Activity" why="What happened names keys">
       <div className="charts">
         {!may || may.change ? <Invalidate /> : <Card title="Invalidate"><Text size="sm">{may?.why}</Text></Card>}
         <Explain />
@@ -90,7 +80,7 @@ export default function ActivityPage() {
               </Table.Thead>
               <Table.Tbody>
                 {shown.map((i) => (
-                  <Row key={i.seq} item={i} />
+                  <Row key={idOf(i)} item={i} />
                 ))}
               </Table.Tbody>
             </Table>
@@ -102,7 +92,7 @@ export default function ActivityPage() {
           </Button>
         )}
       </Card>
-    </Stack>
+    </OperatorsOnly>
   );
 }
 
@@ -118,18 +108,23 @@ const Row = memo(
         </Table.Td>
         <Table.Td className="mono">{i.target}</Table.Td>
         <Table.Td className="mono">{i.deferred ? <span className="state-degraded">deferred</span> : i.receipt}</Table.Td>
-        <Table.Td>{i.by || (i.kind === 'invalidation' ? (i.here ? 'this node' : 'another node') : '')}</Table.Td>
+        <Table.Td>
+          {i.node && <span className="soft">{i.node}: </span>}
+          {i.by || (i.kind === 'invalidation' ? (i.here ? 'this node' : 'another node') : '')}
+        </Table.Td>
       </Table.Tr>
     );
   },
-  (a, b) => a.item.seq === b.item.seq && a.item.count === b.item.count,
+  (a, b) => idOf(a.item) === idOf(b.item) && a.item.count === b.item.count,
 );
+
+const idOf = (i: Item) => `${i.node ?? ''}/${i.seq}`; // nodes count by themselves
 
 /** The later word on an item counts: it may have counted up. */
 export function merge(held: Item[], news: Item[]): Item[] {
   if (news.length === 0) return held;
-  const all = new Map(held.map((i) => [i.seq, i]));
-  for (const i of news) all.set(i.seq, i);
-  const sorted = [...all.values()].sort((a, b) => a.seq - b.seq);
+  const all = new Map(held.map((i) => [idOf(i), i]));
+  for (const i of news) all.set(idOf(i), i);
+  const sorted = [...all.values()].sort((a, b) => Date.parse(a.time) - Date.parse(b.time) || a.seq - b.seq);
   return sorted.filter((i, n) => n >= sorted.length - 1000 || i.kind !== 'invalidation').slice(-2000);
 }

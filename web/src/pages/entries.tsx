@@ -1,4 +1,4 @@
-import { Button, Group, Select, Stack, Table, Text, TextInput, Title } from '@mantine/core';
+import { Button, Group, Select, Table, Text, TextInput } from '@mantine/core';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useDeferredValue, useState } from 'react';
 import { ask, type Entries, post, type Receipt } from '../api/client';
@@ -6,6 +6,7 @@ import { useNow } from '../api/live';
 import { useMay, useOverview } from '../api/overview';
 import { bytes, count, ms, span } from '../format';
 import { Card } from '../parts/card';
+import { OperatorsOnly } from '../parts/operators-only';
 import { Failure } from '../parts/failure';
 
 const orders = [
@@ -42,19 +43,8 @@ export default function EntriesPage() {
     mutationFn: (key: string) => post<Receipt>('api/invalidate', { key }),
     onSettled: () => client.invalidateQueries({ queryKey: ['entries'] }),
   });
-  if (may && !may.operate) {
-    return (
-      <Stack gap="md">
-        <Title order={1}>Entries</Title>
-        <Card title="For operators">
-          <Text size="sm">Keys are shown to operators alone: {may.why}</Text>
-        </Card>
-      </Stack>
-    );
-  }
   return (
-    <Stack gap="md">
-      <Title order={1}>Entries</Title>
+    <OperatorsOnly title="Entries" why="Entries are named by their keys">
       <Card title="In the near tier of this node">
         <Group gap="sm" align="end" mb="sm">
           <TextInput label="Key holds" placeholder="org_id=acme" value={holds} onChange={(e) => setHolds(e.currentTarget.value)} />
@@ -116,6 +106,6 @@ export default function EntriesPage() {
         )}
         {data && data.count === 0 && <Text className="soft">Nothing of this kind is stored near.</Text>}
       </Card>
-    </Stack>
+    </OperatorsOnly>
   );
 }

@@ -1,10 +1,11 @@
-import { Stack, Table, Text, Title } from '@mantine/core';
+import { Table, Text } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { ask, type Schemas } from '../api/client';
 import { useNow } from '../api/live';
 import { useMay } from '../api/overview';
 import { bytes, ms, percent, perSecond, span } from '../format';
 import { Card } from '../parts/card';
+import { OperatorsOnly } from '../parts/operators-only';
 
 type Node = Schemas['Node'];
 
@@ -21,20 +22,9 @@ export default function NodesPage() {
     refetchInterval: paused ? false : 2000,
     placeholderData: (old) => old,
   });
-  if (may && !may.operate) {
-    return (
-      <Stack gap="md">
-        <Title order={1}>Nodes</Title>
-        <Card title="For operators">
-          <Text size="sm">Nodes are shown with their addresses, and to operators alone: {may.why}</Text>
-        </Card>
-      </Stack>
-    );
-  }
   const nodes = data ?? [];
   return (
-    <Stack gap="md">
-      <Title order={1}>Nodes</Title>
+    <OperatorsOnly title="Nodes" why="Nodes are named with their addresses">
       <Card title="On the same log" right={<span className="soft" style={{ fontSize: '0.8rem' }}>figures of the last minute</span>}>
         {error && <Text size="sm" className="state-away">{error.message}</Text>}
         {nodes.length > 0 && (
@@ -57,7 +47,7 @@ export default function NodesPage() {
         )}
         {nodes.length === 1 && <Text size="sm" className="soft">No other node was heard of in the last ten minutes.</Text>}
       </Card>
-    </Stack>
+    </OperatorsOnly>
   );
 }
 

@@ -1,4 +1,4 @@
-import { Stack, Table, Text, Title, UnstyledButton } from '@mantine/core';
+import { Table, Text, UnstyledButton } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { useMemo } from 'react';
 import { Link, useSearchParams } from 'wouter';
@@ -7,6 +7,7 @@ import { useNow } from '../api/live';
 import { useMay } from '../api/overview';
 import { bytes, count, ms, percent, perSecond, span } from '../format';
 import { Card } from '../parts/card';
+import { OperatorsOnly } from '../parts/operators-only';
 
 type Route = Schemas['Route'];
 
@@ -32,6 +33,7 @@ const columns: Column[] = [
   { id: 'calls', name: 'Origin calls', sorts: (r) => r.origin_calls, shows: (r) => count(r.origin_calls) },
   { id: 'spared', name: 'Spared', sorts: (r) => r.origin_spared, shows: (r) => count(r.origin_spared) },
   { id: 'saved', name: 'Time saved', sorts: (r) => r.saved_seconds, shows: (r) => span(r.saved_seconds) },
+  { id: 'cost', name: 'Cost saved', sorts: (r) => r.saved_cost ?? -1, shows: (r) => (r.saved_cost == null ? '–' : count(r.saved_cost)) },
   { id: 'bytes', name: 'Bytes', sorts: (r) => r.bytes, shows: (r) => bytes(r.bytes) },
 ];
 
@@ -48,21 +50,11 @@ export default function RoutesPage() {
     placeholderData: (old) => old,
   });
   const by = columns.find((c) => c.id === search.get('sort')) ?? columns[0]!;
+  const shown = columns.filter((c) => c.id !== 'cost' || data?.some((r) => r.saved_cost != null));
   const up = search.get('order') === 'up';
   const rows = useMemo(() => (data ?? []).toSorted((a, b) => (by.sorts(b) - by.sorts(a)) * (up ? -1 : 1) || a.route.localeCompare(b.route)), [data, by, up]);
-  if (may && !may.operate) {
-    return (
-      <Stack gap="md">
-        <Title order={1}>Routes</Title>
-        <Card title="For operators">
-          <Text size="sm">Routes name paths, and are shown to operators alone: {may.why}</Text>
-        </Card>
-      </Stack>
-    );
-  }
   return (
-    <Stack gap="md">
-      <Title order={1}>Routes</Title>
+    <OperatorsOnly title="Routes" why="Routes name paths">
       <Card title="The last minutes" right={<span className="soft" style={{ fontSize: '0.8rem' }}>five to ten</span>}>
         {error && <Text size="sm" className="state-away">{error.message}</Text>}
         {rows.length > 0 && (
@@ -71,7 +63,7 @@ export default function RoutesPage() {
               <Table.Thead>
                 <Table.Tr>
                   <Table.Th>Route</Table.Th>
-                  {columns.map((c) => (
+                  {shown.map((c) => (
                     <Table.Th key={c.id} aria-sort={c === by ? (up ? 'ascending' : 'descending') : undefined}>
                       <UnstyledButton className="sorter" onClick={() => setSearch({ sort: c.id, order: c === by && !up ? 'up' : 'down' })}>
                         {c.name}
@@ -96,7 +88,7 @@ export default function RoutesPage() {
                         )}
                       </Text>
                     </Table.Td>
-                    {columns.map((c) => (
+                    {shown.map((c) => (
                       <Table.Td key={c.id} className={c.bad?.(r) ? 'state-away' : undefined}>
                         {c.shows(r)}
                       </Table.Td>
@@ -109,7 +101,7 @@ export default function RoutesPage() {
         )}
         {data && rows.length === 0 && <Text className="soft">No request in the last minutes.</Text>}
       </Card>
-    </Stack>
+    </OperatorsOnly>
   );
 }
 

@@ -1,7 +1,22 @@
 import { Table, Text } from '@mantine/core';
-import type { Stats } from '../api/client';
+import type { Schemas, Stats } from '../api/client';
 import { count } from '../format';
 import { Card } from './card';
+
+const looks: Record<Schemas['Advice']['safe'], string> = { yes: 'state-ok', careful: 'state-degraded', no: 'state-away', unknown: '' };
+
+/** What the judgement rests on. */
+function seen(a: Schemas['Advice']): string {
+  return [
+    a.compared > 0 && `${count(a.compared)} repeated answers compared, ${count(a.differing)} differed`,
+    a.by_caller > 0 && `${count(a.by_caller)} differed by caller`,
+    a.cookies > 0 && `${count(a.cookies)} set a cookie`,
+    a.credentials > 0 && `${count(a.credentials)} asked for with a cookie or credentials`,
+    (a.vary ?? []).length > 0 && `varies on ${a.vary!.join(', ')}`,
+  ]
+    .filter(Boolean)
+    .join('; ');
+}
 
 /** Routes that are not cached only because nobody says for how long: of a gateway. */
 export function Advice({ stats }: { stats?: Stats }) {
@@ -17,6 +32,7 @@ export function Advice({ stats }: { stats?: Stats }) {
           <Table.Thead>
             <Table.Tr>
               <Table.Th>Flag</Table.Th>
+              <Table.Th>Safe?</Table.Th>
               <Table.Th>Answers</Table.Th>
             </Table.Tr>
           </Table.Thead>
@@ -25,11 +41,15 @@ export function Advice({ stats }: { stats?: Stats }) {
               <Table.Tr key={a.route}>
                 <Table.Td>
                   <span className="mono">{a.flag}</span>
-                  {a.credentials > 0 && (
-                    <Text size="xs" className="state-degraded">
-                      {count(a.credentials)} asked for with a cookie or credentials: each caller would have an entry of its own
-                    </Text>
-                  )}
+                  <Text size="xs" className="soft">
+                    {seen(a)}
+                  </Text>
+                </Table.Td>
+                <Table.Td className={looks[a.safe]}>
+                  {a.safe}
+                  <Text size="xs" className="soft">
+                    {a.why}
+                  </Text>
                 </Table.Td>
                 <Table.Td>{count(a.answers)}</Table.Td>
               </Table.Tr>

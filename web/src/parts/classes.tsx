@@ -76,7 +76,14 @@ export const Classes = memo(function Classes({ stats, warnings = [], only, onPic
                   <Table.Td title={Object.entries(c.misses_by).map(([why, n]) => `${why}: ${n}`).join(', ')}>{count(c.misses)}</Table.Td>
                   <Table.Td>{count(c.loads)}</Table.Td>
                   <Table.Td className={c.load_errors > 0 ? 'state-away' : undefined}>{count(c.load_errors)}</Table.Td>
-                  <Table.Td>{span(c.saved_seconds)}</Table.Td>
+                  <Table.Td>
+                    {span(c.saved_seconds)}
+                    {c.saved_cost != null && (
+                      <Text size="xs" className="soft">
+                        cost {count(c.saved_cost)}
+                      </Text>
+                    )}
+                  </Table.Td>
                 </Table.Tr>
               );
             })}
