@@ -7,7 +7,7 @@ const seconds = Number(process.argv[3] ?? 30);
 const world = await World.open({ traffic: rate });
 try {
   await sleep(5000);
-  for (const path of ['/', '/architecture', '/platform', '/activity']) {
+  for (const path of ['/', '/architecture', '/platform', '/activity', '/routes', '/entries', '/nodes']) {
     const page = await world.browse();
     let script = 0;
     page.on('response', async (r) => {
