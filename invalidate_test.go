@@ -407,7 +407,7 @@ func TestObserverIsTold(t *testing.T) {
 		synctest.Wait()
 		mu.Lock()
 		defer mu.Unlock()
-		want := []string{"load c:a,[] <nil>", "invalidate [key c:a,] <nil>", "load c:b,[] the origin is down"}
+		want := []string{"store c:a,[] <nil>", "load c:a,[] <nil>", "invalidate [key c:a,] <nil>", "load c:b,[] the origin is down"}
 		if strings.Join(events, "\n") != strings.Join(want, "\n") {
 			t.Errorf("events %q, want %q", events, want)
 		}

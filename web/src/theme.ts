@@ -16,13 +16,16 @@ export const theme = createTheme({
 /** The states of parts, and the colour of each in either scheme: style.css. */
 export type State = 'ok' | 'degraded' | 'away' | 'off';
 
-/** Colours that stay apart for most eyes, in either scheme, by the order of use. */
-export const palette = ['#2b8ac6', '#d9730d', '#37986a', '#a35bd1', '#d6455d', '#7a8b1d', '#0e9aa7', '#b8860b', '#6c7bd9', '#c0508f'];
+/** Colours of classes, in the order of use: none of them is one of an outcome, so that a colour means one thing. */
+export const palette = ['#0e9aa7', '#d9730d', '#6c7bd9', '#c0508f', '#7a8b1d', '#8c6a4f', '#64748b', '#d98cb3', '#5fa39b', '#b0a04a'];
 
 /** The same name has the same colour on every chart. */
 export function colourOf(name: string, names: string[]): string {
   return palette[Math.max(0, names.indexOf(name)) % palette.length]!;
 }
+
+/** Of all requests together. */
+export const requestsColour = '#7d8fa3';
 
 export const outcomeColours: Record<string, string> = {
   near: '#37986a',

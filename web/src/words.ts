@@ -1,6 +1,6 @@
 /** What each figure means, one click away from it. Answers count at their first byte. */
 export const words = {
-  hitRate: 'Of the look-ups, the share that did not wait for a load of their own: (hits + stale hits + coalesced) / (those + misses). Before the first look-up there is none. The line is that of ten points together.',
+  hitRate: 'Of the look-ups, the share that did not wait for a load of their own: (hits + stale hits + coalesced) / (those + misses). Before the first look-up there is none. The line is that of five points together.',
   requests: 'Requests of clients to this node, each second. The requests of these pages are not counted.',
   offload: 'The share of requests for which the origin was not called: 1 − calls / requests. Every call counts: loads, refreshes behind an answer, and what is passed on.',
   saved: 'The loads’ own durations that answers did not wait for, added up: what clients would have waited without the cache.',
@@ -19,7 +19,8 @@ export const words = {
   miss: 'Waited for a load of its own.',
   ttl: 'How long an answer of this class is fresh.',
   entries: 'Entries of this class in the near tier of this node.',
-  loads: 'Calls of the origin. Errors are those that failed.',
+  loads: 'Calls of the origin whose answers may be shared and stored.',
+  errors: 'Of those calls, the ones that failed.',
   topKeys: 'Keys that were asked for most, weighted towards the last minutes, estimated from a sample of up to 50 requests a second. Below that rate the sample is all of them.',
   missingKeys: 'Keys for which requests waited for the origin, with the most frequent reason, from the same sample.',
   expiring: 'The fresh entries of this node’s near tier that reach their time next.',

@@ -60,13 +60,11 @@ function OneClass({ only, onPick }: { only?: string; onPick: (name?: string) => 
   return (
     <Select
       aria-label="Only one class"
-      placeholder="All classes"
       size="xs"
-      clearable
-      clearButtonProps={{ 'aria-label': 'All classes' }}
-      value={only ?? null}
-      onChange={(v) => onPick(v ?? undefined)}
-      data={names}
+      allowDeselect={false}
+      value={only ?? ''}
+      onChange={(v) => onPick(v || undefined)}
+      data={[{ value: '', label: 'All classes' }, ...names]}
     />
   );
 }

@@ -1,7 +1,8 @@
 import { useComputedColorScheme } from '@mantine/core';
-import { useEffect, useRef } from 'react';
+import { useEffect, useRef, useState } from 'react';
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
+import { clock } from '../format';
 
 export interface Line {
   name: string;
@@ -29,6 +30,8 @@ interface Props {
   /** Times, in seconds, in which something was wrong: shaded. */
   shaded?: Shade[];
   logarithmic?: boolean;
+  /** The values are bytes: the axis steps in powers of two. */
+  binary?: boolean;
   /** Bounds that do not follow the values. */
   from?: number;
   to?: number;
@@ -43,16 +46,18 @@ export function Chart(props: Props) {
   const plot = useRef<uPlot>(undefined);
   const latest = useRef(props);
   latest.current = props;
+  const [pointed, setPointed] = useState<number>();
+  const at = pointed ?? times.length - 1;
   const dark = useComputedColorScheme('light') === 'dark';
   const shape = lines.map((l) => l.name + l.colour).join('|');
 
   useEffect(() => {
-    const at = box.current;
-    if (!at) return;
-    const u = new uPlot(options(latest, at.clientWidth, height, dark), data(latest.current), at);
+    const into = box.current;
+    if (!into) return;
+    const u = new uPlot(options(latest, into.clientWidth, height, dark, setPointed), data(latest.current), into);
     plot.current = u;
-    const resized = new ResizeObserver(() => at.clientWidth > 0 && u.setSize({ width: at.clientWidth, height }));
-    resized.observe(at);
+    const resized = new ResizeObserver(() => into.clientWidth > 0 && u.setSize({ width: into.clientWidth, height }));
+    resized.observe(into);
     return () => {
       resized.disconnect();
       u.destroy();
@@ -76,9 +81,10 @@ export function Chart(props: Props) {
           <li key={l.name}>
             <span className="dot" style={{ color: l.colour }} aria-hidden="true" />
             {l.name}
-            <span className="soft">{format(l.values.at(-1))}</span>
+            <span className="soft">{format(l.values[at])}</span>
           </li>
         ))}
+        {pointed !== undefined && times[pointed] !== undefined && <li className="soft">at {clock(times[pointed]! * 1000)}</li>}
         {wrong.length > 0 && (
           <li>
             <span className="shade" aria-hidden="true" />
@@ -97,7 +103,7 @@ function data(p: Props): uPlot.AlignedData {
   return [p.times, ...p.lines.map((l) => l.values)] as uPlot.AlignedData;
 }
 
-function options(latest: { current: Props }, width: number, height: number, dark: boolean): uPlot.Options {
+function options(latest: { current: Props }, width: number, height: number, dark: boolean, point: (at?: number) => void): uPlot.Options {
   const p = latest.current;
   const text = dark ? '#a8b3bd' : '#5f6b76';
   const grid = { stroke: dark ? '#2c353f' : '#e6ebef', width: 1 };
@@ -122,6 +128,7 @@ function options(latest: { current: Props }, width: number, height: number, dark
         ticks: { show: false },
         font,
         size: 62,
+        incrs: p.binary ? powersOfTwo : undefined,
         // Of a logarithmic scale the powers of ten alone, or it would be all lines.
         filter: (u, ticks) => (p.logarithmic ? decades(u, ticks) : ticks),
         values: (_u, ticks) => ticks.map((v) => (v == null ? '' : p.format(v))),
@@ -141,10 +148,12 @@ function options(latest: { current: Props }, width: number, height: number, dark
     hooks: {
       drawClear: [(u) => drawShades(u, latest.current.shaded ?? [])],
       draw: [(u) => drawMarks(u, latest.current.marks ?? [], dark)],
-      setCursor: [(u) => say(u, latest.current)],
+      setCursor: [(u) => (say(u, latest.current), point(u.cursor.idx ?? undefined))],
     },
   };
 }
+
+const powersOfTwo = Array.from({ length: 50 }, (_, i) => 2 ** i);
 
 const decades = (_u: uPlot, ticks: number[]) => ticks.map((v) => (Math.abs(Math.log10(v) - Math.round(Math.log10(v))) < 1e-6 ? v : null));
 

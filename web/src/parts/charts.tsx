@@ -2,7 +2,7 @@ import { memo, useMemo } from 'react';
 import type { Point } from '../api/client';
 import { calls, hitRate, rollingHitRate, total } from '../api/series';
 import { bytes, ms, percent, perSecond, span } from '../format';
-import { colourOf, outcomeColours } from '../theme';
+import { colourOf, outcomeColours, requestsColour } from '../theme';
 import { Card } from './card';
 import { Chart, type Shade } from './chart';
 
@@ -14,7 +14,7 @@ interface Over {
 }
 
 /** How many points a hit rate is of. */
-const pointsTogether = 10;
+const pointsTogether = 5;
 
 export type Quantile = 'p50' | 'p95' | 'p99';
 
@@ -56,8 +56,8 @@ export const OffloadChart = memo(function OffloadChart({ points, times, span: se
   const lines = useMemo(() => {
     const sums = points.map((p) => ({ c: total(p, only), s: Math.max(p.seconds, 0.001) }));
     return [
-      { name: 'requests', colour: '#2b8ac6', fill: true, values: sums.map(({ c, s }) => (c.near + c.shared + c.stale + c.coalesced + c.misses + c.bypasses) / s) },
-      { name: 'calls of the origin', colour: '#d6455d', fill: true, values: sums.map(({ c, s }) => calls(c) / s) },
+      { name: 'requests', colour: requestsColour, fill: true, values: sums.map(({ c, s }) => (c.near + c.shared + c.stale + c.coalesced + c.misses + c.bypasses) / s) },
+      { name: 'calls of the origin', colour: outcomeColours.miss!, fill: true, values: sums.map(({ c, s }) => calls(c) / s) },
     ];
   }, [points, only]);
   const last = points.at(-1);
@@ -72,15 +72,15 @@ export const OffloadChart = memo(function OffloadChart({ points, times, span: se
 export const MemoryChart = memo(function MemoryChart({ points, times, span, shaded, max }: Over & { max?: number }) {
   const lines = useMemo(
     () => [
-      { name: 'near tier', colour: '#37986a', fill: true, values: points.map((p) => p.near_bytes) },
-      ...(max && points.some((p) => p.near_bytes > max / 4) ? [{ name: 'bound', colour: '#d6455d', dash: [6, 4], values: points.map(() => max) }] : []),
+      { name: 'near tier', colour: outcomeColours.near!, fill: true, values: points.map((p) => p.near_bytes) },
+      ...(max && points.some((p) => p.near_bytes > max / 4) ? [{ name: 'bound', colour: requestsColour, dash: [6, 4], values: points.map(() => max) }] : []),
     ],
     [points, max],
   );
   const evicted = points.reduce((n, p) => n + p.evictions, 0);
   return (
     <Card title="Memory of the near tier" word="memory" right={<span className="soft" style={{ fontSize: '0.8rem' }}>{max ? `bound ${bytes(max)}, ` : ''}{evicted} evicted</span>}>
-      <Chart label="Memory of the near tier" times={times} lines={lines} format={bytes} span={span} shaded={shaded} />
+      <Chart label="Memory of the near tier" times={times} lines={lines} format={bytes} binary span={span} shaded={shaded} />
     </Card>
   );
 });

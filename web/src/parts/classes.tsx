@@ -3,21 +3,20 @@ import { memo } from 'react';
 import type { Stats } from '../api/client';
 import { count, percent, span } from '../format';
 import { colourOf } from '../theme';
-import type { Word } from '../words';
+import { words, type Word } from '../words';
 import { Card } from './card';
-import { Define } from './define';
 
-const columns: { name: string; word?: Word }[] = [
+const columns: { name: string; word: Word }[] = [
+  { name: 'Hit rate', word: 'hitRate' },
   { name: 'TTL', word: 'ttl' },
   { name: 'Entries', word: 'entries' },
-  { name: 'Hit rate', word: 'hitRate' },
   { name: 'Near', word: 'near' },
   { name: 'Shared', word: 'sharedHit' },
   { name: 'Stale', word: 'stale' },
   { name: 'Joined', word: 'coalesced' },
   { name: 'Misses', word: 'miss' },
   { name: 'Loads', word: 'loads' },
-  { name: 'Errors', word: 'loads' },
+  { name: 'Errors', word: 'errors' },
   { name: 'Saved', word: 'saved' },
 ];
 
@@ -41,7 +40,6 @@ export const Classes = memo(function Classes({ stats, warnings = [], only, onPic
               {columns.map((c) => (
                 <Table.Th key={c.name} style={{ whiteSpace: 'nowrap' }}>
                   {c.name}
-                  {c.word && <Define word={c.word} of={c.name} />}
                 </Table.Th>
               ))}
             </Table.Tr>
@@ -66,9 +64,9 @@ export const Classes = memo(function Classes({ stats, warnings = [], only, onPic
                       </Text>
                     )}
                   </Table.Td>
+                  <Table.Td>{percent(c.hit_rate)}</Table.Td>
                   <Table.Td>{c.ttl_seconds > 0 ? span(c.ttl_seconds) : 'off'}</Table.Td>
                   <Table.Td>{count(c.entries)}</Table.Td>
-                  <Table.Td>{percent(c.hit_rate)}</Table.Td>
                   <Table.Td>{count(c.near_hits)}</Table.Td>
                   <Table.Td>{count(c.shared_hits)}</Table.Td>
                   <Table.Td>{count(c.stale_hits)}</Table.Td>
@@ -90,6 +88,17 @@ export const Classes = memo(function Classes({ stats, warnings = [], only, onPic
           </Table.Tbody>
         </Table>
       </div>
+      <details className="soft">
+        <summary>What the columns mean</summary>
+        <dl>
+          {columns.map((c) => (
+            <div key={c.name}>
+              <dt>{c.name}</dt>
+              <dd>{words[c.word]}</dd>
+            </div>
+          ))}
+        </dl>
+      </details>
       {names.length === 0 && <Text className="soft">No class is declared or used yet.</Text>}
     </Card>
   );

@@ -4,7 +4,9 @@ import { ask, type Keys } from '../api/client';
 import { useNow } from '../api/live';
 import { useMay } from '../api/overview';
 import { bytes, count, span } from '../format';
+import { requestsColour } from '../theme';
 import { Card } from './card';
+import { Key } from './key';
 
 /** Which keys are asked for, which miss and why, and what is about to expire: for operators alone. */
 export function KeysCards() {
@@ -30,7 +32,7 @@ export function KeysCards() {
         <Rows
           label="Keys asked for most"
           head={['Key', 'Requests']}
-          rows={keys?.top.slice(0, 10).map((k) => [<span className="mono">{k.key}</span>, count(Math.round(k.count))])}
+          rows={keys?.top.slice(0, 10).map((k) => [<Key of={k.key} />, count(Math.round(k.count))])}
           empty="No request was seen lately."
         />
       </Card>
@@ -38,7 +40,7 @@ export function KeysCards() {
         <Rows
           label="Keys missing most"
           head={['Key', 'Why', 'Misses']}
-          rows={keys?.missing.slice(0, 10).map((k) => [<span className="mono">{k.key}</span>, k.why ?? '', count(Math.round(k.count))])}
+          rows={keys?.missing.slice(0, 10).map((k) => [<Key of={k.key} />, k.why ?? '', count(Math.round(k.count))])}
           empty="No request waited for the origin lately."
         />
       </Card>
@@ -46,7 +48,7 @@ export function KeysCards() {
         <Rows
           label="Keys expiring next"
           head={['Key', 'Left', 'Size']}
-          rows={keys?.expiring.slice(0, 10).map((e) => [<span className="mono">{e.key}</span>, span(e.ttl_seconds), bytes(e.bytes)])}
+          rows={keys?.expiring.slice(0, 10).map((e) => [<Key of={e.key} />, span(e.ttl_seconds), bytes(e.bytes)])}
           empty="The near tier is empty."
         />
       </Card>
@@ -101,7 +103,7 @@ function Histogram({ keys }: { keys?: Keys }) {
             <Table.Td style={{ whiteSpace: 'nowrap' }}>{b.up_to_seconds === 0 ? 'stale' : b.up_to_seconds == null ? 'longer' : `up to ${span(b.up_to_seconds)}`}</Table.Td>
             <Table.Td>
               <span style={{ display: 'flex', alignItems: 'center', gap: 8 }}>
-                <span aria-hidden="true" style={{ width: `${(b.entries / most) * 80}%`, height: 10, borderRadius: 3, background: '#2b8ac6' }} />
+                <span aria-hidden="true" style={{ width: `${(b.entries / most) * 80}%`, height: 10, borderRadius: 3, background: requestsColour }} />
                 {b.entries}
               </span>
             </Table.Td>
