@@ -8,7 +8,7 @@ import (
 	"github.com/forebay-cache/forebay/shared"
 )
 
-// An Entry is what the near tier holds under a key, without its value.
+// An Entry is what the near tier holds under a key.
 type Entry struct {
 	Key      string
 	Class    string
@@ -20,6 +20,7 @@ type Entry struct {
 	Shared   bool          // it came from the shared tier
 
 	NearOnly bool // it is in no other tier, and will not be
+	Value    any  // of [Cache.Entry] alone; others hold it too: it must not be changed
 }
 
 // Entries yields what the near tier holds and may still be served, in no order and while requests go
@@ -51,7 +52,9 @@ func (c *Cache) Entry(key string) (Entry, bool) {
 	if !ok {
 		return Entry{}, false
 	}
-	return c.entryOf(held.Value)
+	e, ok := c.entryOf(held.Value)
+	e.Value = held.Value.value
+	return e, ok
 }
 
 // Matches reports whether an invalidation of the target reaches the entry.

@@ -3,6 +3,7 @@ package admin
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/url"
 	"slices"
@@ -93,6 +94,17 @@ func count(in map[string]*counted, s Step, weight uint64, why string) {
 	}
 }
 
+// counts are how often keys were asked for lately.
+func (k *keys) counts() map[string]float64 {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	out := make(map[string]float64, len(k.asked))
+	for key, c := range k.asked {
+		out[key] = c.n
+	}
+	return out
+}
+
 // age makes what was long ago count less.
 func (k *keys) age(now time.Time) {
 	k.mu.Lock()
@@ -168,7 +180,7 @@ func (a *Admin) readKeys(context.Context, *struct{}) (*answer[Keys], error) {
 		k.TTL[i].Entries++
 		k.TTL[i].Bytes += uint64(e.Bytes)
 		if e.TTL > 0 {
-			k.Expiring = append(k.Expiring, entryOf(e))
+			k.Expiring = append(k.Expiring, entryOf(e, nil))
 		}
 		if len(k.Expiring) > 100*shownTop {
 			k.Expiring = soonest(k.Expiring)
@@ -199,13 +211,14 @@ type Entry struct {
 	TTLSeconds float64  `json:"ttl_seconds" doc:"What is left; negative: it is stale"`
 	TookMS     float64  `json:"took_ms" doc:"Its load"`
 	Shared     bool     `json:"shared" doc:"It came from the shared tier"`
+	Asked      float64  `json:"asked" doc:"Requests for it lately, estimated from the sample; 0: it is not among the first 500"`
 }
 
-func entryOf(e forebay.Entry) Entry {
+func entryOf(e forebay.Entry, asked map[string]float64) Entry {
 	if e.Tags == nil {
 		e.Tags = []string{}
 	}
-	return Entry{Key: e.Key, Class: e.Class, Tags: e.Tags, Bytes: e.Bytes, AgeSeconds: seconds(e.Age), TTLSeconds: seconds(e.TTL), TookMS: inMS(e.LoadTime), Shared: e.Shared}
+	return Entry{Key: e.Key, Class: e.Class, Tags: e.Tags, Bytes: e.Bytes, AgeSeconds: seconds(e.Age), TTLSeconds: seconds(e.TTL), TookMS: inMS(e.LoadTime), Shared: e.Shared, Asked: asked[e.Key]}
 }
 
 // Entries is what the near tier holds, all or what a target covers.
@@ -214,6 +227,7 @@ type Entries struct {
 	Bytes   uint64         `json:"bytes"`
 	Classes map[string]int `json:"classes"`
 	Entries []Entry        `json:"entries" doc:"The first of them, in the order that was asked for"`
+	Value   *Value         `json:"value,omitempty" doc:"Of the one key that was asked for, as JSON"`
 }
 
 type entriesRequest struct {
@@ -223,7 +237,8 @@ type entriesRequest struct {
 	Pattern string `query:"pattern"`
 	URL     string `query:"url" doc:"What is stored of one URL, all variants and callers"`
 	Holds   string `query:"holds" doc:"A part of the key"`
-	Sort    string `query:"sort" default:"key" enum:"key,size,age,left,load" doc:"By key; or the largest, the oldest, those that expire next, those that took longest to load first"`
+	Sort    string `query:"sort" default:"key" enum:"key,size,age,left,load,asked" doc:"By key; or the largest, the oldest, those that expire next, those that took longest to load, those asked for most first"`
+	Value   bool   `query:"value" doc:"With key: show what is stored, its first 64 KiB"`
 	Limit   int    `query:"limit" default:"50" minimum:"0" maximum:"1000"`
 }
 
@@ -243,6 +258,7 @@ func (a *Admin) readEntries(_ context.Context, in *entriesRequest) (*answer[Entr
 		return nil, huma.Error422UnprocessableEntity("name at most one of key, tag, class, pattern and url")
 	}
 	out := Entries{Classes: map[string]int{}, Entries: []Entry{}}
+	asked := a.requests.keys.counts()
 	for e := range a.cache.Entries() {
 		if target != nil && !e.Matches(*target) || !strings.Contains(e.Key, in.Holds) {
 			continue
@@ -250,13 +266,38 @@ func (a *Admin) readEntries(_ context.Context, in *entriesRequest) (*answer[Entr
 		out.Count++
 		out.Bytes += uint64(e.Bytes)
 		out.Classes[e.Class]++
-		if out.Entries = append(out.Entries, entryOf(e)); len(out.Entries) > 2*in.Limit+shownTop {
+		if out.Entries = append(out.Entries, entryOf(e, asked)); len(out.Entries) > 2*in.Limit+shownTop {
 			out.Entries = first(out.Entries, in.Sort, in.Limit)
 		}
 	}
 	out.Entries = first(out.Entries, in.Sort, in.Limit)
+	if in.Value {
+		if in.Key == "" {
+			return nil, huma.Error422UnprocessableEntity("value: name the key whose value is to be shown")
+		}
+		if e, ok := a.cache.Entry(in.Key); ok {
+			out.Value = asJSON(e.Value)
+		}
+	}
 	return &answer[Entries]{out}, nil
 }
+
+// asJSON is the beginning of a value, as its type writes it.
+func asJSON(value any) (v *Value) {
+	defer func() {
+		if p := recover(); p != nil {
+			v = &Value{Text: fmt.Sprintf("%T panics when it is written as JSON: %v", value, p)}
+		}
+	}()
+	text, err := json.MarshalIndent(value, "", "  ")
+	if err != nil {
+		return &Value{Text: fmt.Sprintf("%T cannot be written as JSON: %v", value, err)}
+	}
+	return valueOf(text[:min(len(text), shownValue)], int64(len(text)))
+}
+
+// shownValue is how much of a value is shown.
+const shownValue = 64 << 10
 
 // tagOf is the tag that was asked for, or that of the URL.
 func (a *Admin) tagOf(in *entriesRequest) (string, error) {
@@ -281,10 +322,11 @@ func (a *Admin) urlTag(text string) (string, error) {
 // first sorts entries, and leaves the first of them.
 func first(all []Entry, by string, most int) []Entry {
 	order := map[string]func(a, b Entry) int{
-		"size": func(a, b Entry) int { return -cmp.Compare(a.Bytes, b.Bytes) },
-		"age":  func(a, b Entry) int { return -cmp.Compare(a.AgeSeconds, b.AgeSeconds) },
-		"left": func(a, b Entry) int { return cmp.Compare(a.TTLSeconds, b.TTLSeconds) },
-		"load": func(a, b Entry) int { return -cmp.Compare(a.TookMS, b.TookMS) },
+		"size":  func(a, b Entry) int { return -cmp.Compare(a.Bytes, b.Bytes) },
+		"age":   func(a, b Entry) int { return -cmp.Compare(a.AgeSeconds, b.AgeSeconds) },
+		"left":  func(a, b Entry) int { return cmp.Compare(a.TTLSeconds, b.TTLSeconds) },
+		"asked": func(a, b Entry) int { return -cmp.Compare(a.Asked, b.Asked) },
+		"load":  func(a, b Entry) int { return -cmp.Compare(a.TookMS, b.TookMS) },
 	}[by]
 	slices.SortFunc(all, func(a, b Entry) int {
 		if order != nil {

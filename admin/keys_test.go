@@ -5,6 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -86,4 +89,62 @@ func TestKeysThatCannotBeConfirmed(t *testing.T) {
 			t.Errorf("%+v %s", keys, request(mux, "GET", "/api/keys", "", "Authorization", "Bearer token").Body)
 		}
 	})
+}
+
+type loud struct{ N int }
+
+// MarshalJSON panics.
+func (loud) MarshalJSON() ([]byte, error) { panic("not me") }
+
+// The value of an entry is shown to who asks for it, and a type that panics takes nothing with it.
+func TestEntryValues(t *testing.T) {
+	c, f := open(t)
+	g, err := forebay.Wrap(c, "unused", func(_ context.Context, n int) (loud, error) { return loud{n}, nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := admin.New(c, quiet(admin.Options{Loopback: true}))
+	defer a.Close()
+	h := a.Measure(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { f.Do(r.Context(), r.URL.Query().Get("p")) }))
+	for _, p := range []string{"a", "b", "b", strings.Repeat("x", 70_000)} {
+		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/?p="+p, nil))
+	}
+	g.Get(t.Context(), 1)
+	ask := func(query string) (e admin.Entries) {
+		w := request(a.Handler(), "GET", "/api/entries?"+query, "")
+		if err := json.Unmarshal(w.Body.Bytes(), &e); w.Code != 200 || err != nil {
+			t.Fatalf("%s: %d %s", query, w.Code, w.Body)
+		}
+		return e
+	}
+	if e := ask("key=c:a,&value=true"); e.Value == nil || e.Value.Text != `"value of a"` || e.Value.Cut {
+		t.Errorf("%+v", e.Value)
+	}
+	if e := ask("key=c:a,"); e.Value != nil {
+		t.Errorf("shown unasked: %+v", e.Value)
+	}
+	if e := ask("value=true&" + url.Values{"key": {g.Key(1)}}.Encode()); e.Value == nil || !strings.Contains(e.Value.Text, "panics") {
+		t.Errorf("%+v", e.Value)
+	}
+	if e := ask("key=c:gone,&value=true"); e.Value != nil || e.Count != 0 {
+		t.Errorf("%+v", e)
+	}
+	e := ask("sort=asked")
+	if e.Entries[0].Key != "c:b," || e.Entries[0].Asked != 2 || e.Entries[len(e.Entries)-1].Asked != 0 {
+		t.Errorf("%+v", e.Entries)
+	}
+	long := ""
+	for _, one := range e.Entries {
+		if len(one.Key) > 1000 || strings.Contains(one.Key, "xxxx") {
+			long = one.Key
+		}
+	}
+	if long != "" {
+		if v := ask("value=true&" + url.Values{"key": {long}}.Encode()).Value; v == nil || !v.Cut || len(v.Text) != 64<<10 {
+			t.Errorf("a long one: %v", v)
+		}
+	}
+	if w := request(a.Handler(), "GET", "/api/entries?value=true", ""); w.Code != 422 {
+		t.Errorf("the value of no key: %d", w.Code)
+	}
 }

@@ -512,10 +512,17 @@ export interface components {
             count: number;
             /** @description The first of them, in the order that was asked for */
             entries: components["schemas"]["Entry"][];
+            /** @description Of the one key that was asked for, as JSON */
+            value?: components["schemas"]["Value"];
         };
         Entry: {
             /** Format: double */
             age_seconds: number;
+            /**
+             * Format: double
+             * @description Requests for it lately, estimated from the sample; 0: it is not among the first 500
+             */
+            asked: number;
             /** Format: int32 */
             bytes: number;
             class: string;
@@ -1414,8 +1421,10 @@ export interface operations {
                 url?: string;
                 /** @description A part of the key */
                 holds?: string;
-                /** @description By key; or the largest, the oldest, those that expire next, those that took longest to load first */
-                sort?: "key" | "size" | "age" | "left" | "load";
+                /** @description By key; or the largest, the oldest, those that expire next, those that took longest to load, those asked for most first */
+                sort?: "key" | "size" | "age" | "left" | "load" | "asked";
+                /** @description With key: show what is stored, its first 64 KiB */
+                value?: boolean;
                 limit?: number;
             };
             header?: never;

@@ -1,4 +1,4 @@
-import { Button, Group, Select, Table, Text, TextInput } from '@mantine/core';
+import { Button, Group, Select, Table, Text, TextInput, UnstyledButton } from '@mantine/core';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useDeferredValue, useState } from 'react';
 import { ask, type Entries, post, type Receipt } from '../api/client';
@@ -14,6 +14,7 @@ const orders = [
   { value: 'size', label: 'Largest first' },
   { value: 'age', label: 'Oldest first' },
   { value: 'left', label: 'Expiring first' },
+  { value: 'asked', label: 'Asked for most first' },
   { value: 'load', label: 'Slowest load first' },
 ];
 
@@ -38,6 +39,7 @@ export default function EntriesPage() {
     refetchInterval: paused ? false : 5000,
     placeholderData: (old) => old,
   });
+  const [open, setOpen] = useState<string>();
   const client = useQueryClient();
   const remove = useMutation({
     mutationFn: (key: string) => post<Receipt>('api/invalidate', { key }),
@@ -63,6 +65,7 @@ export default function EntriesPage() {
                 <Table.Tr>
                   <Table.Th>Key</Table.Th>
                   <Table.Th>Size</Table.Th>
+                  <Table.Th>Asked</Table.Th>
                   <Table.Th>Age</Table.Th>
                   <Table.Th>Left</Table.Th>
                   <Table.Th>Load</Table.Th>
@@ -76,14 +79,18 @@ export default function EntriesPage() {
                 {data.entries!.map((e) => (
                   <Table.Tr key={e.key} data-testid="entry">
                     <Table.Td>
-                      <span className="mono">{e.key}</span>
+                      <UnstyledButton className="mono" aria-expanded={open === e.key} title="Show what is stored" onClick={() => setOpen(open === e.key ? undefined : e.key)}>
+                        {e.key}
+                      </UnstyledButton>
                       {e.tags!.length > 0 && (
                         <Text size="xs" className="soft">
                           {e.tags!.join(', ')}
                         </Text>
                       )}
+                      {open === e.key && <Stored of={e.key} />}
                     </Table.Td>
                     <Table.Td>{bytes(e.bytes)}</Table.Td>
+                    <Table.Td>{e.asked > 0 ? count(Math.round(e.asked)) : '–'}</Table.Td>
                     <Table.Td>{span(e.age_seconds)}</Table.Td>
                     <Table.Td>{e.ttl_seconds > 0 ? span(e.ttl_seconds) : 'stale'}</Table.Td>
                     <Table.Td>{e.took_ms > 0 ? ms(e.took_ms) : '–'}</Table.Td>
@@ -107,5 +114,21 @@ export default function EntriesPage() {
         {data && data.count === 0 && <Text className="soft">Nothing of this kind is stored near.</Text>}
       </Card>
     </OperatorsOnly>
+  );
+}
+
+/** The value of one entry, as JSON. */
+function Stored({ of }: { of: string }) {
+  const { data, error } = useQuery({ queryKey: ['value', of], queryFn: () => ask<Entries>(`api/entries?${new URLSearchParams({ key: of, value: 'true' })}`) });
+  return (
+    <>
+      <Failure error={error} />
+      {data && (
+        <pre className="mono scroll value" tabIndex={0} aria-label={`What is stored under ${of}`}>
+          {data.value ? data.value.text || data.value.base64 : 'It has gone meanwhile.'}
+          {data.value?.cut && '…'}
+        </pre>
+      )}
+    </>
   );
 }
