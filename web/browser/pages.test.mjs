@@ -148,7 +148,7 @@ describe('the pages', { timeout: 200_000 }, () => {
     assert.equal(await page.evaluate(() => document.activeElement?.id), 'main');
     await page.keyboard.press('Tab');
     await page.keyboard.press('Enter');
-    await page.getByText('Of the look-ups, the share').waitFor();
+    await page.getByRole('dialog').getByText('Of the look-ups, the share').waitFor();
     await page.context().close();
   });
 });
