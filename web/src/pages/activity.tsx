@@ -47,9 +47,9 @@ export default function ActivityPage() {
   const shown = all.slice(0, most);
   return (
     <OperatorsOnly title="Activity" why="What happened names keys">
-      <div className="charts">
+      <div className={may?.explain ? 'charts' : undefined}>
         {!may || may.change ? <Invalidate /> : <Card title="Invalidate"><Text size="sm">{may?.why}</Text></Card>}
-        <Explain />
+        {may?.explain && <Explain />}
       </div>
       <Drill />
       <Card
