@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/forebay-cache/forebay"
+	"github.com/forebay-cache/forebay/internal/canon"
 )
 
 // The invariant of [passage]: two requests that share an entry are forwarded byte for byte alike, but for
@@ -73,7 +74,7 @@ func forwardedAs(h *Cache, a *ask) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s host=%s", a.method, a.r.URL.RequestURI(), a.r.Host)
 	if a.method == http.MethodPost {
-		canonical, _ := canonicalJSON(a.body, a.route.ignore)
+		canonical, _ := canon.JSON(a.body, a.route.ignore)
 		fmt.Fprintf(&b, " %s %q", canonical, a.r.Header["Content-Type"])
 	} else if a.method != http.MethodGet {
 		body, _ := io.ReadAll(a.r.Body)

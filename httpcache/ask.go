@@ -5,6 +5,8 @@ import (
 	"io"
 	"net/http"
 	"strings"
+
+	"github.com/forebay-cache/forebay/internal/canon"
 )
 
 // An ask is a request as the cache sees it: its rule, what it wants, and its key; or why the cache has
@@ -142,7 +144,7 @@ func (a *ask) readQuery() (canonical []byte, why bypass) {
 	if a.method == http.MethodGet {
 		return nil, ""
 	}
-	limit, ignore := defaultMaxQuery, []path(nil)
+	limit, ignore := defaultMaxQuery, []canon.Path(nil)
 	if k := a.route.BodyKey; k != nil {
 		limit, ignore = k.MaxBytes, a.route.ignore
 	}
@@ -162,7 +164,7 @@ func (a *ask) readQuery() (canonical []byte, why bypass) {
 	a.body = body
 	switch {
 	case isJSON(r.Header.Get("Content-Type")) && r.Header.Get("Content-Encoding") == "":
-		if canonical, err = canonicalJSON(body, ignore); err == nil {
+		if canonical, err = canon.JSON(body, ignore); err == nil {
 			return canonical, ""
 		}
 		if a.method == http.MethodPost {

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/forebay-cache/forebay"
+	"github.com/forebay-cache/forebay/internal/canon"
 )
 
 // A Cache makes handlers answer from the tiers. It is safe for concurrent use.
@@ -73,7 +74,7 @@ func New(c *forebay.Cache, o Options) (*Cache, error) {
 		h.decidePassages(rt)
 		if rule.BodyKey != nil {
 			for _, one := range rule.BodyKey.Ignore {
-				rt.ignore = append(rt.ignore, parsePath(one))
+				rt.ignore = append(rt.ignore, canon.ParsePath(one))
 			}
 		}
 		if err := register(h.mux, rt); err != nil {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/forebay-cache/forebay"
+	"github.com/forebay-cache/forebay/internal/canon"
 )
 
 // A Profile says how far the cache trusts what it stands between.
@@ -142,7 +143,7 @@ type route struct {
 	prefix string        // of the space's keys
 	ttl    time.Duration // where the origin says nothing; 0: what it says counts
 	keyed  []string      // canonical names of the fields that are part of the key
-	ignore []path        // of BodyKey
+	ignore []canon.Path  // of BodyKey
 
 	passages map[string]passage // of the fields that have a name here …
 	unknown  passage            // … and of all others

@@ -1,4 +1,5 @@
-package httpcache
+// Package canon writes JSON in one form, so that equal texts have equal keys.
+package canon
 
 import (
 	"bytes"
@@ -9,20 +10,21 @@ import (
 	"unicode/utf8"
 )
 
-var errNotCanonical = errors.New("httpcache: the body is JSON that different parsers read differently")
+// ErrAmbiguous: the text is not JSON, or different parsers read it differently.
+var ErrAmbiguous = errors.New("the text is JSON that different parsers read differently")
 
-// maxDepth bounds the nesting of a body that becomes part of a key.
+// maxDepth bounds the nesting.
 const maxDepth = 64
 
-// canonicalJSON returns a JSON text with its keys sorted and without insignificant space. Numbers stay
-// as they are written. It refuses what parsers are known to read differently, because such a body
+// JSON returns a JSON text with its keys sorted and without insignificant space. Numbers stay
+// as they are written. It refuses what parsers are known to read differently, because such a text
 // could be one thing to the key and another to the origin: a name twice, broken UTF-8, lone
-// surrogates. ignore: fields to leave out.
-func canonicalJSON(body []byte, ignore []path) ([]byte, error) {
-	if !utf8.Valid(body) || !json.Valid(body) {
-		return nil, errNotCanonical
+// surrogates. ignore: members to leave out.
+func JSON(text []byte, ignore []Path) ([]byte, error) {
+	if !utf8.Valid(text) || !json.Valid(text) {
+		return nil, ErrAmbiguous
 	}
-	d := json.NewDecoder(bytes.NewReader(body))
+	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()
 	c := canonicaliser{decoder: d, ignore: ignore}
 	if err := c.value(nil); err != nil {
@@ -31,16 +33,16 @@ func canonicalJSON(body []byte, ignore []path) ([]byte, error) {
 	return c.out, nil
 }
 
-// A path leads to a member of a JSON text: names, and everyElement for each element of a list.
-type path []string
+// A Path leads to a member of a JSON text: names, and everyElement for each element of a list.
+type Path []string
 
 // everyElement is not a name: names are valid UTF-8.
 const everyElement = "\xff"
 
-// parsePath reads names joined by dots, "*" for every element of a list. A dot or an asterisk in a name
+// ParsePath reads names joined by dots, "*" for every element of a list. A dot or an asterisk in a name
 // is written behind a backslash.
-func parsePath(s string) path {
-	var out path
+func ParsePath(s string) Path {
+	var out Path
 	var name strings.Builder
 	escaped := false
 	end := func() {
@@ -70,13 +72,13 @@ func parsePath(s string) path {
 
 type canonicaliser struct {
 	decoder *json.Decoder
-	ignore  []path
+	ignore  []Path
 	out     []byte
 }
 
-func (c *canonicaliser) value(at path) error {
+func (c *canonicaliser) value(at Path) error {
 	if len(at) > maxDepth {
-		return errNotCanonical
+		return ErrAmbiguous
 	}
 	token, err := c.decoder.Token()
 	if err != nil {
@@ -102,14 +104,14 @@ func (c *canonicaliser) value(at path) error {
 
 func (c *canonicaliser) text(s string) error {
 	if strings.ContainsRune(s, utf8.RuneError) {
-		return errNotCanonical // it may stand for a lone surrogate
+		return ErrAmbiguous // it may stand for a lone surrogate
 	}
 	quoted, err := json.Marshal(s)
 	c.out = append(c.out, quoted...)
 	return err
 }
 
-func (c *canonicaliser) list(at path) error {
+func (c *canonicaliser) list(at Path) error {
 	c.out = append(c.out, '[')
 	inside := append(slices.Clip(at), everyElement)
 	for first := true; c.decoder.More(); first = false {
@@ -126,7 +128,7 @@ func (c *canonicaliser) list(at path) error {
 }
 
 // object writes the members one by one behind what is there, then sorts and joins them.
-func (c *canonicaliser) object(at path) error {
+func (c *canonicaliser) object(at Path) error {
 	type member struct{ name, text string }
 	var members []member
 	start := len(c.out)
@@ -155,10 +157,10 @@ func (c *canonicaliser) object(at path) error {
 	first := true
 	for i, m := range members {
 		if i > 0 && members[i-1].name == m.name {
-			return errNotCanonical
+			return ErrAmbiguous
 		}
 		inside := append(slices.Clip(at), m.name)
-		if slices.ContainsFunc(c.ignore, func(p path) bool { return slices.Equal(p, inside) }) {
+		if slices.ContainsFunc(c.ignore, func(p Path) bool { return slices.Equal(p, inside) }) {
 			continue
 		}
 		if !first {
