@@ -1,0 +1,190 @@
+package mcpcache
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/forebay-cache/forebay/internal/canon"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+)
+
+const (
+	callTool      = "tools/call"
+	getPrompt     = "prompts/get"
+	readResource  = "resources/read"
+	listTools     = "tools/list"
+	listPrompts   = "prompts/list"
+	listResources = "resources/list"
+	listTemplates = "resources/templates/list"
+)
+
+// A question is what a result depends on, and so all of it is in the key. Its caller and client are hashes.
+type question struct {
+	Method    string
+	Name      string
+	Arguments string
+	Caller    string
+	Client    string
+}
+
+// ask finds the rule of a request, and its key; why says what keeps the cache out of it.
+func (c *Cache) ask(method string, req mcp.Request, caller string) (q question, rule *Rule, why string) {
+	if _, known := forms[method]; !known {
+		return q, nil, ""
+	}
+	name, arguments, resumes := namedIn(req)
+	for i := range c.options.Rules {
+		if c.options.Rules[i].matches(method, name) {
+			rule = &c.options.Rules[i]
+			break
+		}
+	}
+	if rule == nil {
+		return q, nil, ""
+	}
+	q = question{Method: method, Name: name}
+	if resumes {
+		return q, rule, "it carries input that the server asked for"
+	}
+	if len(arguments) == 0 {
+		arguments = json.RawMessage("{}")
+	}
+	form, err := canon.JSON(arguments, nil)
+	if err == nil && rule.Arguments != nil {
+		form, err = only(form, rule.Arguments)
+	}
+	if err != nil {
+		return q, rule, "its arguments are read differently by different parsers"
+	}
+	q.Arguments = string(form)
+	if !rule.Shared {
+		q.Caller = caller
+	}
+	q.Client = clientOf(req, rule.AnyClient)
+	return q, rule, ""
+}
+
+// only leaves the members of an object that are named.
+func only(object []byte, names []string) ([]byte, error) {
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal(object, &all); err != nil {
+		return nil, err
+	}
+	for name := range all {
+		if !slices.Contains(names, name) {
+			delete(all, name)
+		}
+	}
+	text, err := json.Marshal(all)
+	if err != nil {
+		return nil, err
+	}
+	return canon.JSON(text, nil)
+}
+
+// namedIn is what a request names, and with which arguments; resumes says that it goes on with an earlier one.
+func namedIn(req mcp.Request) (name string, arguments json.RawMessage, resumes bool) {
+	text := func(v any) json.RawMessage {
+		b, _ := json.Marshal(v) // what comes from JSON always marshals
+		return b
+	}
+	switch p := req.GetParams().(type) {
+	case *mcp.CallToolParamsRaw:
+		if p != nil {
+			return p.Name, p.Arguments, p.InputResponses != nil || p.RequestState != ""
+		}
+	case *mcp.CallToolParams:
+		if p != nil {
+			return p.Name, text(p.Arguments), p.InputResponses != nil || p.RequestState != ""
+		}
+	case *mcp.GetPromptParams:
+		if p != nil {
+			return p.Name, text(p.Arguments), p.InputResponses != nil || p.RequestState != ""
+		}
+	case *mcp.ReadResourceParams:
+		if p != nil {
+			return p.URI, nil, p.InputResponses != nil || p.RequestState != ""
+		}
+	case *mcp.ListToolsParams:
+		return "", text(orEmpty(p).Cursor), false
+	case *mcp.ListPromptsParams:
+		return "", text(orEmpty(p).Cursor), false
+	case *mcp.ListResourcesParams:
+		return "", text(orEmpty(p).Cursor), false
+	case *mcp.ListResourceTemplatesParams:
+		return "", text(orEmpty(p).Cursor), false
+	}
+	return "", nil, true
+}
+
+// orEmpty stands in for parameters that a list does not need.
+func orEmpty[T any](p *T) *T {
+	if p == nil {
+		return new(T)
+	}
+	return p
+}
+
+// credentialFields are what a client says of itself in HTTP.
+var credentialFields = []string{"Authorization", "Cookie", "X-Api-Key", "Proxy-Authorization"}
+
+// callerOf names the caller of a request to a server, by a hash: the user of its token with its scopes, else its
+// credentials, and the session where the transport has one, because a server may remember something of it.
+func callerOf(req mcp.Request) string {
+	var parts []string
+	extra := req.GetExtra()
+	if s, ok := req.GetSession().(*mcp.ServerSession); ok && s.ID() != "" {
+		parts = append(parts, "session", s.ID())
+	}
+	switch {
+	case extra == nil:
+	case extra.TokenInfo != nil && extra.TokenInfo.UserID != "":
+		parts = append(parts, "user", extra.TokenInfo.UserID, strings.Join(slices.Sorted(slices.Values(extra.TokenInfo.Scopes)), " "))
+	default:
+		parts = append(parts, credentials(extra.Header)...)
+	}
+	return hashed(parts)
+}
+
+func credentials(h http.Header) (parts []string) {
+	for _, name := range credentialFields {
+		for _, line := range h[name] {
+			parts = append(parts, name, line)
+		}
+	}
+	return parts
+}
+
+// clientOf is the revision of the protocol, in which results have another form, and a hash of what the client can do.
+func clientOf(req mcp.Request, any bool) string {
+	s, ok := req.GetSession().(*mcp.ServerSession)
+	if !ok {
+		return ""
+	}
+	p := s.InitializeParams()
+	if p == nil {
+		return ""
+	}
+	if any || p.Capabilities == nil {
+		return p.ProtocolVersion
+	}
+	text, err := json.Marshal(p.Capabilities)
+	if err != nil {
+		text = []byte(err.Error()) // then all of them are one kind, which no rule of the protocol needs
+	}
+	return p.ProtocolVersion + " " + hashed([]string{string(text)})
+}
+
+// hashed is a name for parts; none has none.
+func hashed(parts []string) string {
+	if len(parts) == 0 {
+		return ""
+	}
+	text, _ := json.Marshal(parts) // strings always marshal
+	sum := sha256.Sum256(append([]byte("forebay mcp "), text...))
+	return base64.RawURLEncoding.EncodeToString(sum[:18])
+}

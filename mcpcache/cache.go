@@ -1,0 +1,156 @@
+package mcpcache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/forebay-cache/forebay"
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+)
+
+// A Cache caches what one MCP server answers. It is safe for concurrent use, and has nothing to close.
+type Cache struct {
+	cache   *forebay.Cache
+	options Options
+	classes map[string]*forebay.Func[question, result]
+	calls   atomic.Uint64 // numbers them
+
+	mu      sync.Mutex // guards the fields below
+	flights map[string]map[*call]struct{}
+	stats   map[string]*Stats
+}
+
+// New returns a cache for one server. Its error names every mistake in the rules.
+func New(cache *forebay.Cache, o Options) (*Cache, error) {
+	o = o.withDefaults()
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	c := &Cache{cache: cache, options: o, classes: map[string]*forebay.Func[question, result]{}, flights: map[string]map[*call]struct{}{}, stats: map[string]*Stats{}}
+	for _, r := range o.Rules {
+		if c.classes[r.Class] != nil {
+			continue
+		}
+		f, err := forebay.Wrap(cache, r.Class+"/"+o.Server, c.load, forebay.KeepBy(c.keep))
+		if err != nil {
+			return nil, fmt.Errorf("mcpcache: class %s: %w", r.Class, err)
+		}
+		c.classes[r.Class] = f
+	}
+	return c, nil
+}
+
+// Install puts the cache in front of a server: call it after what checks permissions has been added, which then applies
+// to what is cached too.
+func (c *Cache) Install(s *mcp.Server) {
+	s.AddReceivingMiddleware(c.Receive)
+	s.AddSendingMiddleware(c.Send)
+}
+
+// Receive is the middleware of a server that answers from the cache; [Cache.Send] belongs to it.
+func (c *Cache) Receive(next mcp.MethodHandler) mcp.MethodHandler {
+	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
+		return c.serve(ctx, method, req, next, callerOf(req))
+	}
+}
+
+// A call is one request under way.
+type call struct {
+	number   uint64
+	key      string
+	ctx      context.Context // the request's own
+	method   string
+	req      mcp.Request
+	next     mcp.MethodHandler
+	rule     *Rule
+	progress chan *mcp.ProgressNotificationParams // nil: it asked for none
+
+	asked atomic.Bool // the client was asked for something meanwhile
+	own   mcp.Result  // of its own load, where that is for nobody else
+}
+
+type callKey struct{}
+
+func (c *Cache) serve(ctx context.Context, method string, req mcp.Request, next mcp.MethodHandler, who string) (mcp.Result, error) {
+	q, rule, why := c.ask(method, req, who)
+	if rule == nil {
+		return next(ctx, method, req)
+	}
+	if why != "" {
+		c.count(q, func(s *Stats) { s.Bypasses++ })
+		return next(ctx, method, req)
+	}
+	f := c.classes[rule.Class]
+	one := &call{number: c.calls.Add(1), key: f.Key(q), ctx: ctx, method: method, req: req, next: next, rule: rule}
+	defer c.join(one)()
+	r := f.Do(context.WithValue(ctx, callKey{}, one), q)
+	c.count(q, func(s *Stats) { s.add(r.Outcome, r.Err != nil || r.Value.Failed) })
+	switch {
+	case r.Err != nil:
+		return c.failed(ctx, method, r.Err)
+	case r.Value.Owner == one.number:
+		return one.own, nil
+	case r.Value.Owner != 0: // it asks another client for something
+		return next(ctx, method, req)
+	}
+	return r.Value.answer(method, rule, r.Outcome)
+}
+
+// failed makes an answer of an error: what the protocol says goes on as it is, what the cache says is the tool's.
+func (c *Cache) failed(ctx context.Context, method string, err error) (mcp.Result, error) {
+	var protocol *jsonrpc.Error
+	if errors.As(err, &protocol) {
+		return nil, protocol
+	}
+	if ctx.Err() != nil || method != callTool {
+		return nil, err
+	}
+	var busy *forebay.BusyError
+	var panicked *forebay.PanicError
+	text := ""
+	switch {
+	case errors.As(err, &busy):
+		text = fmt.Sprintf("the tool is busy: try again in %s", busy.RetryAfter)
+	case errors.As(err, &panicked):
+		text = "the tool failed"
+	case errors.Is(err, forebay.ErrLoadTimeout), errors.Is(err, context.DeadlineExceeded):
+		text = "the tool did not answer in time"
+	default:
+		return nil, err
+	}
+	return &mcp.CallToolResult{IsError: true, Content: []mcp.Content{&mcp.TextContent{Text: text}}}, nil
+}
+
+// load asks the server.
+func (c *Cache) load(ctx context.Context, _ question) (result, error) {
+	one := ctx.Value(callKey{}).(*call)
+	got, err := one.next(ctx, one.method, one.forAll())
+	if err != nil {
+		return result{}, err
+	}
+	r, own, err := resultOf(one.method, got)
+	if err != nil {
+		return result{}, err
+	}
+	if own || one.asked.Load() {
+		one.own = got
+		return result{Owner: one.number}, nil
+	}
+	if one.rule.Tags != nil {
+		name, arguments, _ := namedIn(one.req)
+		r.Tags = one.rule.Tags(name, arguments)
+	}
+	return r, nil
+}
+
+// keep says for how long a result is stored.
+func (c *Cache) keep(q question, r result) forebay.Keep {
+	if r.Owner != 0 || r.Failed || c.options.MaxResult > 0 && len(r.JSON) > c.options.MaxResult {
+		return forebay.Keep{TTL: -1, Stale: -1, StaleIfError: -1}
+	}
+	return forebay.Keep{Tags: append(c.tagsOf(q.Method, q.Name), r.Tags...)}
+}

@@ -1,0 +1,94 @@
+package mcpcache
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/forebay-cache/forebay/shared"
+)
+
+// Options configure [New].
+type Options struct {
+	// Rules say what is cached; the first that matches counts. Nothing else is.
+	Rules []Rule
+	// Server names the server whose answers these are, where one cache is in front of several: lower-case letters,
+	// digits, '_' and '-'. Default "mcp".
+	Server string
+	// MaxResult bounds what is stored of a result, in bytes of JSON. Default 1 MiB; negative: no bound.
+	MaxResult int
+}
+
+// A Rule says what is cached of a server.
+type Rule struct {
+	// Method is tools/call, resources/read, prompts/get or one of the lists: tools/list, prompts/list, resources/list,
+	// resources/templates/list. Default tools/call.
+	Method string
+	// Name is the tool, the prompt or the URI of the resource; '*' stands for any characters. A rule for calls of tools
+	// needs it: name those that change nothing. Default for the others: any.
+	Name string
+	// Class is the class of the entries: how long they live. Default "mcp".
+	Class string
+	// Arguments name those on which the result depends. Default: all.
+	Arguments []string
+	// Shared says that the result is the same for all callers.
+	Shared bool
+	// AnyClient says that the result does not depend on what the client is capable of. Default: clients with other
+	// capabilities have entries of their own, because a server may ask only for what its client can give.
+	AnyClient bool
+	// Tags returns tags of a result, beside [Cache.ToolTag]. Nil: none. It is called for each load.
+	Tags func(name string, arguments json.RawMessage) []string
+}
+
+const (
+	defaultClass  = "mcp"
+	defaultServer = "mcp"
+	defaultMax    = 1 << 20
+)
+
+func (o Options) withDefaults() Options {
+	if o.Server == "" {
+		o.Server = defaultServer
+	}
+	if o.MaxResult == 0 {
+		o.MaxResult = defaultMax
+	}
+	o.Rules = slices.Clone(o.Rules)
+	for i := range o.Rules {
+		r := &o.Rules[i]
+		if r.Method == "" {
+			r.Method = callTool
+		}
+		if r.Class == "" {
+			r.Class = defaultClass
+		}
+		if r.Name == "" && r.Method != callTool {
+			r.Name = "*"
+		}
+		if r.Arguments != nil {
+			r.Arguments = slices.Compact(slices.Sorted(slices.Values(r.Arguments)))
+		}
+	}
+	return o
+}
+
+func (o Options) check() error {
+	var errs []error
+	for i, r := range o.Rules {
+		if _, known := forms[r.Method]; !known {
+			errs = append(errs, fmt.Errorf("mcpcache: Rules[%d].Method: %q cannot be cached", i, r.Method))
+		}
+		if r.Name == "" {
+			errs = append(errs, fmt.Errorf("mcpcache: Rules[%d].Name: name the tools that change nothing, such as get_*", i))
+		}
+		if r.Arguments != nil && r.Method != callTool && r.Method != getPrompt {
+			errs = append(errs, fmt.Errorf("mcpcache: Rules[%d].Arguments: %s has none", i, r.Method))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (r Rule) matches(method, name string) bool {
+	return r.Method == method && shared.MatchPattern(r.Name, name)
+}
