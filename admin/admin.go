@@ -48,6 +48,8 @@ type Options struct {
 	Ask http.Handler
 	// Limits are bounds of the process, and how far they are used. May be nil.
 	Limits func() []forebay.Limit
+	// Requirements is a text that MCP clients can read: what was asked of the program. Default: none.
+	Requirements string
 	// Parts are the names of what the cache stands between.
 	Parts Parts
 	// Shared is the cache's shared tier, through which nodes tell each other how they are. May be nil.
@@ -85,6 +87,7 @@ type Admin struct {
 	tokens    []token
 	cards     cards
 	questions questions
+	mcp       mcpCalls
 
 	drilling atomic.Bool
 	unhook   []func()
@@ -148,7 +151,7 @@ func (a *Admin) sample(window *window) {
 		select {
 		case now := <-tick.C:
 			stats := a.cache.Stats()
-			point := a.series.add(now, stats, window.take(), a.originCalls(), a.activity.takeInvalidations())
+			point := a.series.add(now, stats, window.take(), a.originCalls(), a.activity.takeInvalidations(), a.mcp.take())
 			a.activity.compare(stats)
 			a.verdict.look(now, stats)
 			a.requests.keys.age(now)

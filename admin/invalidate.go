@@ -19,9 +19,20 @@ type Invalidation struct {
 	Mode    string  `json:"mode,omitempty" doc:"remove (the default), or expire: what is stored may still be served while it is loaded again; any other is refused"`
 }
 
-// target returns the one thing that is named.
-func (i Invalidation) target() (forebay.Target, error) {
-	t, err := oneTarget(i.Key, i.Tag, i.Class, i.Pattern, i.All != nil && *i.All)
+// targetOf returns the one thing that is named.
+func (a *Admin) targetOf(i Invalidation) (forebay.Target, error) {
+	tag := i.Tag
+	if i.URL != nil {
+		if i.Tag != nil {
+			return forebay.Target{}, errNotOne
+		}
+		of, err := a.urlTag(*i.URL)
+		if err != nil {
+			return forebay.Target{}, err
+		}
+		tag = &of
+	}
+	t, err := oneTarget(i.Key, tag, i.Class, i.Pattern, i.All != nil && *i.All)
 	if err == nil && t == nil {
 		err = errNotOne
 	}
@@ -71,16 +82,7 @@ type invalidated struct {
 }
 
 func (a *Admin) invalidate(ctx context.Context, in *answer[Invalidation]) (*invalidated, error) {
-	if in.Body.URL != nil && in.Body.Tag != nil {
-		return nil, errNotOne
-	} else if in.Body.URL != nil {
-		tag, err := a.urlTag(*in.Body.URL)
-		if err != nil {
-			return nil, err
-		}
-		in.Body.Tag = &tag
-	}
-	target, err := in.Body.target()
+	target, err := a.targetOf(in.Body)
 	if err != nil {
 		return nil, err
 	}

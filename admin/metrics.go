@@ -58,7 +58,7 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{requestsDesc, missesDesc, loadsDesc, passedDesc, passedErrDesc, degradedDesc, loadingDesc, loadErrorsDesc, refusedDesc,
 		savedDesc, entriesDesc, evictionsDesc, bytesDesc, maxBytesDesc, confirmedDesc, connectedDesc, lookupsDesc,
 		sharedErrDesc, droppedDesc, unusableDesc, deferredDesc, lagDesc, infoDesc,
-		notStoredDesc, invalidDesc, nodesDesc, durationDesc, statusDesc, loadTimeDesc, sharedTimeDesc, entrySizeDesc, savedCostDesc} {
+		notStoredDesc, invalidDesc, nodesDesc, durationDesc, statusDesc, loadTimeDesc, sharedTimeDesc, entrySizeDesc, savedCostDesc, mcpCallsDesc, mcpTimeDesc} {
 		out <- d
 	}
 }
@@ -123,6 +123,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	gauge(nodesDesc, float64(len(s.Nodes)))
 	c.admin.requests.collect(out)
 	c.admin.work.collect(out, s.Shared != nil)
+	c.admin.mcp.collect(out)
 	gauge(infoDesc, 1, s.Version)
 }
 

@@ -64,8 +64,8 @@ func (a *Admin) exchangeCards(tier shared.Tier) {
 		if time.Since(last) >= cardEvery {
 			last = time.Now()
 			a.writeCard(ctx, tier)
-			a.readCards(ctx, tier)
 		}
+		a.readCards(ctx, tier)
 		a.answerQuestions(ctx, tier)
 		select {
 		case <-tick.C:

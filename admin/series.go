@@ -25,6 +25,7 @@ type Point struct {
 	NearEntries   int64                 `json:"near_entries"`
 	Evictions     uint64                `json:"evictions"`
 	Invalidations int                   `json:"invalidations"`
+	MCPCalls      uint64                `json:"mcp_calls" doc:"Of tools of the MCP server"`
 	LagMS         float64               `json:"lag_ms"`
 	Mode          string                `json:"mode"`
 }
@@ -102,7 +103,7 @@ func newSeries(s forebay.Stats) *series {
 }
 
 // add takes the figures of a second, and returns its point.
-func (s *series) add(now time.Time, stats forebay.Stats, q sample, calls *int64, invalidations int) Point {
+func (s *series) add(now time.Time, stats forebay.Stats, q sample, calls *int64, invalidations int, mcpCalls uint64) Point {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p := between(s.last, stats)
@@ -111,7 +112,7 @@ func (s *series) add(now time.Time, stats forebay.Stats, q sample, calls *int64,
 		s.calls, p.OriginCalls = *calls, &since
 	}
 	p.Time, p.Seconds = now.UTC(), now.Sub(s.at).Seconds()
-	p.Requests, p.Failed, p.Invalidations = q.requests, q.failed, invalidations
+	p.Requests, p.Failed, p.Invalidations, p.MCPCalls = q.requests, q.failed, invalidations, mcpCalls
 	s.last, s.at = stats, now
 	p.Minute = s.minute.add(&q)
 	for i := range s.levels {
@@ -146,14 +147,14 @@ func (p *Point) merge(o Point) {
 	}
 	seconds, requests, failed := p.Seconds+o.Seconds, p.Requests+o.Requests, p.Failed+o.Failed
 	lookups, errors, evictions := p.SharedLookups+o.SharedLookups, p.SharedErrors+o.SharedErrors, p.Evictions+o.Evictions
-	invalidations, calls := p.Invalidations+o.Invalidations, o.OriginCalls
+	invalidations, calls, mcpCalls := p.Invalidations+o.Invalidations, o.OriginCalls, p.MCPCalls+o.MCPCalls
 	if calls != nil && p.OriginCalls != nil {
 		sum := *p.OriginCalls + *calls
 		calls = &sum
 	}
 	*p = o
 	p.Classes, p.Seconds, p.Requests, p.Failed = classes, seconds, requests, failed
-	p.SharedLookups, p.SharedErrors, p.Evictions, p.Invalidations, p.OriginCalls = lookups, errors, evictions, invalidations, calls
+	p.SharedLookups, p.SharedErrors, p.Evictions, p.Invalidations, p.OriginCalls, p.MCPCalls = lookups, errors, evictions, invalidations, calls, mcpCalls
 }
 
 func (c ClassPoint) plus(o ClassPoint) ClassPoint {

@@ -26,6 +26,7 @@ type Stats struct {
 	Origin        *OriginStats          `json:"origin,omitempty"`
 	Advice        []Advice              `json:"advice,omitempty"`
 	Limits        []forebay.Limit       `json:"limits,omitempty" doc:"Bounds of the process, and how far they are used"`
+	MCP           *MCPStats             `json:"mcp,omitempty" doc:"The MCP server, once a tool was called"`
 	Nodes         []NodeStats           `json:"nodes" doc:"This one first"`
 	UptimeSeconds float64               `json:"uptime_seconds"`
 	Version       string                `json:"version"`
@@ -194,6 +195,7 @@ func (a *Admin) statsOf(s forebay.Stats) Stats {
 	if calls := a.originCalls(); calls != nil {
 		out.Origin = &OriginStats{*calls}
 	}
+	out.MCP = a.mcp.stats()
 	if a.o.Limits != nil {
 		out.Limits = a.o.Limits()
 	}

@@ -67,6 +67,9 @@ func (a *Admin) Topology() Topology {
 	if a.o.Parts.Database != "" {
 		t.Parts = append(t.Parts, d.database())
 	}
+	if a.mcp.served.Load() {
+		t.Parts = append(t.Parts, d.mcp())
+	}
 	t.Edges = d.edges()
 	return t
 }
@@ -213,6 +216,15 @@ func (d drawing) database() Part {
 	}}
 }
 
+// mcp is the MCP server: another way to the same cached functions.
+func (d drawing) mcp() Part {
+	p := Part{ID: "mcp", Name: "MCP server", State: stateOK, Detail: "tools for models, on the same entries", Figures: []Figure{d.rate("calls", float64(d.p.MCPCalls))}}
+	if s := d.a.mcp.stats(); s != nil {
+		p.Figures = append(p.Figures, ratio("hits", s.Hits, s.Calls), figure("calls so far", "count", float64(s.Calls)), figure("failed so far", "count", float64(s.Failed)))
+	}
+	return p
+}
+
 func (d drawing) originCalls() float64 {
 	if d.p.OriginCalls == nil {
 		return 0
@@ -239,6 +251,9 @@ func (d drawing) edges() []Edge {
 	}
 	if c.Bypasses > 0 {
 		out = append(out, edge("front", "origin", "calls for one caller", origin, float64(c.Passed)))
+	}
+	if d.a.mcp.served.Load() {
+		out = append(out, edge("clients", "mcp", "calls", stateOK, float64(d.p.MCPCalls)), edge("mcp", "near", "", stateOK, float64(d.p.MCPCalls)))
 	}
 	if d.s.Shared != nil {
 		out = append(out, edge("log", "near", "invalidations", d.log().State, float64(d.p.Invalidations)), edge("nodes", "log", "", d.log().State, 0))

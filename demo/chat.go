@@ -149,15 +149,10 @@ func (p *Platform) postChat(w http.ResponseWriter, r *http.Request) error {
 			p.logger.Warn("a turn was not recorded", slog.Any("error", err))
 		}
 	}
-	body, err := json.Marshal(q)
+	ask, err := q.request(r.Context())
 	if err != nil {
 		return err
 	}
-	ask, err := http.NewRequestWithContext(r.Context(), http.MethodPost, "http://platform"+chatPath, bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	ask.Header.Set("Content-Type", "application/json")
 	remember := func(text string) { p.rememberTurn(r.Context(), q, text) }
 	if req.Stream || strings.Contains(r.Header.Get("Accept"), "text/event-stream") {
 		w.Header().Set("Cache-Control", "no-store")
@@ -167,11 +162,32 @@ func (p *Platform) postChat(w http.ResponseWriter, r *http.Request) error {
 	return p.wholeReply(w, ask, remember)
 }
 
+// request is a question as the HTTP cache is asked it.
+func (q Question) request(ctx context.Context) (*http.Request, error) {
+	body, err := json.Marshal(q)
+	if err != nil {
+		return nil, err
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://platform"+chatPath, bytes.NewReader(body))
+	if err == nil {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	return r, err
+}
+
+// hear asks for the whole of a reply, and holds it back.
+func (p *Platform) hear(ask *http.Request, remember func(text string)) (*listener, *unsent) {
+	held := &unsent{header: http.Header{}, status: http.StatusOK}
+	all := &listener{ResponseWriter: held, whole: remember}
+	p.chat.ServeHTTP(all, ask)
+	return all, held
+}
+
+var errBrokeOff = &problem{Status: http.StatusServiceUnavailable, Detail: "the assistant's answer broke off", retryAfter: 1}
+
 // wholeReply answers with the whole form of what is said.
 func (p *Platform) wholeReply(w http.ResponseWriter, ask *http.Request, remember func(text string)) error {
-	all := &listener{ResponseWriter: &unsent{header: http.Header{}, status: http.StatusOK}, whole: remember}
-	p.chat.ServeHTTP(all, ask)
-	unsent := all.ResponseWriter.(*unsent)
+	all, unsent := p.hear(ask, remember)
 	w.Header()["Cache-Status"] = unsent.header["Cache-Status"]
 	switch {
 	case all.status != http.StatusOK:
@@ -184,7 +200,7 @@ func (p *Platform) wholeReply(w http.ResponseWriter, ask *http.Request, remember
 		w.Write(unsent.body.Bytes())
 		return nil
 	case !all.done:
-		return &problem{Status: http.StatusServiceUnavailable, Detail: "the assistant's answer broke off", retryAfter: 1}
+		return errBrokeOff
 	}
 	return writeJSON(w, http.StatusOK, map[string]any{"reply": all.text.String(), "sources": all.sources})
 }

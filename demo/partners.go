@@ -76,6 +76,10 @@ func (p *Platform) getTemplates(w http.ResponseWriter, r *http.Request) error {
 	return writeResult(w, p.templates.Do(r.Context(), templatesParams{room}))
 }
 
+func (p *Platform) getTemplate(w http.ResponseWriter, r *http.Request) error {
+	return writeResult(w, p.template.Do(r.Context(), r.PathValue("template_id")))
+}
+
 type statusParams struct{}
 
 type statusAnswer struct {

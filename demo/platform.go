@@ -48,6 +48,7 @@ type Platform struct {
 
 	partners  *forebay.Func[partnersParams, partnersAnswer]
 	templates *forebay.Func[templatesParams, templatesAnswer]
+	template  *forebay.Func[string, origin.Template]
 	status    *forebay.Func[statusParams, statusAnswer]
 	query     *forebay.Func[string, origin.QueryStatus]
 	results   *forebay.Func[string, origin.Result]
@@ -101,6 +102,8 @@ func (p *Platform) wrap(a Assistant) (err error) {
 	keep(err)
 	p.templates, err = forebay.Wrap(c, "template_data", p.loadTemplates)
 	keep(err)
+	p.template, err = forebay.Wrap(c, "template_data/one", p.api.Template)
+	keep(err)
 	p.status, err = forebay.Wrap(c, "status_data", p.loadStatus)
 	keep(err)
 	p.query, err = forebay.Wrap(c, "status_data/query", p.api.QueryState,
@@ -148,6 +151,7 @@ func (p *Platform) handler(operations func(*http.ServeMux)) http.Handler {
 	rt.handle("GET /api/partners", p.getPartners)
 	rt.handle("PUT /api/partners/{id}", p.putPartner)
 	rt.handle("GET /api/templates", p.getTemplates)
+	rt.handle("GET /api/templates/{template_id}", p.getTemplate)
 	rt.handle("POST /api/queries", p.postQuery)
 	rt.handle("GET /api/status", p.getStatus)
 	rt.handle("GET /api/status/{query_id}", p.getQueryStatus)

@@ -1,4 +1,3 @@
-// Package docs is the manual; its tests run it.
 package docs
 
 import (

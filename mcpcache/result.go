@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"time"
 
 	"github.com/forebay-cache/forebay"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -51,19 +50,6 @@ func resultOf(method string, got mcp.Result) (r result, own bool, err error) {
 	return result{JSON: text, Failed: head.IsError}, own, nil
 }
 
-// MetaKey is the member of _meta in which the cache says what it did. It is not part of the protocol.
-const MetaKey = "io.github.forebay-cache/cache"
-
-// Meta is what stands there.
-type Meta struct {
-	Outcome   string `json:"outcome"`          // hit, stale, coalesced or miss
-	Tier      string `json:"tier"`             // near, shared or origin
-	Reason    string `json:"reason,omitempty"` // why it is no hit
-	TTLMs     int64  `json:"ttlMs"`            // what is left of its life; 0: it is stale, or not stored
-	AgeMs     int64  `json:"ageMs"`
-	Validator string `json:"validator"` // equal for equal results
-}
-
 // answer is a result of its own for each caller: who gets it may change it.
 func (r result) answer(method string, rule *Rule, o forebay.Outcome) (mcp.Result, error) {
 	out := forms[method]()
@@ -73,20 +59,15 @@ func (r result) answer(method string, rule *Rule, o forebay.Outcome) (mcp.Result
 	if err := keepNumbers(out, r.JSON); err != nil {
 		return nil, fmt.Errorf("mcpcache: what is stored of %s: %w", method, err)
 	}
-	left := time.Duration(0)
-	if o.Status != forebay.Miss && o.Status != forebay.Coalesced || o.Stored {
-		left = max(o.TTL, 0)
-	}
-	stamp(out, left, rule.Shared)
+	said := MetaOf(o)
+	stamp(out, said.TTLMs, rule.Shared)
 	sum := sha256.Sum256(r.JSON)
+	said.Validator = base64.RawURLEncoding.EncodeToString(sum[:12])
 	meta := out.GetMeta()
 	if meta == nil {
 		meta = map[string]any{}
 	}
-	meta[MetaKey] = Meta{
-		Outcome: o.Status.String(), Tier: o.Tier.String(), Reason: o.Reason.String(), TTLMs: left.Milliseconds(), AgeMs: o.Age.Milliseconds(),
-		Validator: base64.RawURLEncoding.EncodeToString(sum[:12]),
-	}
+	meta[MetaKey] = said
 	out.SetMeta(meta)
 	return out, nil
 }
@@ -113,9 +94,9 @@ func keepNumbers(out mcp.Result, text []byte) error {
 
 // stamp says how long a result that has a hint is fresh: as long as the cache would serve it, and no longer than its
 // server said. A scope that is not known is private.
-func stamp(r mcp.Result, left time.Duration, shared bool) {
+func stamp(r mcp.Result, left int64, shared bool) {
 	set := func(c *mcp.Cacheable) {
-		ms := int(left.Milliseconds())
+		ms := int(left)
 		if c.TTLMs > 0 {
 			ms = min(ms, c.TTLMs)
 		}

@@ -8,22 +8,58 @@ import (
 	"runtime/debug"
 	"sync"
 
+	"github.com/forebay-cache/forebay/admin"
 	"github.com/forebay-cache/forebay/demo"
 	"github.com/forebay-cache/forebay/demo/origin"
+	"github.com/forebay-cache/forebay/docs"
 	"github.com/forebay-cache/forebay/internal/memlimit"
+	"github.com/forebay-cache/forebay/redis"
 	"github.com/forebay-cache/forebay/web"
 )
 
 type demoCommand struct {
 	listenFlags
+	platformFlags
+	Traffic int `default:"0" placeholder:"N" help:"Requests per second that the platform sends to itself."`
+}
+
+// platformFlags are what the platform is opened with, whoever is served.
+type platformFlags struct {
 	Redis         string   `placeholder:"URL" env:"REDIS_URL,FOREBAY_REDIS" help:"Shared tier, on Redis or Valkey. Default: near tier only."`
 	Journal       string   `placeholder:"FILE" help:"Keeps the invalidations that Redis does not have yet, so that they survive a crash; each process needs its own. Default: memory."`
 	Secret        string   `env:"FOREBAY_SECRET" hidden:""`
 	NearBytes     byteSize `placeholder:"SIZE" help:"Memory of the near tier. Default: a quarter of what the process may use, at most 512MiB."`
 	Data          string   `placeholder:"FILE" help:"Database file. Default: memory."`
 	OriginLatency spanOfMS `default:"200ms-500ms" placeholder:"A-B|0" help:"How long each call of the origin takes."`
-	Traffic       int      `default:"0" placeholder:"N" help:"Requests per second that the platform sends to itself."`
 	OpenAI        openAI   `embed:""`
+}
+
+// open opens the platform, and its shared tier where there is one. The caller closes both, the platform first.
+func (c platformFlags) open(ctx context.Context, logger *slog.Logger) (*demo.Platform, *redis.Tier, error) {
+	limitMemory()
+	o := demo.Options{
+		Journal: c.Journal, Secret: c.secret(),
+		DataFile: c.Data, OriginLatency: origin.Latency(c.OriginLatency), NearBytes: int64(c.NearBytes),
+		Version: version(), Logger: logger,
+	}
+	if c.OpenAI.BaseURL != "" && c.OpenAI.Key != "" {
+		o.Assistant = demo.NewOpenAI(c.OpenAI.BaseURL, c.OpenAI.Key, c.OpenAI.Model)
+	}
+	tier, err := openTier(ctx, c.Redis, logger)
+	if err != nil {
+		return nil, nil, err
+	}
+	if tier != nil {
+		o.Shared = tier
+	}
+	p, err := demo.Open(ctx, o)
+	if err != nil {
+		if tier != nil {
+			tier.Close()
+		}
+		return nil, nil, usageError{err}
+	}
+	return p, tier, nil
 }
 
 type openAI struct {
@@ -38,26 +74,12 @@ func (c *demoCommand) Run(t terminal) error {
 	if c.Traffic < 0 {
 		return usageError{fmt.Errorf("--traffic %d: must not be negative", c.Traffic)}
 	}
-	limitMemory()
-	o := demo.Options{
-		Journal: c.Journal, Secret: c.secret(),
-		DataFile: c.Data, OriginLatency: origin.Latency(c.OriginLatency), NearBytes: int64(c.NearBytes),
-		Version: version(), Logger: logger,
-	}
-	if c.OpenAI.BaseURL != "" && c.OpenAI.Key != "" {
-		o.Assistant = demo.NewOpenAI(c.OpenAI.BaseURL, c.OpenAI.Key, c.OpenAI.Model)
-	}
-	tier, err := openTier(t.ctx, c.Redis, logger)
+	p, tier, err := c.open(t.ctx, logger)
 	if err != nil {
 		return err
 	}
 	if tier != nil {
 		defer tier.Close()
-		o.Shared = tier
-	}
-	p, err := demo.Open(t.ctx, o)
-	if err != nil {
-		return usageError{err}
 	}
 	defer p.Close()
 
@@ -71,15 +93,16 @@ func (c *demoCommand) Run(t terminal) error {
 		return err
 	}
 	ao := c.operators(operators, tier)
-	ao.TraceID = traces.id()
+	ao.TraceID, ao.Requirements = traces.id(), docs.Requirements
 	a := p.Admin(ao)
 	s := servers{stopping: a.Close, logger: logger, accessLog: c.AccessLog == "json", out: t.out}
-	s.add(public, web.Handler("/", traces.handler(a.Measure(p.Handler(a)))))
+	s.add(public, withMCP(p.MCP(a, admin.MCPOptions{Loopback: isLoopback(public), Token: c.MCPToken}), web.Handler("/", traces.handler(a.Measure(p.Handler(a))))))
 	fmt.Fprintf(t.out, "platform  http://%s\n", public.Addr())
 	if operators != nil {
-		s.add(operators, web.Handler("/", a.Measure(p.Operators(a))))
+		s.add(operators, withMCP(p.MCP(a, admin.MCPOptions{Loopback: isLoopback(operators), Token: c.MCPToken}), web.Handler("/", a.Measure(p.Operators(a)))))
 		fmt.Fprintf(t.out, "admin     http://%s\n", operators.Addr())
 	}
+	fmt.Fprintf(t.out, "mcp       http://%s/mcp\n", public.Addr())
 	fmt.Fprintf(t.out, "try       curl -i 'http://%s/api/partners?org_id=acme'   (twice)\n", public.Addr())
 
 	ctx, stop := context.WithCancel(t.ctx)
@@ -96,7 +119,7 @@ func (c *demoCommand) Run(t terminal) error {
 
 // secret keys what stands for sessions in keys. Nodes must agree on it. Without one configured the
 // hash is a plain one, which is enough for tokens that nobody can guess.
-func (c *demoCommand) secret() []byte {
+func (c platformFlags) secret() []byte {
 	if c.Secret == "" {
 		return []byte("forebay demo")
 	}

@@ -21,6 +21,7 @@ import (
 type listenFlags struct {
 	Addr      string `placeholder:"HOST:PORT" help:"Public listener. Default 127.0.0.1:8080; when PORT is set, 0.0.0.0:$PORT."`
 	Admin     string `default:"127.0.0.1:9191" placeholder:"HOST:PORT|off" help:"Admin listener. Changing anything from beyond loopback needs FOREBAY_ADMIN_TOKEN."`
+	MCPToken  string `env:"FOREBAY_MCP_TOKEN" hidden:""`
 	Drills    bool   `help:"Let an operator take the shared tier away for a while: forebay drill."`
 	Activity  string `placeholder:"FILE" help:"Keeps what happened and what operators did across restarts: 1,000 items. Default: memory."`
 	AccessLog string `default:"off" enum:"off,json" placeholder:"off|json" help:"One record for each request, on standard output."`

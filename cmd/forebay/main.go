@@ -36,6 +36,7 @@ type commands struct {
 	Top         topCommand        `cmd:"" help:"Watch a running node: what it does each second."`
 	Routes      routesCommand     `cmd:"" help:"Show each route of a running node: requests, hits, times, why answers are not stored."`
 	Nodes       nodesCommand      `cmd:"" help:"Show the nodes on the log side by side: verdict, hit rate, memory, lag, whom each hears."`
+	MCP         mcpCommand        `cmd:"" name:"mcp" help:"Serve the platform's tools to one MCP client, over standard input and output."`
 	Healthz     healthzCommand    `cmd:"" help:"Exit 0 if a node is live, 1 if not: for containers."`
 	Completion  completionCommand `cmd:"" help:"Print what completes commands and flags in a shell."`
 	Version     versionCommand    `cmd:"" help:"Print the version."`

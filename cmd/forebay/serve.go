@@ -11,6 +11,7 @@ import (
 
 	"github.com/forebay-cache/forebay"
 	"github.com/forebay-cache/forebay/admin"
+	"github.com/forebay-cache/forebay/docs"
 	"github.com/forebay-cache/forebay/gateway"
 	"github.com/forebay-cache/forebay/httpcache"
 	"github.com/forebay-cache/forebay/web"
@@ -78,7 +79,7 @@ func (c *serveCommand) Run(t terminal) error {
 	}
 	ao := c.operators(operators, tier)
 	ao.Version, ao.Logger, ao.Parts = version(), logger, admin.Parts{Front: "gateway", Origin: hostOf(config.Origin)}
-	ao.Ask, ao.TraceID = g, traces.id()
+	ao.Ask, ao.TraceID, ao.Requirements = g, traces.id(), docs.Requirements
 	ao.Explain, ao.Rule, ao.URLTag = explainer(g), g.Rule, httpcache.URITag
 	ao.Advice = func() []admin.Advice {
 		var out []admin.Advice
@@ -97,7 +98,7 @@ func (c *serveCommand) Run(t terminal) error {
 	clients = s.addGateway(public, g, traces.handler(a.Measure(g)))
 	fmt.Fprintf(t.out, "gateway   http://%s -> %s\n", public.Addr(), config.Origin)
 	if operators != nil {
-		s.add(operators, web.Handler("/", a.Handler()))
+		s.add(operators, withMCP(a.MCP(admin.MCPOptions{Loopback: isLoopback(operators)}), web.Handler("/", a.Handler())))
 		fmt.Fprintf(t.out, "admin     http://%s\n", operators.Addr())
 	}
 	return s.serve(t.ctx)

@@ -55,6 +55,15 @@ func (a *API) templatesWhere(ctx context.Context, where string, args ...any) ([]
 		"SELECT "+templateColumns+" FROM templates WHERE "+where+" ORDER BY n", args...)
 }
 
+// Template returns one template.
+func (a *API) Template(ctx context.Context, id string) (Template, error) {
+	if err := a.call(ctx); err != nil {
+		return Template{}, err
+	}
+	return a.template(ctx, id)
+}
+
+// template costs no call: it is part of one.
 func (a *API) template(ctx context.Context, id string) (Template, error) {
 	list, err := a.templatesWhere(ctx, "id = ?", id)
 	if err != nil {

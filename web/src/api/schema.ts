@@ -805,6 +805,35 @@ export interface components {
              */
             unreadable: number;
         };
+        MCPStats: {
+            /** Format: int64 */
+            calls: number;
+            /** Format: int64 */
+            failed: number;
+            /** Format: int64 */
+            hits: number;
+            /** @description Those that were called, the most frequent first */
+            tools: components["schemas"]["MCPTool"][];
+        };
+        MCPTool: {
+            /** Format: int64 */
+            calls: number;
+            /**
+             * Format: int64
+             * @description Errors of the protocol, and results that say they are errors
+             */
+            failed: number;
+            /**
+             * Format: int64
+             * @description Answered without a call of the origin, as the result says
+             */
+            hits: number;
+            name: string;
+            /** Format: double */
+            p50_ms: number;
+            /** Format: double */
+            p99_ms: number;
+        };
         May: {
             /** @description Invalidate, drill */
             change: boolean;
@@ -952,6 +981,11 @@ export interface components {
             latency: {
                 [key: string]: components["schemas"]["Quantiles"];
             };
+            /**
+             * Format: int64
+             * @description Of tools of the MCP server
+             */
+            mcp_calls: number;
             /** @description To the first byte, of all requests of the last minute together */
             minute: components["schemas"]["Quantiles"];
             mode: string;
@@ -1201,6 +1235,8 @@ export interface components {
             /** Format: int64 */
             loads: number;
             log: components["schemas"]["LogStats"];
+            /** @description The MCP server, once a tool was called */
+            mcp?: components["schemas"]["MCPStats"];
             /** Format: int64 */
             misses: number;
             mode: string;

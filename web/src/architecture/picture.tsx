@@ -32,6 +32,7 @@ const shown: Record<string, string[]> = {
   shared: ['breaker', 'p50'],
   log: ['lag', 'invalidations'],
   nodes: [],
+  mcp: ['calls', 'hits'],
   origin: ['loads', 'load errors'],
   database: ['calls of the origin'],
 };
@@ -46,6 +47,7 @@ const wide: Record<string, [number, number]> = {
   database: [1420, 130],
   log: [570, 290],
   nodes: [860, 290],
+  mcp: [285, 0],
 };
 const narrow: Record<string, [number, number]> = {
   clients: [100, 0],
@@ -56,6 +58,7 @@ const narrow: Record<string, [number, number]> = {
   database: [100, 670],
   log: [-120, 400],
   nodes: [-120, 540],
+  mcp: [320, 130],
 };
 
 // Edges that do not follow the way of a request leave and enter elsewhere: wide, narrow.
