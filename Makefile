@@ -24,6 +24,8 @@ test: deps ## every test; installs what is missing in CI or as root on Debian
 	cd faults && $(GO) test -timeout 12m ./...
 	$(MAKE) --no-print-directory web-test
 	node conformance/run.mjs
+	node conformance/mcp.mjs
+	node conformance/inspector.mjs
 
 nightly: deps fuzz histories soak ## what takes hours: new inputs, millions of checked operations, every size at its promise
 	$(GO) test -timeout 20m ./security ./cmd/forebay -full
@@ -55,8 +57,10 @@ soak: deps ## check two million operations under faults; SEED=n repeats a plan
 histories: deps ## prove that random histories miss each rule of the log when it is taken out
 	$(GO) test -timeout 90m -v -run TheCheckerSees ./internal/mechanism -histories
 
-conformance: deps ## the HTTP cache against the public suite (SUITE=folder: another edition of it), the listener against h2spec and slowhttptest
+conformance: deps ## the HTTP cache against the public suite (SUITE=folder: another edition of it), MCP against its own, the listener against h2spec and slowhttptest
 	node conformance/run.mjs $(SUITE)
+	node conformance/mcp.mjs
+	node conformance/inspector.mjs
 	node conformance/protocol.mjs
 
 bench-http: ## what a miss and a hit cost through the HTTP cache, against a plain reverse proxy

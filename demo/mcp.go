@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"reflect"
 
 	"github.com/forebay-cache/forebay"
 	"github.com/forebay-cache/forebay/admin"
 	"github.com/forebay-cache/forebay/demo/origin"
 	"github.com/forebay-cache/forebay/mcpcache"
+	"github.com/google/jsonschema-go/jsonschema"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
@@ -75,6 +77,17 @@ func reads(title string) *mcp.ToolAnnotations {
 	return &mcp.ToolAnnotations{Title: title, ReadOnlyHint: true, IdempotentHint: true, DestructiveHint: &no, OpenWorldHint: &no}
 }
 
+// schemaOf is the schema of an output with a value of any kind in it: what a parameter has as its default.
+func schemaOf[T any]() *jsonschema.Schema {
+	s, err := jsonschema.For[T](&jsonschema.ForOptions{TypeSchemas: map[reflect.Type]*jsonschema.Schema{
+		reflect.TypeFor[any](): {Types: []string{"null", "string", "integer"}},
+	}})
+	if err != nil {
+		panic(err) // of a type of this package: the first test finds it
+	}
+	return s
+}
+
 func (p *Platform) addTools(s *mcp.Server) {
 	no := false
 	mcp.AddTool(s, &mcp.Tool{Name: "list_partners", Annotations: reads("List partners"), Description: "List the partners of an organisation, with their clean rooms, industries and states."},
@@ -84,11 +97,11 @@ func (p *Platform) addTools(s *mcp.Server) {
 			}
 			return told(p.partners.Do(ctx, partnersParams(in)))
 		})
-	mcp.AddTool(s, &mcp.Tool{Name: "list_templates", Annotations: reads("List templates"), Description: "List the templates of a clean room: queries that can be run there, with their parameters, data types and expected time."},
+	mcp.AddTool(s, &mcp.Tool{Name: "list_templates", OutputSchema: schemaOf[templatesAnswer](), Annotations: reads("List templates"), Description: "List the templates of a clean room: queries that can be run there, with their parameters, data types and expected time."},
 		func(ctx context.Context, _ *mcp.CallToolRequest, in templatesIn) (*mcp.CallToolResult, templatesAnswer, error) {
 			return told(p.templates.Do(ctx, templatesParams(in)))
 		})
-	mcp.AddTool(s, &mcp.Tool{Name: "get_template", Annotations: reads("Get a template"), Description: "Get one template with everything that is needed to run it."},
+	mcp.AddTool(s, &mcp.Tool{Name: "get_template", OutputSchema: schemaOf[origin.Template](), Annotations: reads("Get a template"), Description: "Get one template with everything that is needed to run it."},
 		func(ctx context.Context, _ *mcp.CallToolRequest, in templateIn) (*mcp.CallToolResult, origin.Template, error) {
 			return told(p.template.Do(ctx, in.TemplateID))
 		})

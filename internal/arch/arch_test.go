@@ -32,7 +32,7 @@ var rules = map[string]rule{
 	"gateway":            {[]string{"", "shared", "httpcache", "github.com/goccy/go-yaml", "golang.org/x/time"}, "the gateway adds a file and the way to an origin to the HTTP cache"},
 	"admin":              {[]string{"", "shared", "github.com/prometheus", "github.com/danielgtaylor/huma", "github.com/klauspost/compress", "golang.org/x/time", "github.com/modelcontextprotocol/go-sdk"}, "operators' views read the core; nothing of the demo or the gateway may leak into them"},
 	"web":                {nil, "the pages know the operations by their addresses alone"},
-	"demo":               {[]string{"", "shared", "httpcache", "mcpcache", "admin", "demo/origin", "github.com/modelcontextprotocol/go-sdk", "github.com/alexedwards/scs", "github.com/klauspost/compress", "golang.org/x/"}, "the platform is the example users copy: it uses the public API only"},
+	"demo":               {[]string{"", "shared", "httpcache", "mcpcache", "admin", "demo/origin", "github.com/modelcontextprotocol/go-sdk", "github.com/google/jsonschema-go", "github.com/alexedwards/scs", "github.com/klauspost/compress", "golang.org/x/"}, "the platform is the example users copy: it uses the public API only"},
 	"demo/origin":        {[]string{"modernc.org/sqlite"}, "an origin knows nothing of caches"},
 	"cmd/forebay":        {[]string{"", "shared", "httpcache", "admin", "demo", "demo/origin", "gateway", "redis", "web", "docs", "internal/", "github.com/alecthomas/kong", "go.opentelemetry.io/", "github.com/modelcontextprotocol/go-sdk"}, "the command wires everyone"},
 	"internal/arch":      {nil, "it reads the others' imports from outside"},
