@@ -42,7 +42,7 @@ func (a *Admin) MCP(o MCPOptions) http.Handler {
 		servers[r] = a.newMCP(o, r)
 	}
 	h := mcp.NewStreamableHTTPHandler(func(r *http.Request) *mcp.Server { return servers[roleOf(r.Context())] },
-		&mcp.StreamableHTTPOptions{Stateless: true, MaxRequestBodyBytes: maxMCPBody, Logger: a.o.Logger})
+		&mcp.StreamableHTTPOptions{Stateless: true, PropagateRequestCancellation: true, MaxRequestBodyBytes: maxMCPBody, Logger: a.o.Logger})
 	return http.NewCrossOriginProtection().Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		excludeFromMetrics(w)
 		who, what, no := a.mayMCP(r, o)

@@ -172,7 +172,7 @@ func TestAColdToolIsAskedOnce(t *testing.T) {
 	}
 }
 
-// Who may do what: by token, by role, by where a request comes from.
+// The tools that a client sees follow from its token, its role, and where its requests come from.
 func TestMCPRoles(t *testing.T) {
 	const tokens = "alice/operate:S1,grafana/read:S2"
 	all := []string{"cache_stats", "chat", "check_status", "find_entries", "get_results", "get_template", "health", "incidents", "invalidate", "list_partners", "list_templates", "recent_misses", "submit_query"}

@@ -30,6 +30,7 @@ type Config struct {
 	Warnings    []string       // of what is not a mistake, but very likely not meant
 	Classes     []forebay.Class
 	Rules       []httpcache.Rule
+	MCP         []MCPRule // of MCP servers behind the gateway
 }
 
 // ReadConfig reads a file. Its error names every mistake, each with its line and column.
@@ -101,7 +102,11 @@ func ParseConfig(text []byte) (Config, error) {
 		},
 		"routes": func(n ast.Node) {
 			d.list(n, func(n ast.Node) {
-				rule, keepHost := d.route(n, used)
+				rule, mcp, keepHost := d.route(n, used)
+				if mcp != nil {
+					c.MCP = append(c.MCP, d.takeMCP(n, rule, *mcp))
+					return
+				}
 				routes = append(routes, n)
 				c.Rules = append(c.Rules, rule)
 				if keepHost {
@@ -145,7 +150,7 @@ func (d *decoder) class(name string, n ast.Node) forebay.Class {
 	return c
 }
 
-func (d *decoder) route(n ast.Node, used map[string]ast.Node) (r httpcache.Rule, keepHost bool) {
+func (d *decoder) route(n ast.Node, used map[string]ast.Node) (r httpcache.Rule, mcp *MCPRule, keepHost bool) {
 	d.mapping(n, fields{
 		"match": func(n ast.Node) {
 			d.text(&r.Match)(n)
@@ -166,6 +171,10 @@ func (d *decoder) route(n ast.Node, used map[string]ast.Node) (r httpcache.Rule,
 		"pace":      d.duration(&r.Pace),
 		"upgrade":   func(n ast.Node) { r.Upgrade = []string{}; d.texts(&r.Upgrade)(n) },
 		"keep_host": d.boolean(&keepHost),
+		"mcp": func(n ast.Node) {
+			mcp = &MCPRule{}
+			d.mcpRule(n, mcp)
+		},
 		"body_key": func(n ast.Node) {
 			r.BodyKey = &httpcache.BodyKey{}
 			d.mapping(n, fields{
@@ -174,10 +183,10 @@ func (d *decoder) route(n ast.Node, used map[string]ast.Node) (r httpcache.Rule,
 			})
 		},
 	})
-	if r.Match == "" {
+	if r.Match == "" && mcp == nil {
 		d.wrong(n, "the route has no match, such as GET /api/partners")
 	}
-	return r, keepHost
+	return r, mcp, keepHost
 }
 
 // ParsePrefix reads an address, or a range of them (CIDR).

@@ -32,6 +32,7 @@ type Gateway struct {
 	handler     http.Handler
 	origin      *origin
 	advice      *advice
+	mcp         *mcpFront // nil: there is no rule for MCP
 }
 
 // Open opens the cache and the way to the origin. It asks the origin nothing yet.
@@ -60,8 +61,15 @@ func Open(ctx context.Context, o Options) (*Gateway, error) {
 	if err != nil {
 		return nil, errors.Join(err, cache.Close())
 	}
+	next := h.Handler(g.advice.handler(to))
+	if len(o.MCP) > 0 {
+		if g.mcp, err = newMCPFront(cache, o.MCP, to, next); err != nil {
+			return nil, errors.Join(err, cache.Close())
+		}
+		next = g.mcp
+	}
 	g.http, g.connections = h, o.Limits.withDefaults().Connections
-	g.handler = &door{trusted: o.Trusted, pseudonym: pseudonym, changes: changes{each: o.Limits.withDefaults().Changes}, next: h.Handler(g.advice.handler(to)), refuse: h.Refuse}
+	g.handler = &door{trusted: o.Trusted, pseudonym: pseudonym, changes: changes{each: o.Limits.withDefaults().Changes}, next: next, refuse: h.Refuse}
 	return g, nil
 }
 
@@ -106,6 +114,11 @@ func (g *Gateway) MaxConnections() int { return g.connections }
 func (g *Gateway) Explain(r *http.Request) httpcache.Explanation {
 	out := r.Clone(r.Context())
 	out.Header, _ = withoutClaims(r.Header)
+	if g.mcp != nil && g.mcp.handlers[out.URL.Path] != nil {
+		if e, ok := g.mcp.explain(out, g.cache); ok {
+			return e
+		}
+	}
 	return g.http.Explain(out)
 }
 

@@ -37,13 +37,7 @@ func (c *Cache) ask(method string, req mcp.Request, caller string) (q question, 
 		return q, nil, ""
 	}
 	name, arguments, resumes := namedIn(req)
-	for i := range c.options.Rules {
-		if c.options.Rules[i].matches(method, name) {
-			rule = &c.options.Rules[i]
-			break
-		}
-	}
-	if rule == nil {
+	if rule = c.ruleOf(method, name); rule == nil {
 		return q, nil, ""
 	}
 	q = question{Method: method, Name: name}

@@ -127,6 +127,9 @@ func (c *Cache) failed(ctx context.Context, method string, err error) (mcp.Resul
 
 // load asks the server.
 func (c *Cache) load(ctx context.Context, _ question) (result, error) {
+	if over, ok := ctx.Value(loadKey{}).(*load); ok {
+		return over.fromHTTP(ctx)
+	}
 	one := ctx.Value(callKey{}).(*call)
 	got, err := one.next(ctx, one.method, one.forAll())
 	if err != nil {

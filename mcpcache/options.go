@@ -55,35 +55,46 @@ func (o Options) withDefaults() Options {
 		o.MaxResult = defaultMax
 	}
 	o.Rules = slices.Clone(o.Rules)
-	for i := range o.Rules {
-		r := &o.Rules[i]
-		if r.Method == "" {
-			r.Method = callTool
-		}
-		if r.Class == "" {
-			r.Class = defaultClass
-		}
-		if r.Name == "" && r.Method != callTool {
-			r.Name = "*"
-		}
-		if r.Arguments != nil {
-			r.Arguments = slices.Compact(slices.Sorted(slices.Values(r.Arguments)))
-		}
+	for i, r := range o.Rules {
+		o.Rules[i] = r.withDefaults()
 	}
 	return o
+}
+
+func (r Rule) withDefaults() Rule {
+	if r.Method == "" {
+		r.Method = callTool
+	}
+	if r.Class == "" {
+		r.Class = defaultClass
+	}
+	if r.Name == "" && r.Method != callTool {
+		r.Name = "*"
+	}
+	return r
+}
+
+// Check returns every mistake in the rule, joined; [New] does the same.
+func (r Rule) Check() error {
+	r = r.withDefaults()
+	var errs []error
+	if _, known := forms[r.Method]; !known {
+		errs = append(errs, fmt.Errorf("method: %q cannot be cached", r.Method))
+	}
+	if r.Name == "" {
+		errs = append(errs, errors.New("name: name the tools that change nothing, such as get_*"))
+	}
+	if r.Arguments != nil && r.Method != callTool && r.Method != getPrompt {
+		errs = append(errs, fmt.Errorf("arguments: %s has none", r.Method))
+	}
+	return errors.Join(errs...)
 }
 
 func (o Options) check() error {
 	var errs []error
 	for i, r := range o.Rules {
-		if _, known := forms[r.Method]; !known {
-			errs = append(errs, fmt.Errorf("mcpcache: Rules[%d].Method: %q cannot be cached", i, r.Method))
-		}
-		if r.Name == "" {
-			errs = append(errs, fmt.Errorf("mcpcache: Rules[%d].Name: name the tools that change nothing, such as get_*", i))
-		}
-		if r.Arguments != nil && r.Method != callTool && r.Method != getPrompt {
-			errs = append(errs, fmt.Errorf("mcpcache: Rules[%d].Arguments: %s has none", i, r.Method))
+		if err := r.Check(); err != nil {
+			errs = append(errs, fmt.Errorf("mcpcache: Rules[%d]: %w", i, err))
 		}
 	}
 	return errors.Join(errs...)

@@ -16,6 +16,7 @@ type result struct {
 	JSON   []byte
 	Tags   []string
 	Failed bool   // it says that it is an error: those that waited have it, and nobody else
+	Stream bool   // it came as an event of a stream
 	Owner  uint64 // the call that it is for alone; 0: it is for all with the same key
 }
 
@@ -37,6 +38,10 @@ func resultOf(method string, got mcp.Result) (r result, own bool, err error) {
 	if err != nil {
 		return result{}, false, fmt.Errorf("mcpcache: the result of %s: %w", method, err)
 	}
+	return resultOfJSON(text)
+}
+
+func resultOfJSON(text []byte) (r result, own bool, err error) {
 	var head struct {
 		ResultType    *string         `json:"resultType"`
 		IsError       bool            `json:"isError"`

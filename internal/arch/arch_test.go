@@ -29,7 +29,7 @@ var rules = map[string]rule{
 	"redis/types":        {nil, "tests alone, apart because they take long to compile"},
 	"internal/redistest": {nil, "starts processes; knows nothing of ours"},
 	"httpcache":          {[]string{"", "internal/canon", "github.com/dunglas/httpsfv", "github.com/fxamacker/cbor"}, "the HTTP cache stands on the core alone"},
-	"gateway":            {[]string{"", "shared", "httpcache", "github.com/goccy/go-yaml", "golang.org/x/time"}, "the gateway adds a file and the way to an origin to the HTTP cache"},
+	"gateway":            {[]string{"", "shared", "httpcache", "mcpcache", "github.com/goccy/go-yaml", "golang.org/x/time"}, "the gateway adds a file and the way to an origin to the HTTP cache"},
 	"admin":              {[]string{"", "shared", "github.com/prometheus", "github.com/danielgtaylor/huma", "github.com/klauspost/compress", "golang.org/x/time", "github.com/modelcontextprotocol/go-sdk"}, "operators' views read the core; nothing of the demo or the gateway may leak into them"},
 	"web":                {nil, "the pages know the operations by their addresses alone"},
 	"demo":               {[]string{"", "shared", "httpcache", "mcpcache", "admin", "demo/origin", "github.com/modelcontextprotocol/go-sdk", "github.com/google/jsonschema-go", "github.com/alexedwards/scs", "github.com/klauspost/compress", "golang.org/x/"}, "the platform is the example users copy: it uses the public API only"},
