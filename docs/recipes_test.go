@@ -77,6 +77,10 @@ func (c *console) run(line, want string) {
 		c.start(c.origin, flaskPython(c.t), []string{"../" + rest}, "PORT="+port)
 	case "node":
 		words := strings.Fields(rest)
+		if len(words) == 1 {
+			c.start(c.origin, "node", []string{"../" + words[0]}, "PORT="+port)
+			return
+		}
 		db := c.copyOf("../"+words[1], nil)
 		c.start(c.origin, "node", []string{"../" + words[0], "--quiet", "--port", port, db})
 	case "forebay":

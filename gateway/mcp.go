@@ -23,10 +23,11 @@ const defaultMCPPath = "/mcp"
 // mcpRule reads the part of a route that makes it one of an MCP server.
 func (d *decoder) mcpRule(n ast.Node, to *MCPRule) {
 	d.mapping(n, fields{
-		"method":     d.text(&to.Method),
-		"name":       d.text(&to.Name),
-		"arguments":  d.texts(&to.Arguments),
-		"any_client": d.boolean(&to.AnyClient),
+		"method":      d.text(&to.Method),
+		"name":        d.text(&to.Name),
+		"arguments":   d.texts(&to.Arguments),
+		"any_client":  d.boolean(&to.AnyClient),
+		"invalidates": d.texts(&to.Invalidates),
 	})
 	if err := to.Check(); err != nil {
 		d.wrong(n, "%v", err)

@@ -39,6 +39,8 @@ routes:
   - mcp: {method: tools/call, name: public_*}
     class: tools
     shared: true
+  - mcp: {method: tools/call, name: change_*, invalidates: [get_echo]}
+    class: tools
   - mcp: {method: tools/list}
     class: tools
     shared: true
@@ -53,7 +55,7 @@ func openMCP(t *testing.T, json bool) *mcpWorld {
 	config.Origin = ""
 	w := &mcpWorld{t: t}
 	server := mcp.NewServer(&mcp.Implementation{Name: "origin", Version: "1"}, nil)
-	for _, name := range []string{"get_echo", "public_echo", "set_echo", "get_error", "get_slow", "get_input"} {
+	for _, name := range []string{"get_echo", "public_echo", "set_echo", "get_error", "get_slow", "get_input", "change_echo"} {
 		mcp.AddTool(server, &mcp.Tool{Name: name}, func(ctx context.Context, req *mcp.CallToolRequest, in echoIn) (*mcp.CallToolResult, any, error) {
 			n := w.calls.Add(1)
 			switch {
@@ -219,6 +221,35 @@ func TestMCPListsAndCollapsing(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// A call of a tool that changes something takes the results away that it makes wrong: however it is written.
+func TestMCPChanges(t *testing.T) {
+	w := openMCP(t, false)
+	cached := func() bool {
+		return strings.Contains(w.ask("tools/call", "get_echo", `{"text":"a"}`, 1).header.Get("Cache-Status"), "hit")
+	}
+	for name, change := range map[string]func(){
+		"a call":             func() { w.ask("tools/call", "change_echo", `{"text":"a"}`, 2) },
+		"with members twice": func() { w.ask("tools/call", "change_echo", `{"text":"a","text":"b"}`, 2) },
+		"a batch": func() {
+			http.Post(w.url+"/mcp", "application/json", strings.NewReader(`[{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"change_echo","arguments":{"text":"a"}}}]`))
+		},
+		"a large one": func() { w.ask("tools/call", "change_echo", `{"text":"`+strings.Repeat("x", 1<<20)+`"}`, 2) },
+	} {
+		cached()
+		if !cached() {
+			t.Fatalf("%s: not cached before", name)
+		}
+		w.ask("tools/call", "set_echo", `{"text":"a"}`, 2)
+		if !cached() {
+			t.Errorf("%s: gone by a tool that no rule names", name)
+		}
+		change()
+		if cached() {
+			t.Errorf("%s: the old result is there", name)
+		}
+	}
 }
 
 // What an answer says of its life is what the gateway explains.

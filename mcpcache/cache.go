@@ -18,6 +18,7 @@ type Cache struct {
 	options Options
 	classes map[string]*forebay.Func[question, result]
 	calls   atomic.Uint64 // numbers them
+	changed []string      // the tools whose results other tools make wrong
 
 	mu      sync.Mutex // guards the fields below
 	flights map[string]map[*call]struct{}
@@ -32,6 +33,7 @@ func New(cache *forebay.Cache, o Options) (*Cache, error) {
 	}
 	c := &Cache{cache: cache, options: o, classes: map[string]*forebay.Func[question, result]{}, flights: map[string]map[*call]struct{}{}, stats: map[string]*Stats{}}
 	for _, r := range o.Rules {
+		c.changed = append(c.changed, r.Invalidates...)
 		if c.classes[r.Class] != nil {
 			continue
 		}
@@ -77,8 +79,11 @@ type callKey struct{}
 
 func (c *Cache) serve(ctx context.Context, method string, req mcp.Request, next mcp.MethodHandler, who string) (mcp.Result, error) {
 	q, rule, why := c.ask(method, req, who)
-	if rule == nil {
+	switch {
+	case rule == nil:
 		return next(ctx, method, req)
+	case rule.Invalidates != nil:
+		return c.change(ctx, rule, method, req, next)
 	}
 	if why != "" {
 		c.count(q, func(s *Stats) { s.Bypasses++ })

@@ -43,6 +43,8 @@ func (c *Cache) Handler(o HandlerOptions) http.Handler {
 			o.Next.ServeHTTP(w, r)
 		case m.mismatch != "":
 			writeError(w, http.StatusBadRequest, m.id, codeHeaderMismatch, m.mismatch)
+		case m.rule.Invalidates != nil:
+			c.changeOver(w, r, m.rule, o.Next)
 		case m.why != "":
 			c.count(m.question, func(s *Stats) { s.Bypasses++ })
 			o.Next.ServeHTTP(w, r)
@@ -70,15 +72,18 @@ type message struct {
 	why       string // the cache has no part in it
 }
 
-// message reads a request; nil: no rule names it. Whatever was read is given back to the request.
+// message reads a request; nil: the cache has no part in it. Whatever was read is given back to the request.
 func (c *Cache) message(r *http.Request) *message {
-	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); r.Method != http.MethodPost || err != nil || kind != "application/json" || r.Header.Get("Content-Encoding") != "" {
+	if r.Method != http.MethodPost {
 		return nil
+	}
+	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" || r.Header.Get("Content-Encoding") != "" {
+		return c.unread()
 	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxRequest+1))
 	r.Body = body2{io.MultiReader(bytes.NewReader(body), failing{err}, r.Body), r.Body}
 	if err != nil || len(body) > maxRequest {
-		return nil
+		return c.unread()
 	}
 	var in struct {
 		ID     json.RawMessage            `json:"id"`
@@ -86,17 +91,17 @@ func (c *Cache) message(r *http.Request) *message {
 		Params map[string]json.RawMessage `json:"params"`
 	}
 	form, err := canon.JSON(body, nil)
-	if err != nil || json.Unmarshal(form, &in) != nil || len(in.ID) == 0 {
-		return nil
+	if err != nil || json.Unmarshal(form, &in) != nil {
+		return c.unread()
 	}
 	name := ""
 	for _, member := range []string{"name", "uri"} {
 		if text, ok := in.Params[member]; ok && json.Unmarshal(text, &name) != nil {
-			return nil
+			return c.unread()
 		}
 	}
 	m := &message{id: in.ID, rule: c.ruleOf(in.Method, name), question: question{Method: in.Method, Name: name}}
-	if m.rule == nil {
+	if m.rule == nil || len(in.ID) == 0 && m.rule.Invalidates == nil {
 		return nil
 	}
 	m.mismatch = mismatch(r.Header, in.Method, name)
@@ -109,6 +114,14 @@ func (c *Cache) message(r *http.Request) *message {
 		m.why = m.write(r, in.Params)
 	}
 	return m
+}
+
+// unread is a body that cannot be read as one request, such as a batch: it may change whatever rules name.
+func (c *Cache) unread() *message {
+	if len(c.changed) == 0 {
+		return nil
+	}
+	return &message{rule: &Rule{Invalidates: c.changed}}
 }
 
 func (c *Cache) ruleOf(method, name string) *Rule {

@@ -37,6 +37,9 @@ type Rule struct {
 	// AnyClient says that the result does not depend on what the client is capable of. Default: clients with other
 	// capabilities have entries of their own, because a server may ask only for what its client can give.
 	AnyClient bool
+	// Invalidates makes it a rule for a tool that changes something: it is not cached, and each call of it removes the
+	// results of the tools that are named here. Tools alone.
+	Invalidates []string
 	// Tags returns tags of a result, beside [Cache.ToolTag]. Nil: none. It is called for each load.
 	Tags func(name string, arguments json.RawMessage) []string
 }
@@ -83,6 +86,9 @@ func (r Rule) Check() error {
 	}
 	if r.Name == "" {
 		errs = append(errs, errors.New("name: name the tools that change nothing, such as get_*"))
+	}
+	if r.Invalidates != nil && r.Method != callTool {
+		errs = append(errs, fmt.Errorf("invalidates: %s changes nothing", r.Method))
 	}
 	if r.Arguments != nil && r.Method != callTool && r.Method != getPrompt {
 		errs = append(errs, fmt.Errorf("arguments: %s has none", r.Method))
