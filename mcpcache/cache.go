@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/forebay-cache/forebay"
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
@@ -17,8 +18,9 @@ type Cache struct {
 	cache   *forebay.Cache
 	options Options
 	classes map[string]*forebay.Func[question, result]
-	calls   atomic.Uint64 // numbers them
-	changed []string      // the tools whose results other tools make wrong
+	calls   atomic.Uint64            // numbers them
+	ttls    map[string]time.Duration // of the classes
+	changed []string                 // the tools whose results other tools make wrong
 
 	mu      sync.Mutex // guards the fields below
 	flights map[string]map[*call]struct{}
@@ -31,7 +33,7 @@ func New(cache *forebay.Cache, o Options) (*Cache, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	c := &Cache{cache: cache, options: o, classes: map[string]*forebay.Func[question, result]{}, flights: map[string]map[*call]struct{}{}, stats: map[string]*Stats{}}
+	c := &Cache{cache: cache, options: o, classes: map[string]*forebay.Func[question, result]{}, ttls: map[string]time.Duration{}, flights: map[string]map[*call]struct{}{}, stats: map[string]*Stats{}}
 	for _, r := range o.Rules {
 		c.changed = append(c.changed, r.Invalidates...)
 		if c.classes[r.Class] != nil {
@@ -42,6 +44,9 @@ func New(cache *forebay.Cache, o Options) (*Cache, error) {
 			return nil, fmt.Errorf("mcpcache: class %s: %w", r.Class, err)
 		}
 		c.classes[r.Class] = f
+	}
+	for _, s := range cache.Stats().Classes {
+		c.ttls[s.Class.Name] = s.Class.TTL
 	}
 	return c, nil
 }
@@ -148,6 +153,11 @@ func (c *Cache) load(ctx context.Context, _ question) (result, error) {
 		one.own = got
 		return result{Owner: one.number}, nil
 	}
+	if one.method == callTool || one.method == getPrompt {
+		r.Hint = -1 // there it is no hint, but how long a task is kept
+	} else if r.Hint == 0 && !ofClient(one.req) {
+		r.Hint = -1 // a server that says nothing: its library writes 0
+	}
 	if one.rule.Tags != nil {
 		name, arguments, _ := namedIn(one.req)
 		r.Tags = one.rule.Tags(name, arguments)
@@ -160,5 +170,20 @@ func (c *Cache) keep(q question, r result) forebay.Keep {
 	if r.Owner != 0 || r.Failed || c.options.MaxResult > 0 && len(r.JSON) > c.options.MaxResult {
 		return forebay.Keep{TTL: -1, Stale: -1, StaleIfError: -1}
 	}
-	return forebay.Keep{Tags: append(c.tagsOf(q.Method, q.Name), r.Tags...)}
+	if r.Hint == 0 {
+		return forebay.Keep{TTL: -1, Stale: -1, StaleIfError: -1}
+	}
+	keep := forebay.Keep{Tags: append(c.tagsOf(q.Method, q.Name), r.Tags...)}
+	if hint := time.Duration(r.Hint) * time.Millisecond; r.Hint > 0 && hint < c.ttl(q) {
+		keep.TTL = hint
+	}
+	return keep
+}
+
+// ttl is the time to live that the class of a question gives.
+func (c *Cache) ttl(q question) time.Duration {
+	if rule := c.ruleOf(q.Method, q.Name); rule != nil {
+		return c.ttls[rule.Class]
+	}
+	return 0
 }

@@ -107,7 +107,9 @@ func (l *load) fromHTTP(ctx context.Context) (result, error) {
 	if own || err != nil {
 		return mine, nil
 	}
-	r.Stream = stream
+	if r.Stream = stream; r.Hint == 0 || l.m.question.Method == callTool || l.m.question.Method == getPrompt {
+		r.Hint = -1 // a rule is an operator's, and libraries write 0 where a server says nothing
+	}
 	if l.m.rule.Tags != nil {
 		r.Tags = l.m.rule.Tags(l.m.question.Name, l.m.arguments)
 	}

@@ -16,6 +16,7 @@ type result struct {
 	JSON   []byte
 	Tags   []string
 	Failed bool   // it says that it is an error: those that waited have it, and nobody else
+	Hint   int64  // how long its server says that it is fresh, in milliseconds; -1: nothing
 	Stream bool   // it came as an event of a stream
 	Owner  uint64 // the call that it is for alone; 0: it is for all with the same key
 }
@@ -47,12 +48,17 @@ func resultOfJSON(text []byte) (r result, own bool, err error) {
 		IsError       bool            `json:"isError"`
 		InputRequests json.RawMessage `json:"inputRequests"`
 		RequestState  string          `json:"requestState"`
+		TTLMs         *int64          `json:"ttlMs"`
 	}
 	if err := json.Unmarshal(text, &head); err != nil {
 		return result{}, true, nil // no object
 	}
 	own = head.ResultType != nil && *head.ResultType != "complete" || head.InputRequests != nil || head.RequestState != ""
-	return result{JSON: text, Failed: head.IsError}, own, nil
+	hint := int64(-1)
+	if head.TTLMs != nil {
+		hint = max(*head.TTLMs, 0)
+	}
+	return result{JSON: text, Failed: head.IsError, Hint: hint}, own, nil
 }
 
 // answer is a result of its own for each caller: who gets it may change it.
