@@ -14,7 +14,7 @@ import (
 func reads(t *testing.T) map[string]bool {
 	t.Helper()
 	known := map[string]bool{}
-	for _, file := range []string{"demo.go", "listen.go", "client.go"} {
+	for _, file := range []string{"demo.go", "listen.go", "client.go", "mcp.go"} {
 		source, err := os.ReadFile("../cmd/forebay/" + file)
 		if err != nil {
 			t.Fatal(err)
