@@ -36,7 +36,7 @@ func (d *decoder) mcpRule(n ast.Node, to *MCPRule) {
 
 // takeMCP makes a rule of a route for MCP: its match, if any, is POST and a path.
 func (d *decoder) takeMCP(n ast.Node, rule httpcache.Rule, mcp MCPRule) MCPRule {
-	mcp.Path, mcp.Class, mcp.Shared = defaultMCPPath, rule.Class, rule.Shared
+	mcp.Path, mcp.Class, mcp.Shared, mcp.Headers = defaultMCPPath, rule.Class, rule.Shared, rule.Headers
 	if mcp.Class == "" {
 		mcp.Class = otherClass
 	}

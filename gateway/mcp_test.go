@@ -202,6 +202,51 @@ func TestMCPErrorsBehindTheGateway(t *testing.T) {
 	}
 }
 
+// A server that keeps its stream open after the result, requests without parameters, and fields that a rule names.
+func TestMCPOddServers(t *testing.T) {
+	var seen atomic.Value
+	config, err := gateway.ParseConfig([]byte("origin: http://127.0.0.1:1\nclasses: {tools: {ttl: 1m, load_timeout: 5s}}\nroutes:\n  - mcp: {name: '*', arguments: [a]}\n    class: tools\n    headers: [x-tenant]\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.Origin = ""
+	_, url := front(t, config, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		seen.Store(r.Header.Clone())
+		w.Header().Set("Content-Type", "text/event-stream")
+		fmt.Fprintf(w, ": hello\n\ndata: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{}}\n\nevent: message\ndata: {\"jsonrpc\":\"2.0\",\"id\":\"forebay\",\ndata: \"result\":{\"content\":[],\"tenant\":%q}}\n\n", r.Header.Get("X-Tenant"))
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+	}))
+	ask := func(body, tenant string) string {
+		r, _ := http.NewRequestWithContext(t.Context(), "POST", url+"/mcp", strings.NewReader(body))
+		r.Header.Set("Content-Type", "application/json; charset=utf-8")
+		r.Header.Set("X-Tenant", tenant)
+		r.Header.Set("X-Other", "one client's")
+		res, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		b, _ := io.ReadAll(res.Body)
+		return res.Header.Get("Cache-Status") + " " + string(b)
+	}
+	begun := time.Now()
+	for _, body := range []string{`{"jsonrpc":"2.0","id":1,"method":"tools/call"}`, `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":null}`, `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x"}}`} {
+		if got := ask(body, "a"); !strings.Contains(got, `"tenant":"a"`) || !strings.Contains(got, `"id":1`) {
+			t.Errorf("%s: %s", body, got)
+		}
+	}
+	if got := ask(`{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"x"}}`, "a"); !strings.Contains(got, "hit") || time.Since(begun) > 4*time.Second {
+		t.Errorf("after %s: %s", time.Since(begun), got)
+	}
+	if got := ask(`{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"x"}}`, "b"); !strings.Contains(got, `"tenant":"b"`) {
+		t.Errorf("another tenant: %s", got)
+	}
+	if h := seen.Load().(http.Header); h.Get("X-Other") != "" || h.Get("X-Tenant") != "b" {
+		t.Errorf("sent on: %v", h)
+	}
+}
+
 func TestMCPListsAndCollapsing(t *testing.T) {
 	w := openMCP(t, false)
 	list := w.ask("tools/list", "", "", 1)

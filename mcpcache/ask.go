@@ -5,8 +5,12 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
+	"weak"
 
 	"github.com/forebay-cache/forebay/internal/canon"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -58,7 +62,7 @@ func (c *Cache) ask(method string, req mcp.Request, caller string) (q question, 
 	if !rule.Shared {
 		q.Caller = caller
 	}
-	q.Client = clientOf(req, rule.AnyClient)
+	q.Client = clientOf(req, rule)
 	return q, rule, ""
 }
 
@@ -124,28 +128,34 @@ func orEmpty[T any](p *T) *T {
 }
 
 // credentialFields are what a client says of itself in HTTP.
-var credentialFields = []string{"Authorization", "Cookie", "X-Api-Key", "Proxy-Authorization"}
+var credentialFields = []string{"Authorization", "Cookie", "X-Api-Key", "Api-Key", "X-Auth-Token", "X-Access-Token"}
 
 // callerOf names the caller of a request to a server, by a hash: the user of its token with its scopes, else its
-// credentials, and the session where the transport has one, because a server may remember something of it.
-func callerOf(req mcp.Request) string {
+// credentials, and the session where the transport has one, because a server may remember something of it. Over HTTP a
+// caller without any of them is anybody; on another transport it is its session.
+func (c *Cache) callerOf(req mcp.Request) string {
 	var parts []string
 	extra := req.GetExtra()
-	if s, ok := req.GetSession().(*mcp.ServerSession); ok && s.ID() != "" {
+	s, ok := req.GetSession().(*mcp.ServerSession)
+	overHTTP := extra != nil && (extra.Header != nil || extra.TokenInfo != nil)
+	switch {
+	case ok && s.ID() != "":
 		parts = append(parts, "session", s.ID())
+	case ok && !overHTTP:
+		parts = append(parts, "session", strconv.FormatUint(c.sessions.number(s), 10), c.process)
 	}
 	switch {
 	case extra == nil:
 	case extra.TokenInfo != nil && extra.TokenInfo.UserID != "":
 		parts = append(parts, "user", extra.TokenInfo.UserID, strings.Join(slices.Sorted(slices.Values(extra.TokenInfo.Scopes)), " "))
 	default:
-		parts = append(parts, credentials(extra.Header)...)
+		parts = append(parts, c.credentials(extra.Header)...)
 	}
 	return hashed(parts)
 }
 
-func credentials(h http.Header) (parts []string) {
-	for _, name := range credentialFields {
+func (c *Cache) credentials(h http.Header) (parts []string) {
+	for _, name := range c.options.Credentials {
 		for _, line := range h[name] {
 			parts = append(parts, name, line)
 		}
@@ -153,24 +163,58 @@ func credentials(h http.Header) (parts []string) {
 	return parts
 }
 
-// clientOf is the revision of the protocol, in which results have another form, and a hash of what the client can do.
-func clientOf(req mcp.Request, any bool) string {
+// sessions number those that have no name. An address alone would name a later one too.
+type sessions struct {
+	mu   sync.Mutex // guards the fields below
+	last uint64
+	by   map[weak.Pointer[mcp.ServerSession]]uint64
+}
+
+func (s *sessions) number(of *mcp.ServerSession) uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := weak.Make(of)
+	if n := s.by[p]; n > 0 {
+		return n
+	}
+	if s.by == nil {
+		s.by = map[weak.Pointer[mcp.ServerSession]]uint64{}
+	}
+	s.last++
+	s.by[p] = s.last
+	runtime.AddCleanup(of, func(p weak.Pointer[mcp.ServerSession]) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.by, p)
+	}, p)
+	return s.last
+}
+
+// clientOf is the revision of the protocol, in which results have another form, and hashes of what the client can do and of
+// the fields that the rule names.
+func clientOf(req mcp.Request, rule *Rule) string {
+	fields := ""
+	if extra := req.GetExtra(); extra != nil {
+		for _, name := range rule.Headers {
+			fields += " " + hashed(extra.Header[name])
+		}
+	}
 	s, ok := req.GetSession().(*mcp.ServerSession)
 	if !ok {
-		return ""
+		return fields
 	}
 	p := s.InitializeParams()
 	if p == nil {
-		return ""
+		return fields
 	}
-	if any || p.Capabilities == nil {
-		return p.ProtocolVersion
+	if rule.AnyClient || p.Capabilities == nil {
+		return p.ProtocolVersion + fields
 	}
 	text, err := json.Marshal(p.Capabilities)
 	if err != nil {
 		text = []byte(err.Error()) // then all of them are one kind, which no rule of the protocol needs
 	}
-	return p.ProtocolVersion + " " + hashed([]string{string(text)})
+	return p.ProtocolVersion + " " + hashed([]string{string(text)}) + fields
 }
 
 // hashed is a name for parts; none has none.

@@ -2,6 +2,7 @@ package mcpcache
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"sync"
@@ -19,8 +20,11 @@ type Cache struct {
 	options Options
 	classes map[string]*forebay.Func[question, result]
 	calls   atomic.Uint64            // numbers them
+	process string                   // tells its sessions from those of other processes
 	ttls    map[string]time.Duration // of the classes
 	changed []string                 // the tools whose results other tools make wrong
+
+	sessions sessions
 
 	mu      sync.Mutex // guards the fields below
 	flights map[string]map[*call]struct{}
@@ -33,7 +37,7 @@ func New(cache *forebay.Cache, o Options) (*Cache, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	c := &Cache{cache: cache, options: o, classes: map[string]*forebay.Func[question, result]{}, ttls: map[string]time.Duration{}, flights: map[string]map[*call]struct{}{}, stats: map[string]*Stats{}}
+	c := &Cache{cache: cache, process: rand.Text(), options: o, classes: map[string]*forebay.Func[question, result]{}, ttls: map[string]time.Duration{}, flights: map[string]map[*call]struct{}{}, stats: map[string]*Stats{}}
 	for _, r := range o.Rules {
 		c.changed = append(c.changed, r.Invalidates...)
 		if c.classes[r.Class] != nil {
@@ -61,7 +65,7 @@ func (c *Cache) Install(s *mcp.Server) {
 // Receive is the middleware of a server that answers from the cache; [Cache.Send] belongs to it.
 func (c *Cache) Receive(next mcp.MethodHandler) mcp.MethodHandler {
 	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
-		return c.serve(ctx, method, req, next, callerOf(req))
+		return c.serve(ctx, method, req, next, c.callerOf(req))
 	}
 }
 

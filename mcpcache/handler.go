@@ -111,7 +111,7 @@ func (c *Cache) message(r *http.Request) *message {
 		}
 	}
 	if m.mismatch == "" && m.why == "" {
-		m.why = m.write(r, in.Params)
+		m.why = c.write(m, r, in.Params)
 	}
 	return m
 }
@@ -140,7 +140,10 @@ const metaCapabilities = "io.modelcontextprotocol/clientCapabilities"
 
 // write fills in the question, and the request that is sent on: all that is sent is in the key, but for what a rule says
 // does not count.
-func (m *message) write(r *http.Request, params map[string]json.RawMessage) (why string) {
+func (c *Cache) write(m *message, r *http.Request, params map[string]json.RawMessage) (why string) {
+	if params == nil {
+		params = map[string]json.RawMessage{}
+	}
 	var meta map[string]json.RawMessage
 	if text, ok := params["_meta"]; ok && json.Unmarshal(text, &meta) != nil {
 		return "its _meta is no object"
@@ -178,22 +181,23 @@ func (m *message) write(r *http.Request, params map[string]json.RawMessage) (why
 	if err != nil {
 		return err.Error()
 	}
-	m.question.Arguments, m.question.Client = string(key), hashed(append([]string{r.Host, r.URL.RequestURI()}, protocolFields(r.Header)...))
+	m.question.Arguments, m.question.Client = string(key), hashed(append([]string{r.Host, r.URL.RequestURI()}, protocolFields(r.Header, m.rule)...))
 	if session := r.Header["Mcp-Session-Id"]; !m.rule.Shared || session != nil {
-		m.question.Caller = hashed(append(credentials(r.Header), session...))
+		m.question.Caller = hashed(append(c.credentials(r.Header), session...))
 	}
 	return ""
 }
 
-// goesOn reports whether a field is sent on, beside credentials: those of MCP, and how a proxy that is trusted was reached.
-func goesOn(name string) bool {
-	return strings.HasPrefix(name, "Mcp-") || name == "X-Forwarded-Proto" || name == "X-Forwarded-Host"
+// goesOn reports whether a field is sent on, beside credentials: those of MCP and of the rule, and how a proxy that is
+// trusted was reached.
+func goesOn(name string, rule *Rule) bool {
+	return slices.Contains(rule.Headers, name) || strings.HasPrefix(name, "Mcp-") || name == "X-Forwarded-Proto" || name == "X-Forwarded-Host"
 }
 
 // protocolFields are the fields of a request that are sent on, but for its session.
-func protocolFields(h http.Header) (parts []string) {
+func protocolFields(h http.Header, rule *Rule) (parts []string) {
 	for name, lines := range h {
-		if goesOn(name) && name != "Mcp-Session-Id" {
+		if goesOn(name, rule) && name != "Mcp-Session-Id" {
 			parts = append(parts, name+": "+strings.Join(lines, "\n"))
 		}
 	}
@@ -230,13 +234,15 @@ type load struct {
 	m   *message
 	o   HandlerOptions
 	num uint64
-	own *held // its answer, where that is for nobody else
+
+	credentials []string
+	own         *held // its answer, where that is for nobody else
 }
 
 type loadKey struct{}
 
 func (c *Cache) proxy(w http.ResponseWriter, r *http.Request, m *message, o HandlerOptions) {
-	one := &load{r: r, m: m, o: o, num: c.calls.Add(1)}
+	one := &load{r: r, m: m, o: o, num: c.calls.Add(1), credentials: c.options.Credentials}
 	got := c.classes[m.rule.Class].Do(context.WithValue(r.Context(), loadKey{}, one), m.question)
 	c.count(m.question, func(s *Stats) { s.add(got.Outcome, got.Err != nil || got.Value.Failed) })
 	switch {

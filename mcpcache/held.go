@@ -23,6 +23,8 @@ type held struct {
 	status  int
 	body    bytes.Buffer
 	tooMuch bool
+	seen    int // bytes of a stream that were looked through
+	done    bool
 	end     context.CancelFunc // of the request
 }
 
@@ -46,7 +48,29 @@ func (h *held) Write(p []byte) (int, error) {
 		h.end()
 		return 0, errTooMuch
 	}
-	return h.body.Write(p)
+	h.body.Write(p) // never fails
+	if h.answered() {
+		h.end()
+	}
+	return len(p), nil
+}
+
+// answered reports whether a stream has brought the result: a server may keep it open.
+func (h *held) answered() bool {
+	text := h.body.Bytes()[h.seen:]
+	end := bytes.LastIndex(text, []byte("\n\n"))
+	if h.done || end < 0 || !strings.HasPrefix(h.header.Get("Content-Type"), "text/event-stream") {
+		return h.done
+	}
+	for _, data := range dataOf(text[:end+2]) {
+		var m struct {
+			ID     json.RawMessage `json:"id"`
+			Method string          `json:"method"`
+		}
+		h.done = h.done || json.Unmarshal(data, &m) == nil && string(m.ID) == ownID && m.Method == ""
+	}
+	h.seen += end + 2
+	return h.done
 }
 
 // Flush implements [http.Flusher]: there is nothing to be sent.
@@ -61,7 +85,7 @@ func (l *load) ask(ctx context.Context) (*held, error) {
 	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(l.m.body)), int64(len(l.m.body))
 	r.Header = http.Header{"Accept": {"application/json, text/event-stream"}, "Content-Type": {"application/json"}}
 	for name, lines := range l.r.Header { // what is sent is in the key: nothing else of a client goes on
-		if goesOn(name) || slices.Contains(credentialFields, name) {
+		if goesOn(name, l.m.rule) || slices.Contains(l.credentials, name) {
 			r.Header[name] = slices.Clone(lines)
 		}
 	}
@@ -69,13 +93,13 @@ func (l *load) ask(ctx context.Context) (*held, error) {
 		defer func() {
 			if p := recover(); p != nil && p != http.ErrAbortHandler {
 				panic(p)
-			} else if p != nil {
+			} else if p != nil && !h.done {
 				h.status = 0 // it broke off
 			}
 		}()
 		l.o.Origin.ServeHTTP(h, r)
 	}()
-	if h.tooMuch {
+	if h.tooMuch || h.done {
 		return h, nil
 	}
 	if h.status == 0 {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 
 	"github.com/forebay-cache/forebay/shared"
@@ -13,6 +14,9 @@ import (
 type Options struct {
 	// Rules say what is cached; the first that matches counts. Nothing else is.
 	Rules []Rule
+	// Credentials are fields of the HTTP request that name its caller, beside Authorization, Cookie, X-Api-Key, Api-Key,
+	// X-Auth-Token and X-Access-Token: callers that differ in them have entries of their own.
+	Credentials []string
 	// Server names the server whose answers these are, where one cache is in front of several: lower-case letters,
 	// digits, '_' and '-'. Default "mcp".
 	Server string
@@ -32,6 +36,8 @@ type Rule struct {
 	Class string
 	// Arguments name those on which the result depends. Default: all.
 	Arguments []string
+	// Headers are fields of the HTTP request on which the result depends, beside credentials: in the key, and sent on.
+	Headers []string
 	// Shared says that the result is the same for all callers.
 	Shared bool
 	// AnyClient says that the result does not depend on what the client is capable of. Default: clients with other
@@ -61,6 +67,11 @@ func (o Options) withDefaults() Options {
 	for i, r := range o.Rules {
 		o.Rules[i] = r.withDefaults()
 	}
+	names := slices.Clone(credentialFields)
+	for _, name := range o.Credentials {
+		names = append(names, http.CanonicalHeaderKey(name))
+	}
+	o.Credentials = names
 	return o
 }
 
@@ -73,6 +84,10 @@ func (r Rule) withDefaults() Rule {
 	}
 	if r.Name == "" && r.Method != callTool {
 		r.Name = "*"
+	}
+	r.Headers = slices.Clone(r.Headers)
+	for i, name := range r.Headers {
+		r.Headers[i] = http.CanonicalHeaderKey(name)
 	}
 	return r
 }

@@ -191,6 +191,32 @@ func TestCallersAreApart(t *testing.T) {
 	}
 }
 
+// On a transport without HTTP each session is a caller of its own.
+func TestSessionsWithoutHTTP(t *testing.T) {
+	w := open(t, mcpcache.Rule{Name: "get", Class: "tools"})
+	w.tool("get", func(context.Context, *mcp.CallToolRequest, input) (*mcp.CallToolResult, any, error) {
+		return nil, map[string]any{"call": w.calls.Load()}, nil
+	})
+	answers := map[string]bool{}
+	for range 3 {
+		here, there := mcp.NewInMemoryTransports()
+		if _, err := w.server.Connect(t.Context(), here, nil); err != nil {
+			t.Fatal(err)
+		}
+		s, err := mcp.NewClient(&mcp.Implementation{Name: "c", Version: "1"}, nil).Connect(t.Context(), there, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		for range 2 {
+			answers[text(call(t, s, "get", map[string]any{"id": "a"}))] = true
+		}
+	}
+	if len(answers) != 3 || w.calls.Load() != 3 {
+		t.Errorf("%d answers of %d calls for three sessions", len(answers), w.calls.Load())
+	}
+}
+
 func TestMistakesInRules(t *testing.T) {
 	w := open(t)
 	for want, rule := range map[string]mcpcache.Rule{
