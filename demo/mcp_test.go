@@ -304,3 +304,44 @@ func TestOperatorsTools(t *testing.T) {
 		}
 	}
 }
+
+// What is not a request of the protocol gets its error, and stores nothing.
+func TestMCPBadInput(t *testing.T) {
+	url, a := serveMCP(t, admin.MCPOptions{Loopback: true}, admin.Options{Loopback: true})
+	const meta = `"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}`
+	for _, test := range []struct {
+		name, method, tool, body, version string
+		status                            int
+		says                              string
+	}{
+		{"unknown tool", "tools/call", "nothing", `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"nothing",` + meta + `}}`, "2026-07-28", 400, "-32602"},
+		{"unknown method", "tools/dance", "", `{"jsonrpc":"2.0","id":1,"method":"tools/dance","params":{` + meta + `}}`, "2026-07-28", 404, "-32601"},
+		{"unknown revision", "tools/list", "", `{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2099-01-01","io.modelcontextprotocol/clientCapabilities":{}}}}`, "2099-01-01", 400, "-32022"},
+		{"another method in the header", "tools/list", "list_partners", `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"list_partners",` + meta + `}}`, "2026-07-28", 400, "-32020"},
+		{"a wrong type", "tools/call", "list_partners", `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"list_partners","arguments":{"org_id":[1]},` + meta + `}}`, "2026-07-28", 200, "org_id"},
+		{"one argument too many", "tools/call", "list_partners", `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"list_partners","arguments":{"org_id":"acme","x":1},` + meta + `}}`, "2026-07-28", 200, "isError"},
+		{"no JSON", "tools/call", "list_partners", `{"jsonrpc":`, "2026-07-28", 400, ""},
+		{"too large", "tools/call", "list_partners", `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"list_partners","arguments":{"org_id":"` + strings.Repeat("x", 2<<20) + `"},` + meta + `}}`, "2026-07-28", 413, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r, _ := http.NewRequestWithContext(t.Context(), "POST", url+"/mcp", strings.NewReader(test.body))
+			for k, v := range map[string]string{"Content-Type": "application/json", "Accept": "application/json, text/event-stream", "Mcp-Protocol-Version": test.version, "Mcp-Method": test.method, "Mcp-Name": test.tool} {
+				if v != "" {
+					r.Header.Set(k, v)
+				}
+			}
+			res, err := http.DefaultClient.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer res.Body.Close()
+			body, _ := io.ReadAll(res.Body)
+			if res.StatusCode != test.status || !strings.Contains(string(body), test.says) {
+				t.Errorf("%d %s", res.StatusCode, body)
+			}
+		})
+	}
+	if n := a.Stats().Near.Entries; n != 0 {
+		t.Errorf("%d entries", n)
+	}
+}

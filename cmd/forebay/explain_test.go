@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
 // explain says what the gateway makes of a request, in words and as JSON, and what to write instead of a mistake.
@@ -55,6 +57,16 @@ func TestExplainCommand(t *testing.T) {
 	}
 	if text := explain(exitFailed, "GET", "/api/partners"); !strings.Contains(text, "write it whole") {
 		t.Errorf("half a URL: %s", text)
+	}
+	client := mcp.NewClient(&mcp.Implementation{Name: "test", Version: "1"}, nil)
+	session, err := client.Connect(t.Context(), &mcp.StreamableClientTransport{Endpoint: operators + "/mcp", DisableStandaloneSSE: true}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer session.Close()
+	r, err := session.CallTool(t.Context(), &mcp.CallToolParams{Name: "explain", Arguments: map[string]any{"url": url, "headers": map[string]string{"Accept-Encoding": "gzip"}, "value": true}})
+	if err != nil || r.IsError || !strings.Contains(r.Content[0].(*mcp.TextContent).Text, `"would":"hit"`) {
+		t.Errorf("as a tool: %v %+v", err, r)
 	}
 	_, demo, _ := startDemo(t)
 	var b bytes.Buffer
