@@ -73,7 +73,8 @@ type Options struct {
 	// Logger gets what the cache swallows: failed loads behind an answer. Default slog.Default().
 	Logger *slog.Logger
 
-	// Node names this process among those that share a tier, for people. Default: host name and process ID.
+	// Node names this process among those that share a tier, for people. Default: host name, process ID
+	// and four letters.
 	Node string
 
 	// SelfTest is how often an entry goes the whole way through the shared tier, to prove that it works.

@@ -1,6 +1,7 @@
 package forebay
 
 import (
+	"crypto/rand"
 	"fmt"
 	"os"
 	"slices"
@@ -70,5 +71,6 @@ func thisNode() string {
 	if err != nil {
 		host = "node"
 	}
-	return fmt.Sprintf("%s/%d", host, os.Getpid())
+	// Containers may have one host name and one process ID, and a process two caches.
+	return fmt.Sprintf("%s/%d-%s", host, os.Getpid(), strings.ToLower(rand.Text()[:4]))
 }
