@@ -4,9 +4,9 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,7 +23,8 @@ type Config struct {
 	MaxBody     int
 	Ignore      []string       // fields of requests: see httpcache.Options.IgnoreHeaders
 	Trusted     []netip.Prefix // of the proxies in front that may say who the client is
-	KeepHost    []string       // patterns of the routes that hand the client's Host on
+	Upstreams   []Upstream     // further origins, by their names
+	Ways        []Way          // how the requests of routes go to their origin, where that is not the usual one
 	KeysEnv     string         // the variable that holds the keys of the shared tier, separated by commas; the first writes
 	Encrypt     bool           // the values in the shared tier
 	KeepControl bool           // see httpcache.Options.KeepControl
@@ -63,10 +64,14 @@ func ParseConfig(text []byte) (Config, error) {
 	var origin ast.Node
 	used := map[string]ast.Node{} // classes that routes name
 	defined := map[string]bool{}
+	named := map[string]ast.Node{} // origins that routes name
 	d.document(withoutMark(text), fields{
 		"origin": func(n ast.Node) {
 			origin = n
 			d.text(&c.Origin)(n)
+		},
+		"origins": func(n ast.Node) {
+			d.each(n, func(name string, n ast.Node) { c.Upstreams = append(c.Upstreams, d.upstream(name, n)) })
 		},
 		"profile":        func(n ast.Node) { d.oneOf(n, (*string)(&c.Profile), "safe", "rfc") },
 		"max_body":       func(n ast.Node) { c.MaxBody = int(d.size(n)) },
@@ -102,15 +107,21 @@ func ParseConfig(text []byte) (Config, error) {
 		},
 		"routes": func(n ast.Node) {
 			d.list(n, func(n ast.Node) {
-				rule, mcp, keepHost := d.route(n, used)
-				if mcp != nil {
-					c.MCP = append(c.MCP, d.takeMCP(n, rule, *mcp))
-					return
+				rule, mcp, way := d.route(n, used)
+				if way.Origin != "" {
+					named[way.Origin] = n
 				}
-				routes = append(routes, n)
-				c.Rules = append(c.Rules, rule)
-				if keepHost {
-					c.KeepHost = append(c.KeepHost, rule.Match)
+				if mcp != nil {
+					one := d.takeMCP(n, rule, *mcp)
+					way.Match = "POST " + one.Path
+					c.MCP = append(c.MCP, one)
+				} else {
+					way.Match = rule.Match
+					routes = append(routes, n)
+					c.Rules = append(c.Rules, rule)
+				}
+				if !way.empty() && !slices.ContainsFunc(c.Ways, func(w Way) bool { return w.Match == way.Match }) {
+					c.Ways = append(c.Ways, way)
 				}
 			})
 		},
@@ -127,6 +138,7 @@ func ParseConfig(text []byte) (Config, error) {
 			d.wrong(at, "there is no class %q: add it under classes", name)
 		}
 	}
+	d.checkOrigins(&c, origin, named)
 	d.validate(&c, classes, routes, origin)
 	return c, d.err()
 }
@@ -150,7 +162,7 @@ func (d *decoder) class(name string, n ast.Node) forebay.Class {
 	return c
 }
 
-func (d *decoder) route(n ast.Node, used map[string]ast.Node) (r httpcache.Rule, mcp *MCPRule, keepHost bool) {
+func (d *decoder) route(n ast.Node, used map[string]ast.Node) (r httpcache.Rule, mcp *MCPRule, way Way) {
 	d.mapping(n, fields{
 		"match": func(n ast.Node) {
 			d.text(&r.Match)(n)
@@ -170,7 +182,12 @@ func (d *decoder) route(n ast.Node, used map[string]ast.Node) (r httpcache.Rule,
 		"events":    func(n ast.Node) { d.oneOf(n, (*string)(&r.Events), "openai", "done", "close") },
 		"pace":      d.duration(&r.Pace),
 		"upgrade":   func(n ast.Node) { r.Upgrade = []string{}; d.texts(&r.Upgrade)(n) },
-		"keep_host": d.boolean(&keepHost),
+		"keep_host": d.boolean(&way.KeepHost),
+		"origin":    d.text(&way.Origin),
+		"timeout":   d.duration(&way.Timeout),
+		"set_headers": func(n ast.Node) {
+			d.mapping(n, fields{"request": d.setFields(&way.Request), "response": d.setFields(&way.Response)})
+		},
 		"mcp": func(n ast.Node) {
 			mcp = &MCPRule{}
 			d.mcpRule(n, mcp)
@@ -186,7 +203,7 @@ func (d *decoder) route(n ast.Node, used map[string]ast.Node) (r httpcache.Rule,
 	if r.Match == "" && mcp == nil {
 		d.wrong(n, "the route has no match, such as GET /api/partners")
 	}
-	return r, mcp, keepHost
+	return r, mcp, way
 }
 
 // ParsePrefix reads an address, or a range of them (CIDR).
@@ -209,18 +226,6 @@ func (d *decoder) prefix(n ast.Node) netip.Prefix {
 		d.wrong(n, "%v", err)
 	}
 	return p
-}
-
-// ownHost finds the routes that hand the client's Host on.
-func (c Config) ownHost() *http.ServeMux {
-	if len(c.KeepHost) == 0 {
-		return nil
-	}
-	mux, keep := http.NewServeMux(), http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
-	for _, pattern := range c.KeepHost {
-		mux.Handle(pattern, keep)
-	}
-	return mux
 }
 
 // ParseRule reads a rule as a flag has it: 'GET /api/partners=15m'.

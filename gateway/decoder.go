@@ -113,9 +113,30 @@ func (d *decoder) text(to *string) func(ast.Node) {
 		case *ast.LiteralNode:
 			*to = n.Value.Value
 		default:
+			if text, ok := unsplit(n); ok {
+				*to = text
+				return
+			}
 			d.wrong(n, "expected a text, not %s", n)
 		}
 	}
+}
+
+// unsplit puts a text together that the parser takes for a key and its value: [http://host:80] is a list of one text (YAML
+// 1.2.2, section 7.3.3: a colon within a plain text is a part of it).
+func unsplit(n ast.Node) (string, bool) {
+	if m, ok := n.(*ast.MappingNode); ok && !m.IsFlowStyle && len(m.Values) == 1 {
+		n = m.Values[0]
+	}
+	pair, ok := n.(*ast.MappingValueNode)
+	if !ok {
+		return "", false
+	}
+	key, value := pair.Key.GetToken(), pair.Value.GetToken()
+	if key.Position.Line != value.Position.Line || key.Position.Column+len(key.Value)+1 != value.Position.Column {
+		return "", false
+	}
+	return key.Value + ":" + value.Value, true
 }
 
 func (d *decoder) texts(to *[]string) func(ast.Node) {

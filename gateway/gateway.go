@@ -6,7 +6,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
 
 	"github.com/forebay-cache/forebay"
 	"github.com/forebay-cache/forebay/httpcache"
@@ -30,7 +32,7 @@ type Gateway struct {
 	connections int
 	cache       *forebay.Cache
 	handler     http.Handler
-	origin      *origin
+	origins     *origins
 	advice      *advice
 	mcp         *mcpFront // nil: there is no rule for MCP
 }
@@ -41,7 +43,7 @@ func Open(ctx context.Context, o Options) (*Gateway, error) {
 		o.Logger = slog.Default()
 	}
 	pseudonym := newPseudonym()
-	to, err := newOrigin(o.Config, pseudonym, o.Logger)
+	to, err := newOrigins(o.Config, func(u Upstream) (*origin, error) { return newOrigin(o.Config, u, pseudonym, o.Logger) })
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +54,7 @@ func Open(ctx context.Context, o Options) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Gateway{cache: cache, origin: to, advice: newAdvice(o.Logger)}
+	g := &Gateway{cache: cache, origins: to, advice: newAdvice(o.Logger)}
 	h, err := httpcache.New(cache, httpcache.Options{
 		Profile: o.Profile, Rules: o.Rules, Class: otherClass, IgnoreHeaders: o.Ignore, MaxBody: o.MaxBody, Uncached: g.advice.uncached, Logger: o.Logger,
 		Relayed: []string{"X-Forwarded-Proto", "X-Forwarded-Host"}, KeepControl: o.KeepControl,
@@ -127,12 +129,18 @@ func (g *Gateway) Rule(r *http.Request) (rule, class string) { return g.http.Rul
 
 // Limits are the gateway's bounds, and how far they are used.
 func (g *Gateway) Limits() []forebay.Limit {
-	return append(g.http.Limits(), g.origin.requests.limit(), g.origin.streams.limit())
+	out := append(g.http.Limits(), g.origins.main.requests.limit(), g.origins.main.streams.limit())
+	for _, name := range slices.Sorted(maps.Keys(g.origins.by)) {
+		if o := g.origins.by[name]; o != g.origins.main {
+			out = append(out, o.requests.limit(), o.streams.limit())
+		}
+	}
+	return out
 }
 
 // Close ends the cache, then the connections to the origin. It is safe to call twice.
 func (g *Gateway) Close() error {
 	err := g.cache.Close()
-	g.origin.close()
+	g.origins.close()
 	return err
 }

@@ -25,7 +25,7 @@ import (
 // front puts a gateway in front of an origin; both listen on real ports.
 func front(t *testing.T, c gateway.Config, origin http.Handler) (*gateway.Gateway, string) {
 	t.Helper()
-	if c.Origin == "" {
+	if c.Origin == "" && c.Upstreams == nil {
 		o := httptest.NewServer(origin)
 		t.Cleanup(o.Close)
 		c.Origin = o.URL

@@ -56,7 +56,7 @@ type mcpFront struct {
 	next     http.Handler
 }
 
-func newMCPFront(c *forebay.Cache, rules []MCPRule, to *origin, next http.Handler) (*mcpFront, error) {
+func newMCPFront(c *forebay.Cache, rules []MCPRule, to *origins, next http.Handler) (*mcpFront, error) {
 	o := mcpcache.Options{}
 	var paths []string
 	for _, r := range rules {
@@ -83,11 +83,6 @@ func (f *mcpFront) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	f.next.ServeHTTP(w, r)
-}
-
-// forMany is the way to the origin for a request that says nothing of the client that sent it.
-func (o *origin) forMany() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { o.held.ServeHTTP(w, r) })
 }
 
 // explain says what the cache of MCP makes of a request, as the HTTP cache would.

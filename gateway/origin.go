@@ -30,42 +30,47 @@ const (
 
 // An origin is the API behind the gateway.
 type origin struct {
+	name      string
 	to        *url.URL
 	held      *httputil.ReverseProxy // for loads, whose answers others may share
 	passing   *httputil.ReverseProxy // for one client: flushes each write
-	transport *http.Transport
+	upstream  *upstream
 	condition condition
-	via       via            // in requests
-	ownHost   *http.ServeMux // the routes whose requests keep the client's Host; nil: none
-	public    bool           // loads too say on whose behalf they are
+	via       via  // in requests
+	public    bool // loads too say on whose behalf they are
 
 	requests, streams *places
 }
 
-// newOrigin prepares the way to an origin: http, https, or h2c for HTTP/2 without TLS.
-func newOrigin(c Config, pseudonym string, logger *slog.Logger) (*origin, error) {
-	to, err := parseOrigin(c.Origin)
+// newOrigin prepares the way to an origin.
+func newOrigin(c Config, u Upstream, pseudonym string, logger *slog.Logger) (*origin, error) {
+	if err := u.check(); err != nil {
+		return nil, fmt.Errorf("origin %s: %w", u.Name, err)
+	}
+	to, err := parseServer(u.Servers[0])
 	if err != nil {
 		return nil, err
 	}
-	dialer := net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}
-	t := &http.Transport{
-		DialContext: dialer.DialContext, TLSHandshakeTimeout: dialTimeout, ResponseHeaderTimeout: headerTimeout,
-		ExpectContinueTimeout: time.Second, IdleConnTimeout: originIdle, MaxIdleConns: maxIdle, MaxIdleConnsPerHost: maxIdle,
-		MaxResponseHeaderBytes: maxFields, DisableCompression: true, ForceAttemptHTTP2: true,
-	}
-	if to.Scheme == "h2c" {
+	if to.Scheme != "https" {
 		to.Scheme = "http"
-		t.Protocols = new(http.Protocols)
-		t.Protocols.SetUnencryptedHTTP2(true)
 	}
-	limits := c.Limits.withDefaults()
+	up, err := newUpstream(u, logger)
+	if err != nil {
+		return nil, fmt.Errorf("origin %s: %w", u.Name, err)
+	}
+	limits, suffix := c.Limits.withDefaults(), ""
+	if u.Requests > 0 {
+		limits.Requests = u.Requests
+	}
+	if u.Name != defaultName {
+		suffix = " " + u.Name
+	}
 	o := &origin{
-		requests: newPlaces("origin_requests", limits.Requests), streams: newPlaces("origin_streams", limits.Streams),
-		to: to, transport: t, condition: condition{logger: logger}, via: newVia(pseudonym), ownHost: c.ownHost(), public: c.Profile == httpcache.RFC,
+		name: u.Name, requests: newPlaces("origin_requests"+suffix, limits.Requests), streams: newPlaces("origin_streams"+suffix, limits.Streams),
+		to: to, upstream: up, condition: condition{logger: logger}, via: newVia(pseudonym), public: c.Profile == httpcache.RFC,
 	}
 	o.held = &httputil.ReverseProxy{
-		Transport: &bounded{t, o.requests, o.streams}, BufferPool: &buffers, Rewrite: o.rewriteHeld, ModifyResponse: o.received, ErrorHandler: o.failed,
+		Transport: &bounded{up, o.requests, o.streams}, BufferPool: &buffers, Rewrite: o.rewriteHeld, ModifyResponse: o.received, ErrorHandler: o.failed,
 		ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 	}
 	passing := *o.held
@@ -101,7 +106,8 @@ func (o *origin) rewritePassing(p *httputil.ProxyRequest) {
 
 func (o *origin) rewrite(p *httputil.ProxyRequest) {
 	p.SetURL(o.to)
-	if o.keepsHost(p.In) {
+	way := wayOf(p.In)
+	if way != nil && way.KeepHost {
 		p.Out.Host = p.In.Host
 	}
 	p.SetXForwarded()
@@ -112,6 +118,9 @@ func (o *origin) rewrite(p *httputil.ProxyRequest) {
 	}
 	p.Out.URL.RawQuery = p.In.URL.RawQuery // the key has every byte of it
 	p.Out.Trailer = p.In.Trailer           // filled when the body has been read
+	if way != nil {
+		way.Request.apply(p.Out.Header)
+	}
 	p.Out.Header["Via"] = append(slices.Clone(p.In.Header["Via"]), o.via.of(p.In.ProtoMajor, p.In.ProtoMinor))
 }
 
@@ -159,15 +168,6 @@ func (v via) of(major, minor int) string {
 	return v.http10
 }
 
-// keepsHost reports whether the route of a request hands the client's Host on.
-func (o *origin) keepsHost(r *http.Request) bool {
-	if o.ownHost == nil {
-		return false
-	}
-	_, pattern := o.ownHost.Handler(r)
-	return pattern != ""
-}
-
 // received looks at an answer's head before anything else does.
 func (o *origin) received(res *http.Response) error {
 	if res.StatusCode != http.StatusSwitchingProtocols && (res.StatusCode < 200 || res.StatusCode > 999) {
@@ -177,6 +177,9 @@ func (o *origin) received(res *http.Response) error {
 		return errors.New("the origin switches to a protocol that nobody asked for") // an error closes the connection
 	}
 	o.condition.answered()
+	if way := wayOf(res.Request); way != nil {
+		way.Response.apply(res.Header)
+	}
 	res.Header["Via"] = append(res.Header["Via"], viaClient.of(res.ProtoMajor, res.ProtoMinor))
 	for name := range res.Trailer {
 		if httpcache.HeaderOnly(name) {
@@ -248,7 +251,7 @@ func parseOrigin(text string) (*url.URL, error) {
 	return to, nil
 }
 
-func (o *origin) close() { o.transport.CloseIdleConnections() }
+func (o *origin) close() { o.upstream.close() }
 
 // A bufferPool lends the buffers that bodies are copied through.
 type bufferPool struct{ pool sync.Pool }

@@ -61,6 +61,9 @@ func groupTag(r *http.Request, group string) string {
 	return "group:" + scheme(r) + "://" + r.Host + " " + group
 }
 
+// HopByHop reports whether a field, in its canonical form, ends at this hop (RFC 9110, section 7.6.1).
+func HopByHop(name string) bool { return hopByHop[name] }
+
 // hopByHop are the fields that end at the next hop (RFC 9110, section 7.6.1, and RFC 9111, section 3.1).
 var hopByHop = set("Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authentication-Info",
 	"Proxy-Authorization", "Te", "Trailer", "Transfer-Encoding", "Upgrade")

@@ -163,8 +163,8 @@ func (c *serveCommand) config() (gateway.Config, error) {
 		}
 		config.SetRule(rule)
 	}
-	if config.Origin == "" {
-		return config, fmt.Errorf("no origin: say which API to stand in front of, with --origin http://127.0.0.1:5000 or origin: in --config")
+	if config.Origin == "" && len(config.Upstreams) == 0 {
+		return config, fmt.Errorf("no origin: say which API to stand in front of, with --origin http://127.0.0.1:5000 or origin: or origins: in --config")
 	}
 	return config, nil
 }
