@@ -79,6 +79,25 @@ func (a *Admin) guard(api huma.API) func(huma.Context, func(huma.Context)) {
 	}
 }
 
+// Guard lets a request through to what is beside the operations, for who may operate.
+func (a *Admin) Guard(next http.Handler) http.Handler {
+	return http.NewCrossOriginProtection().Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		excludeFromMetrics(w)
+		who, no := a.may(r)
+		if no == nil && !who.operate {
+			no = &refusal{http.StatusForbidden, "the token of " + who.name + " reads: use one with the role operate"}
+		}
+		if no != nil {
+			if no.status == http.StatusUnauthorized {
+				w.Header().Set("WWW-Authenticate", `Bearer realm="forebay"`)
+			}
+			http.Error(w, no.detail, no.status)
+			return
+		}
+		next.ServeHTTP(w, r)
+	}))
+}
+
 // changing marks an operation that changes something.
 const changing = "changes"
 

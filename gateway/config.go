@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -174,8 +175,24 @@ func (d *decoder) route(n ast.Node, used map[string]ast.Node) (r httpcache.Rule,
 			d.text(&r.Class)(n)
 			used[r.Class] = n
 		},
-		"ttl":       d.duration(&r.TTL),
-		"override":  d.boolean(&r.Override),
+		"ttl":      d.duration(&r.TTL),
+		"override": d.boolean(&r.Override),
+		"ttl_by_status": func(n ast.Node) {
+			r.TTLByStatus = map[int]time.Duration{}
+			d.each(n, func(status string, n ast.Node) {
+				code, err := strconv.Atoi(status)
+				if err != nil {
+					d.wrong(n, "%q is not a status: write 404: 1m", status)
+				}
+				var ttl time.Duration
+				d.duration(&ttl)(n)
+				r.TTLByStatus[code] = ttl
+			})
+		},
+		"query": func(n ast.Node) {
+			r.Query = &httpcache.QueryRule{}
+			d.mapping(n, fields{"keep": d.texts(&r.Query.Keep), "drop": d.texts(&r.Query.Drop), "sort": d.boolean(&r.Query.Sort)})
+		},
 		"bypass":    d.boolean(&r.Bypass),
 		"shared":    d.boolean(&r.Shared),
 		"headers":   d.texts(&r.Headers),

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 
 	"github.com/forebay-cache/forebay"
@@ -126,6 +127,9 @@ func (g *Gateway) Explain(r *http.Request) httpcache.Explanation {
 
 // Rule returns the pattern of a request's rule and its class; empty where none matches.
 func (g *Gateway) Rule(r *http.Request) (rule, class string) { return g.http.Rule(r) }
+
+// URITag is the tag of what is stored of a URL, all variants and callers.
+func (g *Gateway) URITag(u *url.URL) string { return g.http.URITag(u) }
 
 // Limits are the gateway's bounds, and how far they are used.
 func (g *Gateway) Limits() []forebay.Limit {

@@ -78,8 +78,12 @@ func (s *server) learn(good bool) {
 		s.failures, s.out = 0, 0
 		return
 	}
+	now := time.Now()
+	if now.Before(s.until) {
+		return // it was under way when the server was given up
+	}
 	if s.failures++; s.failures >= ejectAfter {
-		s.until = time.Now().Add(min(ejectFirst<<min(s.out, 10), ejectMost))
+		s.until = now.Add(min(ejectFirst<<min(s.out, 10), ejectMost))
 		s.out++
 		s.failures = ejectAfter - 1 // one more failure after that is enough
 	}

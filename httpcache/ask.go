@@ -31,7 +31,9 @@ const maxURI = 8 << 10
 
 // ask reads a canonical request.
 func (h *Cache) ask(r *http.Request) *ask {
-	a := &ask{r: r, route: h.route(r), method: r.Method}
+	rt := h.route(r)
+	r = rt.withQuery(r)
+	a := &ask{r: r, route: rt, method: r.Method}
 	a.seen = survey(r.Header)
 	a.checkUpgrade()
 	if a.bypass = a.bypassReason(); a.bypass != "" {

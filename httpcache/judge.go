@@ -21,8 +21,7 @@ func judge(p Profile, a *ask, status int, h http.Header, d directives, arrived t
 	if v, refused := judgeSharing(p, a, status, h, d); refused {
 		return v
 	}
-	if status == http.StatusNotFound && a.route.NotFound > 0 {
-		lifetime := a.route.NotFound
+	if lifetime := a.route.ttlOf(status); lifetime > 0 {
 		if said, explicit := freshFor(h, d, arrived); explicit {
 			lifetime = min(lifetime, said)
 		}
@@ -35,6 +34,17 @@ func judge(p Profile, a *ask, status int, h http.Header, d directives, arrived t
 		return verdict{keep: true, share: true, lifetime: a.route.ttl}
 	}
 	return judgeFreshness(a, status, h, d, arrived)
+}
+
+// ttlOf is how long the rule keeps a status of its own; 0: it says nothing of it.
+func (rt *route) ttlOf(status int) time.Duration {
+	if ttl := rt.TTLByStatus[status]; ttl > 0 {
+		return ttl
+	}
+	if status == http.StatusNotFound {
+		return max(rt.NotFound, 0)
+	}
+	return 0
 }
 
 // overrides reports whether the rule decides, whatever the origin says.

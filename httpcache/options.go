@@ -83,6 +83,11 @@ type Rule struct {
 	TTL time.Duration
 	// NotFound keeps a 404 for so long, unless the origin says less. Default: as the profile says.
 	NotFound time.Duration
+	// TTLByStatus keeps a response with one of these statuses, of 200 to 499, for so long, unless the origin says less.
+	// Default: as the profile says.
+	TTLByStatus map[int]time.Duration
+	// Query says what of the query reaches the origin and is in the key. Default: all of it, as it is written.
+	Query *QueryRule
 	// Override: TTL counts whatever the origin says, no-store and private included.
 	Override bool
 	// Bypass: the route is not cached.
@@ -199,6 +204,16 @@ func (r Rule) Check() error { return r.setDefaults() }
 
 func (r *Rule) setDefaults() error {
 	var mistakes []error
+	for status, ttl := range r.TTLByStatus {
+		if status < 200 || status > 499 || status == http.StatusPartialContent || status == http.StatusNotModified || ttl <= 0 {
+			mistakes = append(mistakes, fmt.Errorf("TTLByStatus: %d: %s: a status of 200 to 499, but 206 and 304, and a time above 0", status, ttl))
+		}
+	}
+	if r.Query != nil {
+		if err := r.Query.Check(); err != nil {
+			mistakes = append(mistakes, err)
+		}
+	}
 	if r.NotFound < 0 {
 		mistakes = append(mistakes, fmt.Errorf("NotFound: %s is negative", r.NotFound))
 	}

@@ -57,7 +57,10 @@ func (h *holdBack) WriteHeader(status int) {
 
 // Write implements [http.ResponseWriter].
 func (h *holdBack) Write(p []byte) (int, error) {
-	if h.WriteHeader(http.StatusOK); !h.sent && h.body.Len()+len(p) > maxHeldBack {
+	if h.status == 0 {
+		h.WriteHeader(http.StatusOK)
+	}
+	if !h.sent && h.body.Len()+len(p) > maxHeldBack {
 		h.release()
 	}
 	if h.sent {

@@ -2,14 +2,74 @@ package main
 
 import (
 	"bufio"
+	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"strconv"
+	"strings"
+	"sync"
 	"time"
 )
 
-// accessLog writes one record for each request, also for one that breaks off.
-func accessLog(next http.Handler, logger *slog.Logger) http.Handler {
+// accessLog writes one record for each request, also for one that breaks off: as JSON, or as a line of the combined format
+// with the time in milliseconds and what the cache did behind it.
+func accessLog(next http.Handler, format string, out io.Writer) http.Handler {
+	if format == "combined" {
+		return combinedLog(next, out)
+	}
+	return jsonLog(next, slog.New(slog.NewJSONHandler(out, nil)))
+}
+
+// combinedLog writes the format that log analysers read.
+func combinedLog(next http.Handler, out io.Writer) http.Handler {
+	var mu sync.Mutex // a line is written in one piece
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		rec := &recorder{ResponseWriter: w}
+		start := time.Now()
+		defer func() {
+			host, _, err := net.SplitHostPort(r.RemoteAddr)
+			if err != nil {
+				host = r.RemoteAddr
+			}
+			user, _, ok := r.BasicAuth()
+			if !ok || user == "" {
+				user = "-"
+			}
+			line := fmt.Sprintf("%s - %s [%s] %s %d %d %s %s %.3f %s\n", host, inLine(user), start.Format("02/Jan/2006:15:04:05 -0700"),
+				quoted(r.Method+" "+r.URL.EscapedPath()+" "+r.Proto), rec.final(), rec.bytes, quoted(r.Referer()), quoted(r.UserAgent()),
+				float64(time.Since(start))/float64(time.Millisecond), quoted(rec.Header().Get("Cache-Status")))
+			mu.Lock()
+			defer mu.Unlock()
+			io.WriteString(out, line) // where it cannot be written nobody can be told
+		}()
+		next.ServeHTTP(rec, r)
+		if rec.status == 0 && r.Context().Err() != nil {
+			rec.status = statusGone
+		}
+	})
+}
+
+// quoted is a field of a line: nothing in it ends the field, or the line.
+func quoted(text string) string {
+	if text == "" {
+		return `"-"`
+	}
+	return strconv.QuoteToASCII(cutText(text))
+}
+
+func inLine(text string) string {
+	return strings.Map(func(c rune) rune {
+		if c <= ' ' || c >= 0x7f {
+			return '_'
+		}
+		return c
+	}, cutText(text))
+}
+
+// jsonLog writes one record for each request.
+func jsonLog(next http.Handler, logger *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		rec := &recorder{ResponseWriter: w}
 		start, whole := time.Now(), false

@@ -4,9 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -66,7 +67,7 @@ func TestAccessLog(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			var out lockedBuffer
-			s := httptest.NewServer(accessLog(test.handler, slog.New(slog.NewJSONHandler(&out, nil))))
+			s := httptest.NewServer(accessLog(test.handler, "json", &out))
 			defer s.Close()
 			if res, err := http.Get(s.URL + "/x?secret=1"); err == nil {
 				io.Copy(io.Discard, res.Body)
@@ -87,5 +88,59 @@ func TestAccessLog(t *testing.T) {
 				t.Errorf("another: %s", more)
 			}
 		})
+	}
+}
+
+// A line of the combined format has what log analysers read, and nothing that a client sends ends it early.
+func TestCombinedLog(t *testing.T) {
+	var out lockedBuffer
+	s := httptest.NewServer(accessLog(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Cache-Status", "forebay; hit; ttl=9; detail=near")
+		w.Write([]byte("hello"))
+	}), "combined", &out))
+	defer s.Close()
+	r, _ := http.NewRequest("GET", s.URL+"/a%0Ab?secret=1", nil)
+	r.Header.Set("User-Agent", `x" "y\`)
+	r.Header.Set("Referer", "http://from.test/")
+	r.SetBasicAuth("an na", "secret")
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	s.Close()
+	line := out.b.String()
+	want := regexp.MustCompile(`^127\.0\.0\.1 - an_na \[\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] "GET /a%0Ab HTTP/1\.1" 200 5 "http://from\.test/" "x\\" \\"y\\\\" \d+\.\d{3} "forebay; hit; ttl=9; detail=near"\n$`)
+	if !want.MatchString(line) || strings.Contains(line, "secret") {
+		t.Errorf("%s", line)
+	}
+}
+
+// The public listener answers health checks where the flag says so; the log has the form and the level of its flags; and
+// profiles are on the operators' side.
+func TestServingFlags(t *testing.T) {
+	gateway, operators, _ := start(t, "serve", "--origin", startOrigin(t), "--health-path", "/up", "--log-format", "json", "--log-level", "debug", "--access-log", "combined")
+	for url, want := range map[string]string{gateway + "/up": `"status":"ok"`, operators + "/debug/pprof/goroutine?debug=1": "goroutine profile", gateway + "/health": "origin /health"} {
+		res, err := http.Get(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(res.Body)
+		res.Body.Close()
+		if res.StatusCode != 200 || !strings.Contains(string(body), want) {
+			t.Errorf("%s: %d %.200s", url, res.StatusCode, body)
+		}
+	}
+	res, err := http.Get(gateway + "/debug/pprof/heap")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if body, _ := io.ReadAll(res.Body); strings.Contains(string(body), "heap profile") {
+		t.Error("the public listener has profiles")
+	}
+	var b bytes.Buffer
+	if code := run(t.Context(), []string{"serve", "--origin", "http://127.0.0.1:1", "--log-level", "loud"}, &b, &b); code != exitUsage || !strings.Contains(b.String(), "debug") {
+		t.Errorf("%d %s", code, b.String())
 	}
 }

@@ -70,7 +70,7 @@ type openAI struct {
 
 // Run serves the platform until it is told to stop.
 func (c *demoCommand) Run(t terminal) error {
-	logger := slog.New(slog.NewTextHandler(t.err, nil))
+	logger := c.logger(t.err)
 	if c.Traffic < 0 {
 		return usageError{fmt.Errorf("--traffic %d: must not be negative", c.Traffic)}
 	}
@@ -95,11 +95,11 @@ func (c *demoCommand) Run(t terminal) error {
 	ao := c.operators(operators, tier)
 	ao.TraceID, ao.Requirements = traces.id(), docs.Requirements
 	a := p.Admin(ao)
-	s := servers{stopping: a.Close, logger: logger, accessLog: c.AccessLog == "json", out: t.out}
-	s.add(public, withMCP(p.MCP(a, admin.MCPOptions{Loopback: isLoopback(public), Token: c.MCPToken}), web.Handler("/", traces.handler(a.Measure(p.Handler(a))))))
+	s := servers{stopping: a.Close, logger: logger, accessLog: c.AccessLog, out: t.out}
+	s.add(public, c.withHealth(a.Handler(), withMCP(p.MCP(a, admin.MCPOptions{Loopback: isLoopback(public), Token: c.MCPToken}), web.Handler("/", traces.handler(a.Measure(p.Handler(a)))))))
 	fmt.Fprintf(t.out, "platform  http://%s\n", public.Addr())
 	if operators != nil {
-		s.add(operators, withMCP(p.MCP(a, admin.MCPOptions{Loopback: isLoopback(operators), Token: c.MCPToken}), web.Handler("/", a.Measure(p.Operators(a)))))
+		s.add(operators, withProfiles(a, withMCP(p.MCP(a, admin.MCPOptions{Loopback: isLoopback(operators), Token: c.MCPToken}), web.Handler("/", a.Measure(p.Operators(a))))))
 		fmt.Fprintf(t.out, "admin     http://%s\n", operators.Addr())
 	}
 	fmt.Fprintf(t.out, "mcp       http://%s/mcp\n", public.Addr())

@@ -9,7 +9,9 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/forebay-cache/forebay/admin"
@@ -24,7 +26,61 @@ type listenFlags struct {
 	MCPToken  string `env:"FOREBAY_MCP_TOKEN" hidden:""`
 	Drills    bool   `help:"Let an operator take the shared tier away for a while: forebay drill."`
 	Activity  string `placeholder:"FILE" help:"Keeps what happened and what operators did across restarts: 1,000 items. Default: memory."`
-	AccessLog string `default:"off" enum:"off,json" placeholder:"off|json" help:"One record for each request, on standard output."`
+	AccessLog string `default:"off" enum:"off,json,combined" placeholder:"off|json|combined" help:"One record for each request, on standard output."`
+	Health    string `name:"health-path" placeholder:"PATH" help:"Answer health checks at this path of the public listener too, such as /healthz. Default: not."`
+	logFlags
+}
+
+// logFlags say what is logged, and how.
+type logFlags struct {
+	LogLevel  string `default:"info" enum:"debug,info,warn,error" placeholder:"debug|info|warn|error" help:"From which level on the log, on standard error, is written."`
+	LogFormat string `default:"text" enum:"text,json" placeholder:"text|json" help:"Form of the log."`
+}
+
+// logger writes to w.
+func (f logFlags) logger(w io.Writer) *slog.Logger {
+	var o slog.HandlerOptions
+	var level slog.Level
+	if level.UnmarshalText([]byte(f.LogLevel)) == nil { // kong has checked it
+		o.Level = level
+	}
+	if f.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, &o))
+	}
+	return slog.New(slog.NewTextHandler(w, &o))
+}
+
+// withHealth answers health checks at the path of the flag, before anything else.
+func (f listenFlags) withHealth(health, next http.Handler) http.Handler {
+	if f.Health == "" {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != f.Health || r.Method != http.MethodGet && r.Method != http.MethodHead {
+			next.ServeHTTP(w, r)
+			return
+		}
+		r = r.Clone(r.Context())
+		r.URL.Path, r.URL.RawPath, r.Method = "/health", "", http.MethodGet
+		health.ServeHTTP(w, r)
+	})
+}
+
+// withProfiles adds the profiles of the process (net/http/pprof) to the operators' side, for who may operate.
+func withProfiles(a *admin.Admin, next http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	profiles := a.Guard(mux)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/debug/pprof/") {
+			profiles.ServeHTTP(w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 const defaultAddr = "127.0.0.1:8080"
@@ -110,7 +166,7 @@ const (
 type servers struct {
 	stopping  func() // called when they begin to stop
 	logger    *slog.Logger
-	accessLog bool
+	accessLog string
 	out       io.Writer
 	all       []server
 }
@@ -121,8 +177,8 @@ type server struct {
 }
 
 func (s *servers) add(l net.Listener, h http.Handler) {
-	if s.accessLog {
-		h = accessLog(h, slog.New(slog.NewJSONHandler(s.out, nil)))
+	if s.accessLog != "off" {
+		h = accessLog(h, s.accessLog, s.out)
 	}
 	s.all = append(s.all, server{&http.Server{
 		Handler: h, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, IdleTimeout: idleTimeout,

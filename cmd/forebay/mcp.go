@@ -1,7 +1,6 @@
 package main
 
 import (
-	"log/slog"
 	"net/http"
 
 	"github.com/forebay-cache/forebay/admin"
@@ -11,12 +10,13 @@ import (
 
 type mcpCommand struct {
 	platformFlags
+	logFlags
 	Activity string `placeholder:"FILE" help:"Keeps what happened across restarts: 1,000 items. Default: memory."`
 }
 
 // Run serves one client over standard input and output, until it leaves.
 func (c *mcpCommand) Run(t terminal) error {
-	logger := slog.New(slog.NewTextHandler(t.err, nil))
+	logger := c.logger(t.err)
 	p, tier, err := c.open(t.ctx, logger)
 	if err != nil {
 		return err

@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"net/url"
 	"os"
 	"strings"
@@ -32,7 +31,7 @@ type serveCommand struct {
 
 // Run serves the gateway until it is told to stop.
 func (c *serveCommand) Run(t terminal) error {
-	logger := slog.New(slog.NewTextHandler(t.err, nil))
+	logger := c.logger(t.err)
 	config, err := c.config()
 	if err != nil {
 		return usageError{err}
@@ -80,7 +79,7 @@ func (c *serveCommand) Run(t terminal) error {
 	ao := c.operators(operators, tier)
 	ao.Version, ao.Logger, ao.Parts = version(), logger, admin.Parts{Front: "gateway", Origin: hostOf(config.Origin)}
 	ao.Ask, ao.TraceID, ao.Requirements = g, traces.id(), docs.Requirements
-	ao.Explain, ao.Rule, ao.URLTag = explainer(g), g.Rule, httpcache.URITag
+	ao.Explain, ao.Rule, ao.URLTag = explainer(g), g.Rule, g.URITag
 	ao.Advice = func() []admin.Advice {
 		var out []admin.Advice
 		for _, one := range g.Advice() {
@@ -94,11 +93,11 @@ func (c *serveCommand) Run(t terminal) error {
 	var clients *clients
 	ao.Limits = func() []forebay.Limit { return append(g.Limits(), clients.limit()) }
 	a := admin.New(g.Cache(), ao)
-	s := servers{stopping: a.Close, logger: logger, accessLog: c.AccessLog == "json", out: t.out}
-	clients = s.addGateway(public, g, traces.handler(a.Measure(g)))
+	s := servers{stopping: a.Close, logger: logger, accessLog: c.AccessLog, out: t.out}
+	clients = s.addGateway(public, g, c.withHealth(a.Handler(), traces.handler(a.Measure(g))))
 	fmt.Fprintf(t.out, "gateway   http://%s -> %s\n", public.Addr(), config.Origin)
 	if operators != nil {
-		s.add(operators, withMCP(a.MCP(admin.MCPOptions{Loopback: isLoopback(operators)}), web.Handler("/", a.Handler())))
+		s.add(operators, withProfiles(a, withMCP(a.MCP(admin.MCPOptions{Loopback: isLoopback(operators)}), web.Handler("/", a.Handler()))))
 		fmt.Fprintf(t.out, "admin     http://%s\n", operators.Addr())
 	}
 	return s.serve(t.ctx)

@@ -58,7 +58,7 @@ const narrow: Record<string, [number, number]> = {
   database: [100, 670],
   log: [-120, 400],
   nodes: [-120, 540],
-  mcp: [320, 130],
+  mcp: [-120, 130],
 };
 
 // Edges that do not follow the way of a request leave and enter elsewhere: wide, narrow.
