@@ -275,8 +275,10 @@ func (a *Admin) readEntries(_ context.Context, in *entriesRequest) (*answer[Entr
 		if in.Key == "" {
 			return nil, huma.Error422UnprocessableEntity("value: name the key whose value is to be shown")
 		}
-		if e, ok := a.cache.Entry(in.Key); ok {
+		if e, ok := a.cache.Entry(in.Key); ok && e.Bytes <= largestShown {
 			out.Value = asJSON(e.Value)
+		} else if ok {
+			out.Value = &Value{Text: fmt.Sprintf("it takes %d bytes: too much to write as JSON for its beginning alone", e.Bytes), Cut: true}
 		}
 	}
 	return &answer[Entries]{out}, nil
@@ -297,7 +299,10 @@ func asJSON(value any) (v *Value) {
 }
 
 // shownValue is how much of a value is shown.
-const shownValue = 64 << 10
+const (
+	shownValue   = 64 << 10
+	largestShown = 8 << 20 // of memory: the whole is written before it is cut
+)
 
 // tagOf is the tag that was asked for, or that of the URL.
 func (a *Admin) tagOf(in *entriesRequest) (string, error) {

@@ -202,6 +202,17 @@ func (d *decoder) route(n ast.Node, used map[string]ast.Node) (r httpcache.Rule,
 		"keep_host": d.boolean(&way.KeepHost),
 		"origin":    d.text(&way.Origin),
 		"timeout":   d.duration(&way.Timeout),
+		"auth": func(n ast.Node) {
+			way.Auth = &Auth{}
+			d.mapping(n, fields{"url": d.text(&way.Auth.URL), "class": func(n ast.Node) {
+				d.text(&way.Auth.Class)(n)
+				used[way.Auth.Class] = n
+			}, "by": func(n ast.Node) { d.oneOf(n, &way.Auth.By, byURL, byRoute) }, "headers": d.texts(&way.Auth.Headers)})
+			way.Auth.Headers = canonicalNames(way.Auth.Headers)
+			if err := way.Auth.check(); err != nil {
+				d.wrong(n, "%v", err)
+			}
+		},
 		"set_headers": func(n ast.Node) {
 			d.mapping(n, fields{"request": d.setFields(&way.Request), "response": d.setFields(&way.Response)})
 		},

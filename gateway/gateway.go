@@ -71,6 +71,11 @@ func Open(ctx context.Context, o Options) (*Gateway, error) {
 		}
 		next = g.mcp
 	}
+	if slices.ContainsFunc(o.Ways, func(w Way) bool { return w.Auth != nil }) {
+		if next, err = newAuthFront(cache, h, to, o.Ways, o.Secret, next); err != nil {
+			return nil, errors.Join(err, cache.Close())
+		}
+	}
 	g.http, g.connections = h, o.Limits.withDefaults().Connections
 	g.handler = &door{trusted: o.Trusted, pseudonym: pseudonym, changes: changes{each: o.Limits.withDefaults().Changes}, next: next, refuse: h.Refuse}
 	return g, nil

@@ -22,6 +22,7 @@ type Way struct {
 	Timeout  time.Duration // until the head of an answer; 0: the origin's
 	Request  Fields        // of requests to the origin
 	Response Fields        // of its answers, before anything is made of them
+	Auth     *Auth         // nil: everybody may have it
 }
 
 // Fields are set where they have a value, and removed where they have none.
@@ -54,7 +55,7 @@ func (f Fields) read(name string, value *string) error {
 }
 
 func (w *Way) empty() bool {
-	return w.Origin == "" && !w.KeepHost && w.Timeout == 0 && len(w.Request)+len(w.Response) == 0
+	return w.Origin == "" && !w.KeepHost && w.Timeout == 0 && w.Auth == nil && len(w.Request)+len(w.Response) == 0
 }
 
 // ServeHTTP is never called: a way is what the mux finds.

@@ -44,6 +44,21 @@ func canonical(r *http.Request) (*http.Request, *refusal) {
 	return out, nil
 }
 
+// Canonical returns a request in the one form that the cache reads, for what decides before it; a request that no handler
+// may see is answered, and ok is false.
+func (h *Cache) Canonical(w http.ResponseWriter, r *http.Request) (canon *http.Request, ok bool) {
+	canon, refused := canonical(r)
+	if refused != nil {
+		h.refuse(w, r, refused)
+		return nil, false
+	}
+	return canon, true
+}
+
+// AmbiguousPath reports whether a path is one that servers are known to read differently: with dots, empty segments or
+// escaped slashes. Such a request bypasses the cache.
+func AmbiguousPath(escaped string) bool { return ambiguousPath(escaped) }
+
 const (
 	maxMethod = 32 // bytes
 	allowed   = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, QUERY"
@@ -233,7 +248,7 @@ func isToken(s string) bool {
 	return s != ""
 }
 
-func (h *handler) refuse(w http.ResponseWriter, r *http.Request, why *refusal) {
+func (h *Cache) refuse(w http.ResponseWriter, r *http.Request, why *refusal) {
 	if why.allow != "" {
 		w.Header().Set("Allow", why.allow)
 	}

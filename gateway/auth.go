@@ -1,0 +1,216 @@
+package gateway
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/forebay-cache/forebay"
+	"github.com/forebay-cache/forebay/httpcache"
+)
+
+// Auth says that a route asks a service whether a caller may have it, for hits too.
+type Auth struct {
+	URL     string // of the service: a status under 300 lets the request through, and any other answers it
+	Class   string // of its decisions: how long each is kept
+	By      string // url (the default): a decision is for one URL; route: for all of the route's
+	Headers []string
+}
+
+const (
+	byURL   = "url"
+	byRoute = "route"
+
+	authTimeout = 5 * time.Second
+	maxDecision = 64 << 10
+)
+
+func (a Auth) check() error {
+	u, err := url.Parse(a.URL)
+	switch {
+	case err != nil:
+		return fmt.Errorf("auth.url: %w", err)
+	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
+		return fmt.Errorf("auth.url: %q: write http://HOST/PATH", a.URL)
+	case a.Class == "":
+		return fmt.Errorf("auth.class: name the class of its decisions")
+	}
+	return nil
+}
+
+// authFields are what the service learns of the caller, beside those that the route names.
+var authFields = []string{"Authorization", "Cookie", "X-Api-Key", "Api-Key", "X-Auth-Token", "X-Access-Token"}
+
+// An authQuestion is what a decision depends on. The credential is a hash.
+type authQuestion struct {
+	Service    string
+	Method     string
+	Target     string // the URL, or the route's pattern
+	Credential string
+}
+
+// A decision is what a service said.
+type decision struct {
+	Status int
+	Header http.Header
+	Body   []byte
+}
+
+// allowed reports whether the request goes on.
+func (d decision) allowed() bool { return d.Status >= 200 && d.Status < 300 }
+
+// authFront asks for a decision before anything else sees a request of its routes.
+type authFront struct {
+	ways    *http.ServeMux
+	classes map[string]*forebay.Func[authQuestion, decision]
+	client  *http.Client
+	secret  []byte
+	next    http.Handler
+
+	canonical func(http.ResponseWriter, *http.Request) (*http.Request, bool)
+}
+
+func newAuthFront(c *forebay.Cache, h *httpcache.Cache, o *origins, ways []Way, secret []byte, next http.Handler) (*authFront, error) {
+	f := &authFront{ways: o.ways, classes: map[string]*forebay.Func[authQuestion, decision]{}, secret: secret, next: next, canonical: h.Canonical}
+	f.client = &http.Client{
+		Timeout:       authTimeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Transport: &http.Transport{DialContext: (&net.Dialer{Timeout: authTimeout}).DialContext, MaxIdleConnsPerHost: maxIdle, IdleConnTimeout: originIdle,
+			MaxResponseHeaderBytes: maxFields, ForceAttemptHTTP2: true},
+	}
+	for _, w := range ways {
+		if w.Auth == nil || f.classes[w.Auth.Class] != nil {
+			continue
+		}
+		one, err := forebay.Wrap(c, w.Auth.Class+"/auth", f.ask, forebay.KeepBy(func(_ authQuestion, d decision) forebay.Keep {
+			if !d.allowed() { // who has just signed in must not wait
+				return forebay.Keep{TTL: -1, Stale: -1, StaleIfError: -1}
+			}
+			return forebay.Keep{}
+		}))
+		if err != nil {
+			return nil, fmt.Errorf("auth: class %s: %w", w.Auth.Class, err)
+		}
+		f.classes[w.Auth.Class] = one
+	}
+	return f, nil
+}
+
+type authKey struct{}
+
+// An authCall is the request that a decision is asked for.
+type authCall struct {
+	r    *http.Request
+	auth *Auth
+}
+
+func (f *authFront) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	r, ok := f.canonical(w, r)
+	if !ok {
+		return
+	}
+	if httpcache.AmbiguousPath(r.URL.EscapedPath()) { // it may lead to a route that is asked for, and not be found here
+		httpcache.WriteProblem(w, http.StatusBadRequest, "the path has dots, empty segments or escaped slashes, which servers read differently", 0)
+		return
+	}
+	found, _ := f.ways.Handler(r)
+	way, ok := found.(*Way)
+	if !ok || way.Auth == nil {
+		f.next.ServeHTTP(w, r)
+		return
+	}
+	q := authQuestion{way.Auth.URL, r.Method, way.Match, f.credential(r, way.Auth)}
+	if way.Auth.By != byRoute {
+		q.Target = r.Host + r.URL.RequestURI()
+	}
+	d, err := f.classes[way.Auth.Class].Get(context.WithValue(r.Context(), authKey{}, &authCall{r, way.Auth}), q)
+	switch {
+	case err != nil:
+		httpcache.WriteProblem(w, http.StatusServiceUnavailable, "nobody can say now whether this caller may have it", time.Second)
+	case d.allowed():
+		f.next.ServeHTTP(w, r)
+	default:
+		d.refuse(w)
+	}
+}
+
+// refuse answers as the service did.
+func (d decision) refuse(w http.ResponseWriter) {
+	for _, name := range []string{"Content-Type", "Location", "Www-Authenticate", "Set-Cookie", "Retry-After"} {
+		if lines := d.Header[name]; lines != nil {
+			w.Header()[name] = lines
+		}
+	}
+	w.Header()["Cache-Control"] = []string{"no-store"}
+	w.WriteHeader(d.Status)
+	w.Write(d.Body)
+}
+
+// credential is a hash of all that the service learns of the caller.
+func (f *authFront) credential(r *http.Request, a *Auth) string {
+	h := hmac.New(sha256.New, f.secret)
+	for _, name := range slices.Concat(authFields, a.Headers) {
+		for _, line := range r.Header[name] {
+			fmt.Fprintf(h, "%q:%q\n", name, line)
+		}
+	}
+	return base64.RawURLEncoding.EncodeToString(h.Sum(nil))
+}
+
+// ask asks the service.
+func (f *authFront) ask(ctx context.Context, q authQuestion) (decision, error) {
+	one := ctx.Value(authKey{}).(*authCall)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, q.Service, nil)
+	if err != nil {
+		return decision{}, err
+	}
+	for _, name := range slices.Concat(authFields, one.auth.Headers) {
+		if lines := one.r.Header[name]; lines != nil {
+			r.Header[name] = slices.Clone(lines)
+		}
+	}
+	r.Header["X-Forwarded-Method"], r.Header["X-Forwarded-Host"] = []string{one.r.Method}, []string{one.r.Host}
+	if one.auth.By != byRoute { // a decision for a whole route must not know more
+		r.Header["X-Forwarded-Uri"] = []string{one.r.URL.RequestURI()}
+	}
+	res, err := f.client.Do(r)
+	if err != nil {
+		return decision{}, err
+	}
+	defer res.Body.Close()
+	if res.StatusCode >= 500 {
+		return decision{}, fmt.Errorf("the auth service answered with the status %d", res.StatusCode)
+	}
+	body, err := io.ReadAll(io.LimitReader(res.Body, maxDecision+1))
+	if err != nil {
+		return decision{}, err
+	}
+	if len(body) > maxDecision {
+		body = nil
+	}
+	d := decision{Status: res.StatusCode, Body: body, Header: http.Header{}}
+	if !d.allowed() {
+		d.Header = res.Header
+	} else {
+		d.Body = nil
+	}
+	return d, nil
+}
+
+// canonicalNames are fields as a header has them.
+func canonicalNames(names []string) []string {
+	out := make([]string, len(names))
+	for i, name := range names {
+		out[i] = http.CanonicalHeaderKey(strings.TrimSpace(name))
+	}
+	return out
+}
