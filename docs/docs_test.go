@@ -103,6 +103,7 @@ func TestShellBlocksWork(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	checkFiles(t, bin)
 	platform := runDemo(t, bin)
 	for _, b := range blocks(t) {
 		if b.lang != "sh" {
@@ -137,6 +138,28 @@ func TestShellBlocksWork(t *testing.T) {
 				t.Errorf("%s: nothing checks %q", b.file, line)
 			}
 		}
+	}
+}
+
+// checkFiles has the command look at every file of the gateway that stands in the manual.
+func checkFiles(t *testing.T, bin string) {
+	t.Helper()
+	n := 0
+	for _, b := range blocks(t) {
+		if b.lang != "yaml" || !strings.Contains(b.text, "\nroutes:") {
+			continue
+		}
+		n++
+		file := filepath.Join(t.TempDir(), "forebay.yaml")
+		if err := os.WriteFile(file, []byte(b.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if out, err := exec.Command(bin, "check", file).CombinedOutput(); err != nil {
+			t.Errorf("%s: %s", b.file, out)
+		}
+	}
+	if n < 2 {
+		t.Errorf("%d files found", n)
 	}
 }
 

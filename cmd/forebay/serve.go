@@ -183,7 +183,7 @@ func (c *checkCommand) Run(t terminal) error {
 			Warnings []string `json:"warnings"`
 			Classes  int      `json:"classes"`
 			Routes   int      `json:"routes"`
-		}{Good: err == nil, Warnings: []string{}, Classes: len(config.Classes), Routes: len(config.Rules)}
+		}{Good: err == nil, Warnings: []string{}, Classes: len(config.Classes), Routes: len(config.Rules) + len(config.MCP)}
 		if err != nil {
 			found.Error = err.Error()
 		}
@@ -203,6 +203,6 @@ func (c *checkCommand) Run(t terminal) error {
 	for _, warning := range config.Warnings {
 		fmt.Fprintf(t.out, "%s:%s\n", c.File, warning)
 	}
-	fmt.Fprintf(t.out, "%s: good: %d classes, %d routes\n", c.File, len(config.Classes), len(config.Rules))
+	fmt.Fprintf(t.out, "%s: good: %d classes, %d routes\n", c.File, len(config.Classes), len(config.Rules)+len(config.MCP))
 	return nil
 }
