@@ -86,7 +86,7 @@ func ParseConfig(text []byte) (Config, error) {
 					}
 				}
 			}
-			d.mapping(n, fields{"connections": number(&c.Limits.Connections), "requests": number(&c.Limits.Requests), "streams": number(&c.Limits.Streams), "changes": number(&c.Limits.Changes)})
+			d.mapping(n, fields{"connections": number(&c.Limits.Connections), "requests": number(&c.Limits.Requests), "streams": number(&c.Limits.Streams), "changes": number(&c.Limits.Changes), "misses": number(&c.Limits.Misses)})
 		},
 		"listen": func(n ast.Node) {
 			d.mapping(n, fields{"trusted_proxies": func(n ast.Node) {

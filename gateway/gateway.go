@@ -59,7 +59,7 @@ func Open(ctx context.Context, o Options) (*Gateway, error) {
 	h, err := httpcache.New(cache, httpcache.Options{
 		Profile: o.Profile, Rules: o.Rules, Class: otherClass, IgnoreHeaders: o.Ignore, MaxBody: o.MaxBody, Uncached: g.advice.uncached, Logger: o.Logger,
 		Relayed: []string{"X-Forwarded-Proto", "X-Forwarded-Host"}, KeepControl: o.KeepControl,
-		BodyBytes: int64(cache.Stats().Near.MaxBytes / bodiesOfNear),
+		BodyBytes: int64(cache.Stats().Near.MaxBytes / bodiesOfNear), MayLoad: mayLoad(o.Limits.Misses),
 	})
 	if err != nil {
 		return nil, errors.Join(err, cache.Close())
@@ -77,8 +77,20 @@ func Open(ctx context.Context, o Options) (*Gateway, error) {
 		}
 	}
 	g.http, g.connections = h, o.Limits.withDefaults().Connections
-	g.handler = &door{trusted: o.Trusted, pseudonym: pseudonym, changes: changes{each: o.Limits.withDefaults().Changes}, next: next, refuse: h.Refuse}
+	g.handler = &door{trusted: o.Trusted, pseudonym: pseudonym, changes: perClient{each: o.Limits.withDefaults().Changes}, next: next, refuse: h.Refuse}
 	return g, nil
+}
+
+// mayLoad bounds the misses of each client; nil: there is no bound.
+func mayLoad(each int) func(*http.Request) bool {
+	if each <= 0 {
+		return nil
+	}
+	clients := &perClient{each: each}
+	return func(r *http.Request) bool {
+		relayed, _ := r.Context().Value(relayKey{}).(*relay)
+		return clients.allow(clientOf(r, relayed))
+	}
 }
 
 // otherClass is the class of what no rule names. It does not bound the loads: the gateway must not be

@@ -19,6 +19,7 @@ type Limits struct {
 	Connections int // of clients. Default: half of the descriptors that the process may have open
 	Requests    int // at the origin at once. Default: a quarter of the descriptors, at most 1,024
 	Changes     int // requests a second of one client that may change something, each of which invalidates. Default: 1,000
+	Misses      int // requests a second of one client that are not answered from what is stored; hits are free. Default: no bound
 	Streams     int // of those, that have become streams: events, upgrades. Default: an eighth of the descriptors, at most 1,024
 }
 
@@ -153,21 +154,23 @@ func (p *place) Close() error {
 	return p.ReadCloser.Close()
 }
 
-// changes bound how often one client may have something invalidated: each is a record that every node
-// reads.
-type changes struct {
-	each int // a second
+// A perClient bounds how often each client may do something.
+type perClient struct {
+	each int // a second; 0: as often as it likes
 
 	mu sync.Mutex // guards the fields below
 	by map[string]*rate.Limiter
 }
 
 const (
-	maxChangers = 10_000 // clients that are told apart
-	changeBurst = 10     // seconds' worth at once
+	maxClients  = 10_000 // that are told apart
+	clientBurst = 10     // seconds' worth at once
 )
 
-func (c *changes) allow(client string) bool {
+func (c *perClient) allow(client string) bool {
+	if c.each <= 0 {
+		return true
+	}
 	if host, _, err := net.SplitHostPort(client); err == nil {
 		client = host
 	}
@@ -175,10 +178,10 @@ func (c *changes) allow(client string) bool {
 	defer c.mu.Unlock()
 	l := c.by[client]
 	if l == nil {
-		if c.by == nil || len(c.by) >= maxChangers {
+		if c.by == nil || len(c.by) >= maxClients {
 			c.by = make(map[string]*rate.Limiter)
 		}
-		l = rate.NewLimiter(rate.Limit(c.each), c.each*changeBurst)
+		l = rate.NewLimiter(rate.Limit(c.each), c.each*clientBurst)
 		c.by[client] = l
 	}
 	return l.Allow()

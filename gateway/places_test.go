@@ -6,11 +6,14 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/forebay-cache/forebay/gateway"
+	"github.com/forebay-cache/forebay/httpcache"
 )
 
 // Whatever becomes of a request, its place at the origin is free again.
@@ -89,5 +92,42 @@ func TestEveryPlaceIsGivenBack(t *testing.T) {
 		if time.Now().After(until) {
 			t.Fatalf("still taken:%s", taken)
 		}
+	}
+}
+
+// A client that asks for ever new URLs is told to wait, and has what is stored; others are as before.
+func TestMissesOfOneClient(t *testing.T) {
+	var calls atomic.Int64
+	config := gateway.Config{Limits: gateway.Limits{Misses: 2}, Trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Rules: []httpcache.Rule{{Match: "GET /", TTL: time.Minute}}}
+	_, url := front(t, config, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		calls.Add(1)
+		io.WriteString(w, r.URL.RequestURI())
+	}))
+	ask := func(client, path string) *http.Response {
+		r, err := http.NewRequest("GET", url+path, nil)
+		r.Header.Set("X-Forwarded-For", client)
+		res, _ := fetch(t, r, err)
+		return res
+	}
+	refused := 0
+	for i := range 60 {
+		res := ask("192.0.2.1", fmt.Sprint("/x?bust=", i))
+		if res.StatusCode == 429 {
+			refused++
+			if res.Header.Get("Retry-After") != "1" || !strings.Contains(res.Header.Get("Cache-Status"), "refused-misses") {
+				t.Errorf("%v", res.Header)
+			}
+		}
+	}
+	if refused < 30 || calls.Load() > 30 {
+		t.Errorf("%d of 60 refused, %d calls", refused, calls.Load())
+	}
+	for range 40 {
+		if res := ask("192.0.2.1", "/x?bust=0"); res.StatusCode != 200 {
+			t.Fatalf("a hit: %d", res.StatusCode)
+		}
+	}
+	if res := ask("192.0.2.2", "/x?bust=59"); res.StatusCode != 200 {
+		t.Errorf("another client: %d", res.StatusCode)
 	}
 }

@@ -152,6 +152,10 @@ func (r reloads) more(now time.Time) reloads {
 // load joins or leads the load of a request and serves what comes. It returns false if that was not
 // for this caller, which then begins again.
 func (h *handler) load(w http.ResponseWriter, a *ask, f found, d decision) bool {
+	if may := h.options.MayLoad; may != nil && !may(a.r) {
+		h.overBudget(w, a, &f, d)
+		return true
+	}
 	need := f.BeginOptions()
 	need.Grace = abandonedFor
 	need.IgnoreStored = f.response != nil && f.Use <= forebay.UseAndRefresh // fresh, but not what is wanted
@@ -167,6 +171,18 @@ func (h *handler) load(w http.ResponseWriter, a *ask, f found, d decision) bool 
 	x.delivery = newDelivery(func() bool { return h.await(w, a, f, d, fill, x.early) })
 	x.lead()
 	return x.delivery.finish()
+}
+
+// overBudget answers a request that may not load: with what is stale, else with 429.
+func (h *handler) overBudget(w http.ResponseWriter, a *ask, f *found, d decision) {
+	err := &forebay.BusyError{Class: a.route.class.Name, RetryAfter: time.Second}
+	if h.mayServe(f, d, err) {
+		d.stale = true
+		h.serveInstead(w, a, f, d, err)
+		return
+	}
+	w.Header().Set("Retry-After", "1")
+	h.Refuse(w, a.r, http.StatusTooManyRequests, "misses", "this client asks for more of what is not stored than one may: what is stored it can have")
 }
 
 // abandonedFor is how long a load goes on whose callers have all left before its head came: somebody may

@@ -67,6 +67,9 @@ type Options struct {
 	// Logger gets the panics of the next handler. Default slog.Default().
 	Logger *slog.Logger
 
+	// MayLoad is asked before a request waits for a load; false answers it with what is stale, else with 429. Nil: all may.
+	MayLoad func(r *http.Request) bool
+
 	// Uncached is told of each response that could not be stored only because nobody said for how
 	// long. It must not block. Default nobody.
 	Uncached func(r *http.Request)
