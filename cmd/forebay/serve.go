@@ -206,3 +206,11 @@ func (c *checkCommand) Run(t terminal) error {
 	fmt.Fprintf(t.out, "%s: good: %d classes, %d routes\n", c.File, len(config.Classes), len(config.Rules)+len(config.MCP))
 	return nil
 }
+
+type schemaCommand struct{}
+
+// Run prints the JSON Schema of the gateway's file.
+func (*schemaCommand) Run(t terminal) error {
+	_, err := t.out.Write(gateway.Schema)
+	return err
+}
