@@ -95,7 +95,7 @@ func TestEveryPlaceIsGivenBack(t *testing.T) {
 	}
 }
 
-// A client that asks for ever new URLs is told to wait, and has what is stored; others are as before.
+// A client that asks for a new URL each time is told to wait, and has what is stored; others are as before.
 func TestMissesOfOneClient(t *testing.T) {
 	var calls atomic.Int64
 	config := gateway.Config{Limits: gateway.Limits{Misses: 2}, Trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Rules: []httpcache.Rule{{Match: "GET /", TTL: time.Minute}}}
