@@ -28,6 +28,8 @@ func blocks(t *testing.T) []block {
 		t.Fatal(err)
 	}
 	more, _ := filepath.Glob("decisions/*.md")
+	guides, _ := filepath.Glob("guides/*.md")
+	more = append(more, guides...)
 	var out []block
 	for _, file := range append(append(files, more...), "../README.md") {
 		text, err := os.ReadFile(file)
