@@ -61,7 +61,7 @@ function compare (name, got) {
   if (existsSync(file) && readFileSync(file, 'utf8') === text) passed++
   else {
     failed++
-    console.log(`  FAILED      ${name} is not as in transcripts/${name}.json: ${text.slice(0, 400)}`)
+    console.log(`  FAILED      ${name} is not as in transcripts/${name}.json: ${text}`)
   }
 }
 
@@ -87,7 +87,7 @@ try {
   } else {
     for (const [name, ...args] of calls) compare(name, ask(http, ...args))
     compare('tools-list', ask(stdio, '--method', 'tools/list'))
-    compare('template', ask(stdio, ...calls[3].slice(1)))
+    compare('template-stdio', ask(stdio, ...calls[3].slice(1)))
     console.log(`${passed} passed, ${failed} failed`)
   }
 } finally {

@@ -189,6 +189,10 @@ func (d *decoder) route(n ast.Node, used map[string]ast.Node) (r httpcache.Rule,
 				r.TTLByStatus[code] = ttl
 			})
 		},
+		"cookies": func(n ast.Node) {
+			r.Cookies = []string{}
+			d.texts(&r.Cookies)(n)
+		},
 		"query": func(n ast.Node) {
 			r.Query = &httpcache.QueryRule{}
 			d.mapping(n, fields{"keep": d.texts(&r.Query.Keep), "drop": d.texts(&r.Query.Drop), "sort": d.boolean(&r.Query.Sort)})

@@ -32,7 +32,7 @@ const maxURI = 8 << 10
 // ask reads a canonical request.
 func (h *Cache) ask(r *http.Request) *ask {
 	rt := h.route(r)
-	r = rt.withQuery(r)
+	r = rt.rewrite(r)
 	a := &ask{r: r, route: rt, method: r.Method}
 	a.seen = survey(r.Header)
 	a.checkUpgrade()
@@ -47,7 +47,7 @@ func (h *Cache) ask(r *http.Request) *ask {
 		return a
 	}
 	if a.seen&ofCaller != 0 && h.options.Profile == Safe && !a.route.Shared {
-		a.credential = credential(r.Header)
+		a.credential = credential(r.Header, rt.Cookies != nil)
 	}
 	if a.route.class.Private && a.credential == "" {
 		a.bypass = noCaller
@@ -203,10 +203,14 @@ func (f errReader) Read([]byte) (int, error) { return 0, f.err }
 // credentialFields name the caller.
 var credentialFields = []string{"Authorization", "Cookie", "X-Api-Key", "Api-Key", "X-Auth-Token", "X-Access-Token"}
 
-// credential returns everything in the request that names the caller; "" if nothing does.
-func credential(h http.Header) string {
+// credential returns everything in the request that names the caller; "" if nothing does. With cookiesKeyed the cookies
+// that are left are a part of the key like other fields.
+func credential(h http.Header, cookiesKeyed bool) string {
 	var tuple []byte
 	for i, name := range credentialFields {
+		if cookiesKeyed && name == "Cookie" {
+			continue
+		}
 		for _, line := range h[name] {
 			tuple = appendPart(append(tuple, byte('0'+i)), line)
 		}

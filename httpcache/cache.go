@@ -71,6 +71,9 @@ func New(c *forebay.Cache, o Options) (*Cache, error) {
 			rt.ttl = rt.class.TTL
 		}
 		rt.keyed = keyedFields(o.Profile.keyed(), slices.Concat(rule.Headers, o.Relayed)...)
+		if rule.Cookies != nil {
+			rt.keyed = append(rt.keyed, "Cookie")
+		}
 		h.decidePassages(rt)
 		if rule.BodyKey != nil {
 			for _, one := range rule.BodyKey.Ignore {

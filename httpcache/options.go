@@ -91,6 +91,9 @@ type Rule struct {
 	TTLByStatus map[int]time.Duration
 	// Query says what of the query reaches the origin and is in the key. Default: all of it, as it is written.
 	Query *QueryRule
+	// Cookies are those of a request that reach the origin and are in the key; all others are taken off. They name no
+	// caller then: callers with the same ones share entries. Nil: the whole of Cookie names the caller; empty: none.
+	Cookies []string
 	// Override: TTL counts whatever the origin says, no-store and private included.
 	Override bool
 	// Bypass: the route is not cached.

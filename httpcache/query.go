@@ -65,11 +65,19 @@ func named(patterns []string, name string) bool {
 	})
 }
 
-// withQuery is a request with what its route leaves of its query: the one that is compared, and the one that is sent.
-func (rt *route) withQuery(r *http.Request) *http.Request {
-	if rt.Query == nil || r.URL.RawQuery == "" && !r.URL.ForceQuery {
-		return r
+// rewrite is a request with what its route leaves of its query and its cookies: the one that is compared, and the one that
+// is sent.
+func (rt *route) rewrite(r *http.Request) *http.Request {
+	if rt.Query != nil && (r.URL.RawQuery != "" || r.URL.ForceQuery) {
+		r = rt.withQuery(r)
 	}
+	if rt.Cookies != nil && r.Header["Cookie"] != nil {
+		r = rt.withCookies(r)
+	}
+	return r
+}
+
+func (rt *route) withQuery(r *http.Request) *http.Request {
 	left := rt.Query.apply(r.URL.RawQuery)
 	if left == r.URL.RawQuery && !r.URL.ForceQuery {
 		return r
@@ -81,6 +89,27 @@ func (rt *route) withQuery(r *http.Request) *http.Request {
 	return r
 }
 
+// withCookies leaves the cookies that are named, in the order of their names; those of one name stay in theirs.
+func (rt *route) withCookies(r *http.Request) *http.Request {
+	var left []string
+	for _, name := range rt.Cookies {
+		for _, line := range r.Header["Cookie"] {
+			for pair := range strings.SplitSeq(line, ";") {
+				pair = strings.Trim(pair, " \t")
+				if has, _, _ := strings.Cut(pair, "="); has == name {
+					left = append(left, pair)
+				}
+			}
+		}
+	}
+	r = r.WithContext(r.Context())
+	r.Header = cloneFields(r.Header)
+	if delete(r.Header, "Cookie"); len(left) > 0 {
+		r.Header["Cookie"] = []string{strings.Join(left, "; ")}
+	}
+	return r
+}
+
 // URITag is the tag of every response to a URL, as [URITag] has it, with what the route of a GET leaves of its query.
 func (h *Cache) URITag(u *url.URL) string {
 	host := u.Host
@@ -88,5 +117,5 @@ func (h *Cache) URITag(u *url.URL) string {
 		host = normal
 	}
 	r := &http.Request{Method: http.MethodGet, Host: host, URL: u, Header: http.Header{}}
-	return URITag(h.route(r).withQuery(r).URL)
+	return URITag(h.route(r).rewrite(r).URL)
 }

@@ -79,6 +79,53 @@ func TestQueryRules(t *testing.T) {
 	}
 }
 
+// Cookies that a rule names are in the key and go on, all others are taken off; callers that agree in them share.
+func TestCookieRules(t *testing.T) {
+	cache, err := forebay.Open(t.Context(), forebay.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cache.Close()
+	h, err := httpcache.New(cache, httpcache.Options{Rules: []httpcache.Rule{
+		{Match: "GET /some", TTL: time.Minute, Cookies: []string{"lang", "plan"}}, {Match: "GET /none", TTL: time.Minute, Cookies: []string{}}, {Match: "GET /all", TTL: time.Minute},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	site := h.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.Header["Cookie"]) }))
+	ask := func(path string, fields ...string) (hit bool, body string) {
+		r := httptest.NewRequest("GET", "http://a.test"+path, nil)
+		for i := 0; i < len(fields); i += 2 {
+			r.Header.Add(fields[i], fields[i+1])
+		}
+		w := httptest.NewRecorder()
+		site.ServeHTTP(w, r)
+		return strings.Contains(w.Header().Get("Cache-Status"), "; hit;"), w.Body.String()
+	}
+	for _, test := range []struct {
+		path   string
+		fields []string
+		hit    bool
+		sent   string
+	}{
+		{"/some", []string{"Cookie", "session=ada; plan=gold; lang=de"}, false, "[lang=de; plan=gold]"},
+		{"/some", []string{"Cookie", "_ga=1; lang=de;plan=gold; session=ben"}, true, "[lang=de; plan=gold]"},
+		{"/some", []string{"Cookie", "lang=de", "Cookie", "plan=gold"}, true, "[lang=de; plan=gold]"},
+		{"/some", []string{"Cookie", "lang=fr; plan=gold"}, false, "[lang=fr; plan=gold]"},
+		{"/some", []string{"Cookie", "xlang=de; LANG=de"}, false, "[]"},
+		{"/some", nil, true, "[]"},
+		{"/some", []string{"Cookie", "lang=de; plan=gold", "Authorization", "Bearer x"}, false, "[lang=de; plan=gold]"},
+		{"/none", []string{"Cookie", "session=ada"}, false, "[]"},
+		{"/none", []string{"Cookie", "session=ben"}, true, "[]"},
+		{"/all", []string{"Cookie", "session=ada"}, false, "[session=ada]"},
+		{"/all", []string{"Cookie", "session=ben"}, false, "[session=ben]"},
+	} {
+		if hit, body := ask(test.path, test.fields...); hit != test.hit || body != test.sent {
+			t.Errorf("%s with %v: hit %v, sent %s", test.path, test.fields, hit, body)
+		}
+	}
+}
+
 // A rule may keep statuses that its profile does not, for a time of their own; the origin's word is the bound.
 func TestTTLByStatus(t *testing.T) {
 	cache, err := forebay.Open(t.Context(), forebay.Options{})
