@@ -68,7 +68,8 @@ type decision struct {
 // allowed reports whether the request goes on.
 func (d decision) allowed() bool { return d.Status >= 200 && d.Status < 300 }
 
-// authFront asks for a decision before anything else sees a request of its routes.
+// authFront asks for a decision before anything else sees a request of its routes. A route within one that asks, and that
+// says nothing of it, is asked for too: who adds a rule must not open a door.
 type authFront struct {
 	ways    *http.ServeMux
 	classes map[string]*forebay.Func[authQuestion, decision]
@@ -79,16 +80,21 @@ type authFront struct {
 	canonical func(http.ResponseWriter, *http.Request) (*http.Request, bool)
 }
 
-func newAuthFront(c *forebay.Cache, h *httpcache.Cache, o *origins, ways []Way, secret []byte, next http.Handler) (*authFront, error) {
-	f := &authFront{ways: o.ways, classes: map[string]*forebay.Func[authQuestion, decision]{}, secret: secret, next: next, canonical: h.Canonical}
+func newAuthFront(c *forebay.Cache, h *httpcache.Cache, ways []Way, secret []byte, next http.Handler) (*authFront, error) {
+	asks := slices.DeleteFunc(slices.Clone(ways), func(w Way) bool { return w.Auth == nil })
+	mux, err := waysMux(asks)
+	if err != nil {
+		return nil, err
+	}
+	f := &authFront{ways: mux, classes: map[string]*forebay.Func[authQuestion, decision]{}, secret: secret, next: next, canonical: h.Canonical}
 	f.client = &http.Client{
 		Timeout:       authTimeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{DialContext: (&net.Dialer{Timeout: authTimeout}).DialContext, MaxIdleConnsPerHost: maxIdle, IdleConnTimeout: originIdle,
 			MaxResponseHeaderBytes: maxFields, ForceAttemptHTTP2: true},
 	}
-	for _, w := range ways {
-		if w.Auth == nil || f.classes[w.Auth.Class] != nil {
+	for _, w := range asks {
+		if f.classes[w.Auth.Class] != nil {
 			continue
 		}
 		one, err := forebay.Wrap(c, w.Auth.Class+"/auth", f.ask, forebay.KeepBy(func(_ authQuestion, d decision) forebay.Keep {

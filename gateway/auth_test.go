@@ -53,6 +53,8 @@ routes:
     shared: true
     override: true
     auth: {url: %s/check, class: decisions%s}
+  - match: GET /private/list
+    class: pages
   - match: /change
     auth: {url: %s/check, class: decisions}
 `, service.URL, route, service.URL)))
@@ -147,7 +149,7 @@ func TestAuthIsNotPassedBy(t *testing.T) {
 	for _, line := range []string{
 		"GET /private/x HTTP/1.1", "GET /other/../private/x HTTP/1.1", "GET //private/x HTTP/1.1", "GET /private%2fx HTTP/1.1", "GET /%70rivate/x HTTP/1.1", "GET /./private/x HTTP/1.1",
 		"GET /other/%2e%2e/private/x HTTP/1.1", "GET http://a.test/private/x HTTP/1.1", "HEAD /private/x HTTP/1.1", "GET /private/x?a=1 HTTP/1.1", `GET /other\..\private/x HTTP/1.1`, "GET /private/x HTTP/1.0",
-		"GET /private/ HTTP/1.1", "GET /private//x HTTP/1.1",
+		"GET /private/ HTTP/1.1", "GET /private/list HTTP/1.1", "GET /private//x HTTP/1.1",
 	} {
 		c, err := net.Dial("tcp", strings.TrimPrefix(w.url, "http://"))
 		if err != nil {

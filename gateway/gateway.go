@@ -72,7 +72,7 @@ func Open(ctx context.Context, o Options) (*Gateway, error) {
 		next = g.mcp
 	}
 	if slices.ContainsFunc(o.Ways, func(w Way) bool { return w.Auth != nil }) {
-		if next, err = newAuthFront(cache, h, to, o.Ways, o.Secret, next); err != nil {
+		if next, err = newAuthFront(cache, h, o.Ways, o.Secret, next); err != nil {
 			return nil, errors.Join(err, cache.Close())
 		}
 	}

@@ -291,6 +291,8 @@ routes:
     set_headers:
       request: {X-From: gateway, X-Drop: null}
       response: {X-Powered-By: null, Cache-Control: "max-age=60"}
+  - match: GET /other/but
+    ttl: 1m
   - match: GET /slow
     timeout: 100ms
 `, urls[0], urls[1])))
@@ -309,6 +311,9 @@ routes:
 	}
 	if res, _ := fetch(t, r, nil); !strings.Contains(res.Header.Get("Cache-Status"), "hit") {
 		t.Errorf("%v", res.Header)
+	}
+	if _, body := get(t, url+"/other/but"); body != "main " {
+		t.Errorf("a more specific route without an origin: %q", body)
 	}
 	begun := time.Now()
 	if res, _ := get(t, url+"/slow"); res.StatusCode != 504 || time.Since(begun) > 5*time.Second {

@@ -97,12 +97,42 @@ func newOrigins(c Config, make func(Upstream) (*origin, error)) (*origins, error
 			o.close()
 			return nil, fmt.Errorf("%s: there is no origin %q", w.Match, w.Origin)
 		}
-		if o.ways == nil {
-			o.ways = http.NewServeMux()
-		}
-		o.ways.Handle(w.Match, &w)
+	}
+	if len(c.Ways) == 0 {
+		return o, nil
+	}
+	var err error
+	if o.ways, err = waysMux(c.everyWay()); err != nil {
+		o.close()
+		return nil, err
 	}
 	return o, nil
+}
+
+// everyWay has those of routes that say nothing of theirs, too: the most specific route counts, and no other.
+func (c Config) everyWay() []Way {
+	all := slices.Clone(c.Ways)
+	for _, rule := range c.Rules {
+		if !slices.ContainsFunc(all, func(w Way) bool { return w.Match == rule.Match }) {
+			all = append(all, Way{Match: rule.Match})
+		}
+	}
+	return all
+}
+
+// waysMux finds the way of a request. It turns the mux's panic on patterns that conflict into an error.
+func waysMux(all []Way) (mux *http.ServeMux, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			text, _, _ := strings.Cut(fmt.Sprint(p), " (registered at ")
+			err = fmt.Errorf("routes: %s", text)
+		}
+	}()
+	mux = http.NewServeMux()
+	for _, w := range all {
+		mux.Handle(w.Match, &w)
+	}
+	return mux, nil
 }
 
 // upstreams are the origins of a configuration, the one that is named by its URL alone among them.

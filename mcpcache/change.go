@@ -80,6 +80,9 @@ func (h *holdBack) FlushError() error {
 // Flush implements [http.Flusher].
 func (h *holdBack) Flush() { h.FlushError() }
 
+// Unwrap lets [http.ResponseController] reach the writer below: for deadlines.
+func (h *holdBack) Unwrap() http.ResponseWriter { return h.ResponseWriter }
+
 func (h *holdBack) release() {
 	h.before()
 	if h.sent = true; h.status != 0 {
