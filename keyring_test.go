@@ -39,7 +39,6 @@ func (v *vault) get(t *testing.T, p string) forebay.Tier {
 		t.Fatalf("%q, %v", r.Value, r.Err)
 	}
 	eventually(t, func() bool { return v.Stats().Shared.Queued == 0 })
-	time.Sleep(2 * time.Millisecond) // the write is on its way
 	return r.Tier
 }
 

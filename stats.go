@@ -31,7 +31,7 @@ const (
 type SharedStats struct {
 	shared.State
 	Reads    uint64            // for requests; Lookups counts the self-test's too
-	Queued   int               // writes that wait behind the requests
+	Queued   int               // writes that wait behind the requests, or are under way
 	Dropped  uint64            // writes for which there was no room
 	Failed   uint64            // writes that the tier refused
 	TooLarge uint64            // entries that stay near, because they are larger than [Options.SharedMax]

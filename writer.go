@@ -22,6 +22,7 @@ type tier struct {
 	most  int                    // bytes of an entry; 0: no bound
 	jobs  [queueWorkers]chan job // see enqueue
 
+	pending atomic.Int64  // jobs that wait, or are being done
 	doubts  chan struct{} // has the self-test run: a write was refused
 	reads   atomic.Uint64 // for requests
 	dropped atomic.Uint64 // writes for which the queue had no room
@@ -71,21 +72,17 @@ var jobSeed = maphash.MakeSeed()
 // the next caller that needs it, a dropped lease ends by itself, a dropped removal leaves what no reader takes. The jobs
 // of a key are done in their order, by one worker: a removal must not overtake what was stored after it.
 func (t *tier) enqueue(j job) {
+	t.pending.Add(1)
 	select {
 	case t.jobs[maphash.String(jobSeed, j.key)%queueWorkers] <- j:
 	default:
+		t.pending.Add(-1)
 		t.dropped.Add(1)
 	}
 }
 
-// queued is how many jobs wait.
-func (t *tier) queued() int {
-	n := 0
-	for _, jobs := range t.jobs {
-		n += len(jobs)
-	}
-	return n
-}
+// queued is how many jobs wait, or are being done.
+func (t *tier) queued() int { return int(t.pending.Load()) }
 
 // write does the jobs of a worker until stopped ends, and then those that are left.
 func (t *tier) write(stopped context.Context, jobs <-chan job, now func() int64) {
@@ -109,6 +106,7 @@ func (t *tier) write(stopped context.Context, jobs <-chan job, now func() int64)
 }
 
 func (t *tier) try(ctx context.Context, j job, now func() int64) {
+	defer t.pending.Add(-1)
 	if err := t.do(ctx, j, now); err != nil {
 		t.failed.Add(1)
 		if j.entry == nil && j.token != "" && time.Now().Before(j.until) {

@@ -138,11 +138,24 @@ type pendingBody struct {
 	ended atomic.Bool
 }
 
-// Close implements [io.Closer].
-func (p *pendingBody) Close() error {
+// Read implements [io.Reader]. The end of the body is the end of the request: its client may have it before it is closed.
+func (p *pendingBody) Read(b []byte) (int, error) {
+	n, err := p.ReadCloser.Read(b)
+	if err != nil {
+		p.end()
+	}
+	return n, err
+}
+
+func (p *pendingBody) end() {
 	if !p.ended.Swap(true) {
 		p.of.pending.Add(-1)
 	}
+}
+
+// Close implements [io.Closer].
+func (p *pendingBody) Close() error {
+	p.end()
 	return p.ReadCloser.Close()
 }
 
