@@ -253,7 +253,7 @@ func (d drawing) edges() []Edge {
 		out = append(out, edge("front", "origin", "calls for one caller", origin, float64(c.Passed)))
 	}
 	if d.a.mcp.served.Load() {
-		out = append(out, edge("clients", "mcp", "calls", stateOK, float64(d.p.MCPCalls)), edge("mcp", "near", "", stateOK, float64(d.p.MCPCalls)))
+		out = append(out, edge("clients", "mcp", "calls", stateOK, float64(d.p.MCPCalls)), edge("mcp", "near", "look-ups", stateOK, float64(d.p.MCPCalls)))
 	}
 	if d.s.Shared != nil {
 		out = append(out, edge("log", "near", "invalidations", d.log().State, float64(d.p.Invalidations)), edge("nodes", "log", "", d.log().State, 0))

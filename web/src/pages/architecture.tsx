@@ -49,8 +49,8 @@ export default function ArchitecturePage() {
               <Table.Tr>
                 <Table.Th>From</Table.Th>
                 <Table.Th>To</Table.Th>
-                <Table.Th>What</Table.Th>
                 <Table.Th style={{ textAlign: 'right' }}>Rate</Table.Th>
+                <Table.Th>What</Table.Th>
                 <Table.Th>State</Table.Th>
               </Table.Tr>
             </Table.Thead>
@@ -59,8 +59,8 @@ export default function ArchitecturePage() {
                 <Table.Tr key={`${e.from}-${e.to}`}>
                   <Table.Td>{nameOf(topology, e.from)}</Table.Td>
                   <Table.Td>{nameOf(topology, e.to)}</Table.Td>
-                  <Table.Td>{e.what || 'signs of life'}</Table.Td>
                   <Table.Td style={{ textAlign: 'right' }}>{e.what ? perSecond(e.rate) : ''}</Table.Td>
+                  <Table.Td>{e.what || 'signs of life'}</Table.Td>
                   <Table.Td className={`state-${e.state}`}>{states[e.state] ?? e.state}</Table.Td>
                 </Table.Tr>
               ))}
