@@ -29,7 +29,7 @@ func (a *Admin) holding(key string) Holding {
 //
 //  1. A node writes the key that an operator asks about under its own name.
 //  2. The others look for such questions once a second, and write what they hold under both names.
-//  3. The node that asked looks for the answers, and takes those that repeat the key.
+//  3. The node that asked looks for the answers, and takes those that repeat when it asked.
 const (
 	questionEvery = time.Second
 	answerWait    = 3 * time.Second
@@ -143,7 +143,7 @@ func (a *Admin) takeAnswers(ctx context.Context, q heldKey, self string, others 
 	}
 	for i, text := range answers {
 		var got heldKey
-		if len(text) > 0 && len(text) <= maxCard && json.Unmarshal(text, &got) == nil && got.Key == q.Key && got.At.Equal(q.At) {
+		if len(text) > 0 && len(text) <= maxCard && json.Unmarshal(text, &got) == nil && got.At.Equal(q.At) {
 			held[others[i]] = got.Held
 		}
 	}

@@ -42,6 +42,14 @@ func (a *Admin) targetOf(i Invalidation) (forebay.Target, error) {
 	return *t, nil
 }
 
+// optional is a name that may be missing.
+func optional(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
 var errNotOne = huma.Error422UnprocessableEntity(`name exactly one of "key", "tag", "class", "pattern", "url" and "all": true`)
 
 // oneTarget returns the target that is named; nil if none is.

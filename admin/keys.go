@@ -243,17 +243,11 @@ type entriesRequest struct {
 }
 
 func (a *Admin) readEntries(_ context.Context, in *entriesRequest) (*answer[Entries], error) {
-	named := func(s string) *string {
-		if s == "" {
-			return nil
-		}
-		return &s
-	}
 	tag, err := a.tagOf(in)
 	if err != nil {
 		return nil, err
 	}
-	target, err := oneTarget(named(in.Key), named(tag), named(in.Class), named(in.Pattern), false)
+	target, err := oneTarget(optional(in.Key), optional(tag), optional(in.Class), optional(in.Pattern), false)
 	if err != nil || in.URL != "" && in.Tag != "" {
 		return nil, huma.Error422UnprocessableEntity("name at most one of key, tag, class, pattern and url")
 	}

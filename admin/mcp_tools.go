@@ -36,15 +36,19 @@ type (
 	incidentsTold struct {
 		Incidents []Incident `json:"incidents"`
 	}
-	findIn struct {
+	// A targetIn names at most one thing.
+	targetIn struct {
 		Key     string `json:"key,omitempty" jsonschema:"exactly this key"`
 		Tag     string `json:"tag,omitempty" jsonschema:"a tag, such as org:acme"`
 		Class   string `json:"class,omitempty" jsonschema:"a class, such as partner_data"`
 		Pattern string `json:"pattern,omitempty" jsonschema:"a key with * for any characters"`
 		URL     string `json:"url,omitempty" jsonschema:"a whole URL: what a gateway has stored of it"`
-		Holds   string `json:"holds,omitempty" jsonschema:"a part of the key"`
-		Sort    string `json:"sort,omitempty" jsonschema:"key, size, age, left, load or asked; default key"`
-		Limit   int    `json:"limit,omitempty" jsonschema:"how many to list; default 20, at most 200"`
+	}
+	findIn struct {
+		targetIn
+		Holds string `json:"holds,omitempty" jsonschema:"a part of the key"`
+		Sort  string `json:"sort,omitempty" jsonschema:"key, size, age, left, load or asked; default key"`
+		Limit int    `json:"limit,omitempty" jsonschema:"how many to list; default 20, at most 200"`
 	}
 	explainIn struct {
 		Method  string            `json:"method,omitempty" jsonschema:"default GET"`
@@ -110,14 +114,10 @@ func (a *Admin) explainTool(ctx context.Context, _ *mcp.CallToolRequest, in expl
 
 type (
 	invalidateIn struct {
-		Key     string `json:"key,omitempty" jsonschema:"exactly this key"`
-		Tag     string `json:"tag,omitempty" jsonschema:"a tag, such as org:acme"`
-		Class   string `json:"class,omitempty" jsonschema:"a class, such as partner_data"`
-		Pattern string `json:"pattern,omitempty" jsonschema:"a key with * for any characters"`
-		URL     string `json:"url,omitempty" jsonschema:"a whole URL: what a gateway has stored of it"`
-		All     bool   `json:"all,omitempty" jsonschema:"everything"`
-		Soft    bool   `json:"soft,omitempty" jsonschema:"expire instead of remove: it may be served stale where its class allows"`
-		Confirm bool   `json:"confirm,omitempty" jsonschema:"false (default): only say what it would reach; true: do it"`
+		targetIn
+		All     bool `json:"all,omitempty" jsonschema:"everything"`
+		Soft    bool `json:"soft,omitempty" jsonschema:"expire instead of remove: it may be served stale where its class allows"`
+		Confirm bool `json:"confirm,omitempty" jsonschema:"false (default): only say what it would reach; true: do it"`
 	}
 	invalidateOut struct {
 		Done    bool     `json:"done" jsonschema:"false: nothing was done; call again with confirm to do it"`
@@ -139,13 +139,7 @@ func (a *Admin) addOperatingTools(s *mcp.Server) {
 }
 
 func (a *Admin) invalidateTool(ctx context.Context, req *mcp.CallToolRequest, in invalidateIn) (*mcp.CallToolResult, invalidateOut, error) {
-	named := func(s string) *string {
-		if s == "" {
-			return nil
-		}
-		return &s
-	}
-	ask := Invalidation{Key: named(in.Key), Tag: named(in.Tag), Class: named(in.Class), Pattern: named(in.Pattern), URL: named(in.URL), All: &in.All, Mode: "remove"}
+	ask := Invalidation{Key: optional(in.Key), Tag: optional(in.Tag), Class: optional(in.Class), Pattern: optional(in.Pattern), URL: optional(in.URL), All: &in.All, Mode: "remove"}
 	if in.Soft {
 		ask.Mode = "expire"
 	}

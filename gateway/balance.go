@@ -145,8 +145,6 @@ func keep(r *http.Request) *keptBody {
 	return &keptBody{ReadCloser: r.Body}
 }
 
-func (b *keptBody) begun() bool { return b != nil && b.read.Load() }
-
 // Read implements [io.Reader].
 func (b *keptBody) Read(p []byte) (int, error) {
 	b.read.Store(true)

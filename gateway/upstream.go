@@ -223,7 +223,7 @@ func (u *upstream) again(r *http.Request, body *keptBody, res *http.Response, er
 		return false
 	}
 	var dial *net.OpError
-	unsent := errors.As(err, &dial) && dial.Op == "dial" && !body.begun()
+	unsent := errors.As(err, &dial) && dial.Op == "dial"
 	repeatable := body == nil && (r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodOptions)
 	failed := err != nil || res.StatusCode == http.StatusBadGateway || res.StatusCode == http.StatusServiceUnavailable || res.StatusCode == http.StatusGatewayTimeout
 	return failed && (unsent || repeatable) && u.retry.spend()
