@@ -196,6 +196,12 @@ func TestMCPErrorsBehindTheGateway(t *testing.T) {
 	if n := w.g.Cache().Stats().Near.Entries; n != 0 {
 		t.Errorf("%d entries", n)
 	}
+	w.ask("tools/call", "get_echo", `{"text":"a"}`, 3)
+	for _, id := range []string{"null", "1.5", `{"a":1}`, "[1]", "true"} { // their server refuses them, and so nothing that is stored answers
+		if a := w.ask("tools/call", "get_echo", `{"text":"a"}`, id); strings.Contains(a.header.Get("Cache-Status"), "hit") {
+			t.Errorf("the id %s has a hit", id)
+		}
+	}
 	begun := time.Now()
 	if a := w.ask("tools/call", "get_slow", `{"text":"hang"}`, 3); !strings.Contains(a.body, "isError") || time.Since(begun) > 10*time.Second {
 		t.Errorf("a tool that hangs: %s after %s", a.body, time.Since(begun))

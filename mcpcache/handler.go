@@ -11,6 +11,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -86,6 +87,7 @@ func (c *Cache) message(r *http.Request) *message {
 		return c.unread()
 	}
 	var in struct {
+		RPC    string                     `json:"jsonrpc"`
 		ID     json.RawMessage            `json:"id"`
 		Method string                     `json:"method"`
 		Params map[string]json.RawMessage `json:"params"`
@@ -101,7 +103,7 @@ func (c *Cache) message(r *http.Request) *message {
 		}
 	}
 	m := &message{id: in.ID, rule: c.ruleOf(in.Method, name), question: question{Method: in.Method, Name: name}}
-	if m.rule == nil || len(in.ID) == 0 && m.rule.Invalidates == nil {
+	if m.rule == nil || m.rule.Invalidates == nil && (in.RPC != "2.0" || !validID.Match(in.ID)) { // its server says what is wrong
 		return nil
 	}
 	m.mismatch = mismatch(r.Header, in.Method, name)
@@ -115,6 +117,9 @@ func (c *Cache) message(r *http.Request) *message {
 	}
 	return m
 }
+
+// validID is a string or a whole number: any other id is not one of MCP (basic, Requests).
+var validID = regexp.MustCompile(`^(?:".*"|-?[0-9]+)$`)
 
 // unread is a body that cannot be read as one request, such as a batch: it may change whatever rules name.
 func (c *Cache) unread() *message {
