@@ -78,27 +78,9 @@ func ParseConfig(text []byte) (Config, error) {
 		"max_body":       func(n ast.Node) { c.MaxBody = int(d.size(n)) },
 		"ignore_headers": d.texts(&c.Ignore),
 		"keep_control":   d.boolean(&c.KeepControl),
-		"limits": func(n ast.Node) {
-			number := func(to *int) func(ast.Node) {
-				return func(n ast.Node) {
-					if *to = d.integer(n); *to <= 0 {
-						d.wrong(n, "a limit is a number above 0, not %s", n)
-					}
-				}
-			}
-			d.mapping(n, fields{"connections": number(&c.Limits.Connections), "requests": number(&c.Limits.Requests), "streams": number(&c.Limits.Streams), "changes": number(&c.Limits.Changes), "misses": number(&c.Limits.Misses)})
-		},
-		"listen": func(n ast.Node) {
-			d.mapping(n, fields{"trusted_proxies": func(n ast.Node) {
-				d.list(n, func(n ast.Node) { c.Trusted = append(c.Trusted, d.prefix(n)) })
-			}})
-		},
-		"integrity": func(n ast.Node) {
-			d.mapping(n, fields{"keys_env": d.text(&c.KeysEnv), "encrypt": d.boolean(&c.Encrypt)})
-			if c.Encrypt && c.KeysEnv == "" {
-				d.wrong(n, "encrypt needs keys: name the variable that holds them with keys_env")
-			}
-		},
+		"limits":         func(n ast.Node) { d.limits(n, &c.Limits) },
+		"listen":         func(n ast.Node) { d.listen(n, &c) },
+		"integrity":      func(n ast.Node) { d.integrity(n, &c) },
 		"classes": func(n ast.Node) {
 			d.each(n, func(name string, n ast.Node) {
 				defined[name] = true
@@ -142,6 +124,30 @@ func ParseConfig(text []byte) (Config, error) {
 	d.checkOrigins(&c, origin, named)
 	d.validate(&c, classes, routes, origin)
 	return c, d.err()
+}
+
+func (d *decoder) limits(n ast.Node, to *Limits) {
+	number := func(to *int) func(ast.Node) {
+		return func(n ast.Node) {
+			if *to = d.integer(n); *to <= 0 {
+				d.wrong(n, "a limit is a number above 0, not %s", n)
+			}
+		}
+	}
+	d.mapping(n, fields{"connections": number(&to.Connections), "requests": number(&to.Requests), "streams": number(&to.Streams), "changes": number(&to.Changes), "misses": number(&to.Misses)})
+}
+
+func (d *decoder) listen(n ast.Node, c *Config) {
+	d.mapping(n, fields{"trusted_proxies": func(n ast.Node) {
+		d.list(n, func(n ast.Node) { c.Trusted = append(c.Trusted, d.prefix(n)) })
+	}})
+}
+
+func (d *decoder) integrity(n ast.Node, c *Config) {
+	d.mapping(n, fields{"keys_env": d.text(&c.KeysEnv), "encrypt": d.boolean(&c.Encrypt)})
+	if c.Encrypt && c.KeysEnv == "" {
+		d.wrong(n, "encrypt needs keys: name the variable that holds them with keys_env")
+	}
 }
 
 func (d *decoder) class(name string, n ast.Node) forebay.Class {
