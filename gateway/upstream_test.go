@@ -446,3 +446,33 @@ func TestOriginMistakes(t *testing.T) {
 		}
 	}
 }
+
+// What may have had an effect is sent once, whatever became of it: refused by its server, or cut off.
+func TestChangesAreSentOnce(t *testing.T) {
+	for name, do := range map[string]func(http.ResponseWriter, *http.Request){
+		"503": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) },
+		"cut": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			all, urls := members(t, "a", "b")
+			for _, m := range all {
+				m.do = do
+			}
+			_, url := upstreams(t, gateway.Upstream{Name: "api", Servers: urls})
+			for i := range 8 { // within the budget of what may be sent again
+				for _, method := range []string{"POST", "DELETE"} {
+					r, _ := http.NewRequest(method, url+"/x", strings.NewReader(fmt.Sprint(method, i)))
+					if method == "DELETE" {
+						r.Body, r.ContentLength = http.NoBody, 0
+					}
+					if res, err := http.DefaultClient.Do(r); err == nil {
+						res.Body.Close()
+					}
+				}
+			}
+			if n := all[0].calls.Load() + all[1].calls.Load(); n != 16 {
+				t.Errorf("16 requests arrived %d times", n)
+			}
+		})
+	}
+}
