@@ -174,6 +174,18 @@ func (s *Space[V]) Lookup(ctx context.Context, key string) (Found[V], bool) {
 	return s.judged(s.cache.lookup(ctx, s.space, key))
 }
 
+// Peek returns what the near tier holds under a full key, if it is fresh. It asks no other tier, and is no request of the
+// statistics.
+func (s *Space[V]) Peek(key string) (V, bool) {
+	e, st := s.near.get(key, s.cache.now())
+	if st > isAhead || e.err != nil {
+		var zero V
+		return zero, false
+	}
+	v, ok := e.value.(V)
+	return v, ok
+}
+
 // judged says what may be done with what was found.
 func (s *Space[V]) judged(l lookup) (Found[V], bool) {
 	found := s.found(l.entry, s.cache.now())

@@ -16,7 +16,7 @@ import (
 
 	"github.com/forebay-cache/forebay"
 	"github.com/forebay-cache/forebay/admin"
-	"github.com/klauspost/compress/gzhttp"
+	"github.com/forebay-cache/forebay/internal/coding"
 )
 
 var errDown = errors.New("the origin is down")
@@ -229,7 +229,7 @@ func TestMetricsAgreeWithStatistics(t *testing.T) {
 func TestEventsAreNotHeldBack(t *testing.T) {
 	c, _ := open(t)
 	a := admin.New(c, quiet(admin.Options{}))
-	server := httptest.NewServer(a.Measure(gzhttp.GzipHandler(a.Handler())))
+	server := httptest.NewServer(a.Measure(coding.Handler(a.Handler())))
 	defer server.Close()
 	defer a.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)

@@ -8,7 +8,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
-	"github.com/klauspost/compress/gzhttp"
+	"github.com/forebay-cache/forebay/internal/coding"
 )
 
 // A list that is empty is [], never null: the description says so of all of them at once.
@@ -130,7 +130,7 @@ func safeHeaders(ctx huma.Context, next func(huma.Context)) {
 
 // unmeasured serves what is not a request of the cache's clients.
 func unmeasured(h http.Handler) http.Handler {
-	compressed := gzhttp.GzipHandler(h)
+	compressed := coding.Handler(h)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		excludeFromMetrics(w)
 		compressed.ServeHTTP(w, r)

@@ -14,7 +14,7 @@ import (
 	"github.com/forebay-cache/forebay"
 	"github.com/forebay-cache/forebay/demo/origin"
 	"github.com/forebay-cache/forebay/httpcache"
-	"github.com/klauspost/compress/gzhttp"
+	"github.com/forebay-cache/forebay/internal/coding"
 )
 
 // A handlerFunc returns its error, which becomes problem details.
@@ -55,7 +55,7 @@ func (rt *router) handler() http.Handler {
 	rt.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, &problem{Status: http.StatusNotFound, Detail: "there is nothing at this path"})
 	})
-	return gzhttp.GzipHandler(rt.mux)
+	return coding.Handler(rt.mux)
 }
 
 // A problem is an error as the client sees it (RFC 9457).

@@ -18,21 +18,23 @@ import (
 
 // A Config is what the gateway's file says.
 type Config struct {
-	Origin      string
-	Limits      Limits
-	Profile     httpcache.Profile
-	MaxBody     int
-	Ignore      []string       // fields of requests: see httpcache.Options.IgnoreHeaders
-	Trusted     []netip.Prefix // of the proxies in front that may say who the client is
-	Upstreams   []Upstream     // further origins, by their names
-	Ways        []Way          // how the requests of routes go to their origin, where that is not the usual one
-	KeysEnv     string         // the variable that holds the keys of the shared tier, separated by commas; the first writes
-	Encrypt     bool           // the values in the shared tier
-	KeepControl bool           // see httpcache.Options.KeepControl
-	Warnings    []string       // of what is not a mistake, but very likely not meant
-	Classes     []forebay.Class
-	Rules       []httpcache.Rule
-	MCP         []MCPRule // of MCP servers behind the gateway
+	Origin       string
+	Limits       Limits
+	Profile      httpcache.Profile
+	MaxBody      int
+	Ignore       []string       // fields of requests: see httpcache.Options.IgnoreHeaders
+	Trusted      []netip.Prefix // of the proxies in front that may say who the client is
+	Upstreams    []Upstream     // further origins, by their names
+	Ways         []Way          // how the requests of routes go to their origin, where that is not the usual one
+	KeysEnv      string         // the variable that holds the keys of the shared tier, separated by commas; the first writes
+	Encrypt      bool           // the values in the shared tier
+	KeepControl  bool           // see httpcache.Options.KeepControl
+	Compression  httpcache.Compression
+	Uncompressed bool     // nothing is compressed but by the origin
+	Warnings     []string // of what is not a mistake, but very likely not meant
+	Classes      []forebay.Class
+	Rules        []httpcache.Rule
+	MCP          []MCPRule // of MCP servers behind the gateway
 }
 
 // ReadConfig reads a file. Its error names every mistake, each with its line and column.
@@ -78,6 +80,7 @@ func ParseConfig(text []byte) (Config, error) {
 		"max_body":       func(n ast.Node) { c.MaxBody = int(d.size(n)) },
 		"ignore_headers": d.texts(&c.Ignore),
 		"keep_control":   d.boolean(&c.KeepControl),
+		"compression":    func(n ast.Node) { d.compression(n, &c) },
 		"limits":         func(n ast.Node) { d.limits(n, &c.Limits) },
 		"listen":         func(n ast.Node) { d.listen(n, &c) },
 		"integrity":      func(n ast.Node) { d.integrity(n, &c) },
@@ -143,6 +146,21 @@ func (d *decoder) listen(n ast.Node, c *Config) {
 	}})
 }
 
+func (d *decoder) compression(n ast.Node, c *Config) {
+	if s, ok := n.(*ast.StringNode); ok && s.Value == "off" {
+		c.Uncompressed = true
+		return
+	}
+	d.mapping(n, fields{
+		"codings":     d.texts(&c.Compression.Codings),
+		"min_bytes":   func(n ast.Node) { c.Compression.MinBytes = int(d.size(n)) },
+		"credentials": d.boolean(&c.Compression.Credentials),
+	})
+	if err := c.Compression.Check(); err != nil {
+		d.wrong(n, "%v", err)
+	}
+}
+
 func (d *decoder) integrity(n ast.Node, c *Config) {
 	d.mapping(n, fields{"keys_env": d.text(&c.KeysEnv), "encrypt": d.boolean(&c.Encrypt)})
 	if c.Encrypt && c.KeysEnv == "" {
@@ -204,6 +222,7 @@ func (d *decoder) route(n ast.Node, used map[string]ast.Node) (r httpcache.Rule,
 			d.mapping(n, fields{"keep": d.texts(&r.Query.Keep), "drop": d.texts(&r.Query.Drop), "sort": d.boolean(&r.Query.Sort)})
 		},
 		"bypass":    d.boolean(&r.Bypass),
+		"compress":  func(n ast.Node) { r.Compress = new(bool); d.boolean(r.Compress)(n) },
 		"shared":    d.boolean(&r.Shared),
 		"headers":   d.texts(&r.Headers),
 		"events":    func(n ast.Node) { d.oneOf(n, (*string)(&r.Events), "openai", "done", "close") },

@@ -58,7 +58,7 @@ func Open(ctx context.Context, o Options) (*Gateway, error) {
 	g := &Gateway{cache: cache, origins: to, advice: newAdvice(o.Logger)}
 	h, err := httpcache.New(cache, httpcache.Options{
 		Profile: o.Profile, Rules: o.Rules, Class: otherClass, IgnoreHeaders: o.Ignore, MaxBody: o.MaxBody, Uncached: g.advice.uncached, Logger: o.Logger,
-		Relayed: []string{"X-Forwarded-Proto", "X-Forwarded-Host"}, KeepControl: o.KeepControl,
+		Relayed: []string{"X-Forwarded-Proto", "X-Forwarded-Host"}, KeepControl: o.KeepControl, Compression: o.compression(),
 		BodyBytes: int64(cache.Stats().Near.MaxBytes / bodiesOfNear), MayLoad: mayLoad(o.Limits.Misses),
 	})
 	if err != nil {
@@ -79,6 +79,13 @@ func Open(ctx context.Context, o Options) (*Gateway, error) {
 	g.http, g.connections = h, o.Limits.withDefaults().Connections
 	g.handler = &door{trusted: o.Trusted, pseudonym: pseudonym, changes: perClient{each: o.Limits.withDefaults().Changes}, next: next, refuse: h.Refuse}
 	return g, nil
+}
+
+func (c Config) compression() *httpcache.Compression {
+	if c.Uncompressed {
+		return nil
+	}
+	return &c.Compression
 }
 
 // mayLoad bounds the misses of each client; nil: there is no bound.

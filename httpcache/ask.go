@@ -23,6 +23,9 @@ type ask struct {
 	bypass     bypass
 	alone      bool // what others wait for is not for this caller
 
+	form   *response // sent instead of the stored body; nil: that is sent
+	formOf string    // its coding
+
 	own [2]string // the fields that the cache adds to the answer: see ownFields
 }
 

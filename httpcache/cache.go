@@ -20,6 +20,8 @@ type Cache struct {
 	targets []string
 	bodies  bodies
 	ignored map[string]bool // fields that count by Vary alone
+
+	encoders encoders
 }
 
 // targetName is the field that is targeted at this cache alone (RFC 9213).
@@ -32,7 +34,7 @@ func New(c *forebay.Cache, o Options) (*Cache, error) {
 	if err != nil {
 		return nil, fmt.Errorf("httpcache: %w", err)
 	}
-	h := &Cache{cache: c, options: o, mux: http.NewServeMux(), targets: []string{targetName, "Cdn-Cache-Control"}}
+	h := &Cache{cache: c, options: o, mux: http.NewServeMux(), targets: []string{targetName, "Cdn-Cache-Control"}, encoders: newEncoders()}
 	h.bodies.max = o.BodyBytes
 	h.ignored = map[string]bool{}
 	for _, name := range o.IgnoreHeaders {

@@ -14,6 +14,7 @@ type directives struct {
 	noStore, noCache, private, public  bool
 	mustRevalidate, mustUnderstand     bool
 	immutable, onlyIfCached            bool
+	noTransform                        bool
 	noCacheFields, privateFields       []string // of the qualified forms
 	maxAge, sMaxAge                    delta
 	staleWhileRevalidate, staleIfError delta
@@ -92,6 +93,8 @@ func (d *directives) add(name, value string) {
 		d.noCache, d.noCacheFields = qualified(value, d.noCache, d.noCacheFields)
 	case "private":
 		d.private, d.privateFields = qualified(value, d.private, d.privateFields)
+	case "no-transform":
+		d.noTransform = true
 	case "public":
 		d.public = true
 	case "must-revalidate", "proxy-revalidate":

@@ -54,6 +54,8 @@ func (h *Cache) find(ctx context.Context, a *ask) found {
 	switch {
 	case !ok:
 		f.Value = nil
+	case f.Value.kind == coded: // somebody wrote it there
+		f.Value = nil
 	case f.Value.kind == passing:
 		f.passing = true
 	default:

@@ -59,6 +59,9 @@ type Options struct {
 	// them. Default off: they end here.
 	KeepControl bool
 
+	// Compression compresses what is stored. Default nil: not; the origin may.
+	Compression *Compression
+
 	// Error answers where the origin did not and nothing stale may be served: a [forebay.BusyError],
 	// [forebay.ErrLoadTimeout], or what the next handler gave to [Fail]. Default: problem details
 	// (RFC 9457) with 503, 504 and 502.
@@ -108,6 +111,8 @@ type Rule struct {
 	// request bypasses the cache. Default "websocket"; empty but not nil: none. A request for another
 	// one is passed on without its Upgrade.
 	Upgrade []string
+	// Compress: false compresses nothing of the route; true also what is one caller's own. Default: as Options.Compression says.
+	Compress *bool
 	// BodyKey makes a POST a query: its JSON body is part of the key.
 	BodyKey *BodyKey
 	// Events says when server-sent events count as whole. Default EndOpenAI.
@@ -190,6 +195,10 @@ func (o Options) withDefaults() (Options, error) {
 		o.BodyBytes = defaultBodyBytes
 	}
 	o.BodyBytes = max(o.BodyBytes, 2*int64(o.MaxBody))
+	var err error
+	if o.Compression, err = o.Compression.withDefaults(); err != nil {
+		mistakes = append(mistakes, err)
+	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}

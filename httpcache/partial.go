@@ -149,14 +149,33 @@ func (r *response) matchesIfRange(field string) bool {
 	return ok && ok2 && ok3 && asked.Equal(modified) && date.Sub(modified) >= 1e9
 }
 
-// notModified evaluates a client's own conditions (RFC 9111, section 4.3.2).
-func (r *response) notModified(h http.Header) bool {
+// notModified evaluates a client's own conditions (RFC 9111, section 4.3.2). The tag is that of the form that the client
+// has: of the response as it would be sent, as it is stored, or in another coding.
+func (r *response) notModified(h http.Header, sent []string, f *forms) (tag []string, ok bool) {
 	if r.status != http.StatusOK {
-		return false
+		return nil, false
 	}
 	if lines, ok := h["If-None-Match"]; ok {
-		return matchesAny(lines, r.header.Get("Etag"))
+		return matchesOne(lines, sent, r.header["Etag"], f)
 	}
+	return sent, r.unmodifiedSince(h)
+}
+
+func matchesOne(lines, sent, stored []string, f *forms) (tag []string, ok bool) {
+	candidates := [][]string{sent, stored}
+	if f != nil {
+		candidates = append(candidates, f.tags...)
+	}
+	for _, one := range candidates {
+		if len(one) > 0 && matchesAny(lines, one[0]) {
+			return one, true
+		}
+	}
+	return sent, matchesAny(lines, "")
+}
+
+// unmodifiedSince evaluates If-Modified-Since.
+func (r *response) unmodifiedSince(h http.Header) bool {
 	since, ok := httpTime(h.Get("If-Modified-Since"))
 	if !ok {
 		return false

@@ -29,7 +29,7 @@ func (h *handler) pass(w http.ResponseWriter, a *ask) {
 		}
 		end(err)
 	}()
-	h.next.ServeHTTP(p, a.r)
+	h.next.ServeHTTP(p, h.ownTags(a.r))
 	if !p.wrote {
 		p.head(http.StatusOK) // the server will say so for a handler that says nothing
 	}

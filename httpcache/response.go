@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/fxamacker/cbor/v2"
@@ -19,6 +20,7 @@ const (
 	part                // a part of one (206)
 	index               // the names that the responses of this URI vary on
 	passing             // a mark: this URI's responses are not kept, so nobody need wait for one
+	coded               // a response's body in a coding; empty where that is not smaller
 )
 
 // A response is what the tiers hold. Once published it never changes, but that its body grows.
@@ -43,6 +45,8 @@ type response struct {
 	reloads   reloads
 	events    bool      // server-sent events: replayed one by one
 	unstored  notStored // why it is not stored
+
+	forms atomic.Pointer[forms] // nil: nobody has asked yet
 }
 
 // stored is a response as the shared tier holds it.
@@ -97,7 +101,7 @@ func (r *response) form() stored {
 // check refuses what no origin's answer leaves behind: the shared tier is written by others too.
 func (s *stored) check() error {
 	switch {
-	case s.Kind > index:
+	case s.Kind > index && s.Kind != coded:
 		return fmt.Errorf("httpcache: kind %d is not stored", s.Kind)
 	case s.Kind == index:
 		return nil

@@ -17,6 +17,7 @@ func (h *handler) serveStored(w http.ResponseWriter, a *ask, f *found, d decisio
 		o.Status = forebay.StaleHit
 	}
 	h.count(a, o)
+	h.chooseForm(a, f)
 	var scratch [96]byte
 	h.write(w, a, f.response, appendStatus(scratch[:0], o), d.age, nil)
 }
@@ -26,6 +27,7 @@ func (h *handler) serveInstead(w http.ResponseWriter, a *ask, f *found, d decisi
 	o := f.Outcome
 	o.Status, o.TTL = forebay.StaleHit, d.left
 	h.count(a, o)
+	h.chooseForm(a, f)
 	status := append(append(appendStatus(nil, o), "; fwd="...), d.why.forward()...)
 	var answered *statusError
 	if errors.As(err, &answered) {
@@ -97,21 +99,32 @@ func (h *handler) write(w http.ResponseWriter, a *ask, r *response, status []byt
 		header[name] = lines
 	}
 	a.ownFields(header, status, age)
-	if r.notModified(a.r.Header) {
+	body, f := r.body, h.formsOf(a, r)
+	if f != nil {
+		header["Vary"] = f.vary
+	}
+	if a.form != nil {
+		body = a.form.body
+		a.describe(header, f, h.options.Compression)
+	}
+	if tag, ok := r.notModified(a.r.Header, header["Etag"], f); ok {
+		if tag != nil {
+			header["Etag"] = tag
+		}
 		for _, name := range []string{"Content-Length", "Content-Encoding", "Content-Range", "Content-Type"} {
 			delete(header, name)
 		}
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
-	data, trailer, isWhole := r.body.complete()
+	data, trailer, isWhole := body.complete()
 	if isWhole && len(data) > smallBody && a.r.Method != http.MethodHead {
-		if !r.body.pin(a.r.Context(), &h.bodies) {
+		if !body.pin(a.r.Context(), &h.bodies) {
 			clear(header)
 			WriteError(w, a.r, &forebay.BusyError{Class: a.route.class.Name, RetryAfter: time.Second})
 			return
 		}
-		defer r.body.unpin()
+		defer body.unpin()
 		to := h.bodies.send(w)
 		defer to.close()
 		w = sending{w, to}

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+
+	"github.com/forebay-cache/forebay/internal/coding"
 )
 
 // varyNames returns the names of a Vary field, sorted and once each. any: "*", which nothing matches.
@@ -69,7 +71,7 @@ func preferences(line string) []string {
 		for piece := range strings.SplitSeq(strings.ToLower(one), ";") {
 			piece = strings.Trim(piece, " \t")
 			if q, ok := strings.CutPrefix(piece, "q="); ok {
-				if w, valid := weight(q); valid {
+				if w, valid := coding.Weight(q); valid {
 					m.weight = w
 					continue
 				}
@@ -93,19 +95,4 @@ func preferences(line string) []string {
 		out = append(out, m.text)
 	}
 	return slices.Compact(out)
-}
-
-// weight reads a qvalue: 0 or 1 with at most three decimals (RFC 9110, section 12.4.2).
-func weight(q string) (thousandths int, ok bool) {
-	if q == "" || len(q) > 5 || q[0] != '0' && q[0] != '1' || len(q) > 1 && q[1] != '.' {
-		return 0, false
-	}
-	thousandths = int(q[0]-'0') * 1000
-	for i, unit := 2, 100; i < len(q); i, unit = i+1, unit/10 {
-		if q[i] < '0' || q[i] > '9' {
-			return 0, false
-		}
-		thousandths += int(q[i]-'0') * unit
-	}
-	return thousandths, thousandths <= 1000
 }

@@ -12,6 +12,8 @@ import (
 	"path"
 	"strconv"
 	"strings"
+
+	"github.com/forebay-cache/forebay/internal/coding"
 )
 
 //go:embed all:dist
@@ -58,8 +60,8 @@ func servePage(w http.ResponseWriter, index []byte) {
 	w.Write(bytes.ReplaceAll(index, []byte("{{nonce}}"), []byte(nonce)))
 }
 
-// encodings are how the assets are compressed beforehand, the best first.
-var encodings = []struct{ name, suffix string }{{"br", ".br"}, {"gzip", ".gz"}}
+// suffixes are those of the assets' forms that were compressed beforehand.
+var suffixes = map[string]string{"br": ".br", "gzip": ".gz"}
 
 // serveAsset serves a file whose name says its content; false if there is none.
 func serveAsset(w http.ResponseWriter, r *http.Request, dist fs.FS, name string) bool {
@@ -72,27 +74,13 @@ func serveAsset(w http.ResponseWriter, r *http.Request, dist fs.FS, name string)
 	h.Set("Cache-Control", "public, max-age=31536000, immutable")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Vary", "Accept-Encoding")
-	for _, e := range encodings {
-		if body, err := fs.ReadFile(dist, name+e.suffix); err == nil && accepts(r.Header.Get("Accept-Encoding"), e.name) {
-			h.Set("Content-Encoding", e.name)
+	if chosen := coding.Choose(r.Header["Accept-Encoding"], []string{"br", "gzip"}); chosen != "" {
+		if body, err := fs.ReadFile(dist, name+suffixes[chosen]); err == nil {
+			h.Set("Content-Encoding", chosen)
 			plain = body
-			break
 		}
 	}
 	h.Set("Content-Length", strconv.Itoa(len(plain)))
 	w.Write(plain)
 	return true
-}
-
-// accepts reads an Accept-Encoding field (RFC 9110, section 12.5.3).
-func accepts(field, encoding string) bool {
-	for one := range strings.SplitSeq(field, ",") {
-		name, weight, _ := strings.Cut(strings.TrimSpace(one), ";")
-		if !strings.EqualFold(strings.TrimSpace(name), encoding) {
-			continue
-		}
-		q, err := strconv.ParseFloat(strings.TrimPrefix(strings.ReplaceAll(weight, " ", ""), "q="), 64)
-		return err != nil || q > 0
-	}
-	return false
 }
