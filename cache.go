@@ -125,7 +125,7 @@ const minRetention = 24 * time.Hour
 func retention(classes map[string]*class) time.Duration {
 	longest := minRetention
 	for _, k := range classes {
-		longest = max(longest, k.life())
+		longest = max(longest, k.now().life())
 	}
 	return longest
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"sync/atomic"
 	"time"
 
 	"github.com/forebay-cache/forebay/internal/keys"
@@ -133,18 +134,83 @@ func (c Class) life() time.Duration {
 	return max(c.TTL+max(c.Stale, c.StaleIfError), c.NotFound)
 }
 
-// A class is a Class in use: its defaults filled in, its counters, and the slots of its loads.
+// A class is a Class in use: its settings, which [Cache.SetClasses] replaces, and its counters.
 type class struct {
-	Class
-	slots chan struct{} // nil: unlimited
+	Name    string
+	current atomic.Pointer[settings]
 	counters
 }
 
+// settings are a Class with its defaults filled in, and the slots of its loads.
+type settings struct {
+	Class
+	slots chan struct{} // nil: unlimited
+}
+
 func newClass(c Class) *class {
-	k := &class{Class: c.withDefaults()}
+	k := &class{Name: c.Name}
 	k.counters.init()
-	if k.MaxLoads > 0 {
-		k.slots = make(chan struct{}, k.MaxLoads)
-	}
+	k.set(c)
 	return k
+}
+
+// now are the settings that count now.
+func (k *class) now() *settings { return k.current.Load() }
+
+// set replaces the settings. Loads that run keep the slots that they have.
+func (k *class) set(c Class) {
+	s := &settings{Class: c.withDefaults()}
+	if s.MaxLoads > 0 {
+		if old := k.current.Load(); old != nil && cap(old.slots) == s.MaxLoads {
+			s.slots = old.slots
+		} else {
+			s.slots = make(chan struct{}, s.MaxLoads)
+		}
+	}
+	k.current.Store(s)
+}
+
+// SetClasses replaces the classes that are declared. What is stored stays: what is new counts for what is loaded from now
+// on, and MaxLoads, LoadTimeout and RefreshAhead at once. Schema, Private and Strict of a class that there is already are fixed,
+// because keys and reads depend on them. A class that is declared no more keeps its entries until they expire, and serves
+// what was wrapped in it. An error changes nothing.
+func (c *Cache) SetClasses(classes []Class) error {
+	if err := (Options{Classes: classes, Secret: c.options.Secret, Shared: c.options.Shared}).check(); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var mistakes []error
+	for i, k := range classes {
+		if old := c.classes[k.Name]; old != nil {
+			mistakes = append(mistakes, fixed(fmt.Sprintf("Classes[%d] (%s)", i, k.Name), old.now().Class, k)...)
+		}
+	}
+	if err := configError("SetClasses", mistakes); err != nil {
+		return err
+	}
+	c.order, c.declared = nil, len(classes) > 0
+	for _, k := range classes {
+		if old := c.classes[k.Name]; old != nil {
+			old.set(k)
+		} else {
+			c.classes[k.Name] = newClass(k)
+		}
+		c.order = append(c.order, k.Name)
+	}
+	c.replica.Retain(retention(c.classes))
+	return nil
+}
+
+// fixed are the fields that differ and must not.
+func fixed(path string, old, k Class) (out []error) {
+	for _, f := range []struct {
+		name   string
+		differ bool
+	}{{"Schema", old.Schema != k.Schema}, {"Private", old.Private != k.Private}, {"Strict", old.Strict != k.Strict}} {
+		if f.differ {
+			out = append(out, fmt.Errorf("%s.%s: cannot change while the cache is open: open another", path, f.name))
+		}
+	}
+	return out
 }

@@ -57,7 +57,7 @@ type Keep struct {
 
 // times sets an entry's times from its class and its Keep.
 func (e *entry) times(now int64, k Keep) {
-	c := e.space.class
+	c := e.space.class.now()
 	ttl, stale, onError := orClass(k.TTL, c.TTL), orClass(k.Stale, c.Stale), orClass(k.StaleIfError, c.StaleIfError)
 	if c.Strict {
 		stale, onError = 0, 0
@@ -78,7 +78,7 @@ func (e *entry) times(now int64, k Keep) {
 // setRefreshFrom finds until when a hit need not think of a refresh.
 func (e *entry) setRefreshFrom() {
 	e.refreshFrom = e.fresh
-	if beta := e.space.class.RefreshAhead; beta > 0 && e.err == nil {
+	if beta := e.space.class.now().RefreshAhead; beta > 0 && e.err == nil {
 		e.refreshFrom -= int64(refreshSpan * beta * float64(e.took))
 	}
 }
@@ -96,7 +96,7 @@ func orClass(k, class time.Duration) time.Duration {
 // refreshAhead decides by XFetch whether this caller should load before the entry expires:
 // with probability exp(-(time left)/(beta × load time)).
 func (e *entry) refreshAhead(now int64) bool {
-	gap := -math.Log(1-rand.Float64()) * e.space.class.RefreshAhead * float64(e.took)
+	gap := -math.Log(1-rand.Float64()) * e.space.class.now().RefreshAhead * float64(e.took)
 	return float64(now)+gap >= float64(e.fresh)
 }
 
@@ -121,7 +121,7 @@ func (e *entry) stateAt(now int64, v replica.Verdict) state {
 		return isAhead
 	case e.err != nil: // "not found" is never served stale
 		return isDead
-	case v == replica.Expired && e.space.class.Strict:
+	case v == replica.Expired && e.space.class.now().Strict:
 		return isDead
 	case now < e.stale && e.stale > e.fresh:
 		return isStale

@@ -17,8 +17,8 @@ type Fill[V any] struct {
 	leads  bool
 	joined uint64
 	slot   bool
-	nested bool   // it needs none of the class's loads: see holdsSlot
-	asking traced // the origin
+	slots  chan struct{} // that its own is one of; nil: it needs none (see holdsSlot)
+	asking traced        // the origin
 }
 
 // BeginOptions say what a load must be for its caller. The zero value takes any, and what was stored
@@ -104,23 +104,24 @@ func (f *Fill[V]) Acquire(patient bool) (bool, error) {
 
 func (f *Fill[V]) acquireSlot(patient bool) error {
 	c, ctx := f.space.class, f.flight.ctx
-	nested := holdsSlot(ctx, c)
-	if c.slots != nil && !nested {
+	nested, slots := holdsSlot(ctx, c), c.now().slots
+	if slots != nil && !nested {
 		select {
-		case c.slots <- struct{}{}:
+		case slots <- struct{}{}:
 		default:
 			if !patient {
 				return f.busy(true)
 			}
 			f.space.cache.flights.queue(f.flight)
 			select {
-			case c.slots <- struct{}{}:
+			case slots <- struct{}{}:
 			case <-ctx.Done():
 				return f.busy(false)
 			}
 		}
+		f.slots = slots
 	}
-	f.slot, f.nested = true, nested
+	f.slot = true
 	c.loads.Add(1)
 	c.loading.Add(1)
 	f.space.cache.flights.acquired(f.flight)
@@ -131,7 +132,7 @@ func (f *Fill[V]) busy(impatient bool) error {
 	c := f.space.class
 	c.refused.Add(1)
 	f.space.cache.tell(Event{Kind: EventBusy, Class: c.Name, Key: f.flight.key})
-	return &BusyError{Class: c.Name, MaxLoads: c.MaxLoads, RetryAfter: retryAfter, impatient: impatient}
+	return &BusyError{Class: c.Name, MaxLoads: c.now().MaxLoads, RetryAfter: retryAfter, impatient: impatient}
 }
 
 // Release gives the load back, when the origin is really done: also after its timeout, so that a
@@ -142,8 +143,8 @@ func (f *Fill[V]) Release() {
 	}
 	f.slot = false
 	f.space.class.loading.Add(-1)
-	if f.space.class.slots != nil && !f.nested {
-		<-f.space.class.slots
+	if f.slots != nil {
+		<-f.slots
 	}
 }
 

@@ -39,6 +39,7 @@ type flight struct {
 	ctx     context.Context         // load
 	end     context.CancelCauseFunc // of ctx
 	late    *time.Timer             // ends the load; nil: it may take forever
+	timeout time.Duration           // of late
 	grows   bool                    // the timeout counts from each Publish again
 
 	// behind: nobody need wait, because the load refreshes something that is still served.

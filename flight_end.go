@@ -23,7 +23,7 @@ func (fs *flights) leave(f *flight) {
 		}
 	}
 	v, _ := fs.cache.replica.Judge(f.key, f.space.class.Name, nil, f.number)
-	if f.space.class.TTL == 0 || v != replica.Valid {
+	if f.space.class.now().TTL == 0 || v != replica.Valid {
 		fs.forget(f) // what is cancelled has no answer for a newcomer
 		f.cancel()
 	}

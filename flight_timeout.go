@@ -47,7 +47,8 @@ func (fs *flights) setTimeout(f *flight, request context.Context) {
 	f.load.values, f.load.loads = request, loadsWith(request, f)
 	f.load.Context, f.end = context.WithCancelCause(context.Background())
 	f.ctx = &f.load
-	if t := f.space.class.LoadTimeout; t > 0 {
+	if t := f.space.class.now().LoadTimeout; t > 0 {
+		f.timeout = t
 		f.late = time.AfterFunc(t, f.timeUp)
 		f.more()
 	}
@@ -58,7 +59,7 @@ func (fs *flights) setTimeout(f *flight, request context.Context) {
 
 // more gives the load its whole time again.
 func (f *flight) more() {
-	t := f.space.class.LoadTimeout
+	t := f.timeout
 	if f.late == nil {
 		return
 	}
@@ -97,9 +98,9 @@ func (fs *flights) timeoutError(f *flight) error {
 		return context.Canceled
 	}
 	if f.queued && !f.loading {
-		return &BusyError{Class: c.Name, MaxLoads: c.MaxLoads, RetryAfter: retryAfter}
+		return &BusyError{Class: c.Name, MaxLoads: c.now().MaxLoads, RetryAfter: retryAfter}
 	}
-	return fmt.Errorf("%w: %s after %s", ErrLoadTimeout, f.space.name, c.LoadTimeout)
+	return fmt.Errorf("%w: %s after %s", ErrLoadTimeout, f.space.name, f.timeout)
 }
 
 // retryAfter is what a refused caller is told to wait.

@@ -97,7 +97,7 @@ func Wrap[P, V any](c *Cache, name string, load func(context.Context, P) (V, err
 	if f.space, err = OpenSpace(c, name, f.size); err != nil {
 		return nil, err
 	}
-	if k := f.space.class; f.plan.Scalar && !k.Private && (c.shared == nil || !k.Strict) {
+	if k := f.space.class; f.plan.Scalar && !k.now().Private && (c.shared == nil || !k.now().Strict) {
 		f.fast = fastPath{c.near, f.space.prefix, f.plan, &k.hits[TierNear], c}
 	}
 	return f, nil
@@ -185,7 +185,7 @@ func (f *Func[P, V]) key(ctx context.Context, p P) (string, Reason) {
 	if err != nil {
 		return "", ReasonBadKey
 	}
-	if f.space.class.Private {
+	if f.space.class.now().Private {
 		caller := ""
 		if c.options.Caller != nil {
 			caller = c.options.Caller(ctx)

@@ -53,7 +53,7 @@ func (f *Func[P, V]) fetched(r Result[V], why Reason) Result[V] {
 
 // wait waits for a fill, but not longer than the class's Wait where something stale can be served.
 func (f *Func[P, V]) wait(ctx context.Context, fill *Fill[V], stale *Found[V]) (r Result[V], slow bool) {
-	wait := f.space.class.Wait
+	wait := f.space.class.now().Wait
 	if stale == nil || wait == 0 {
 		r.Value, r.Outcome, r.Err = fill.Wait(ctx)
 		return r, false

@@ -34,7 +34,7 @@ func (f *Func[P, V]) GetMany(ctx context.Context, ps []P) ([]Result[V], error) {
 
 // atOnce is how many parameters are asked for at the same time.
 func (f *Func[P, V]) atOnce() int {
-	if n := f.space.class.MaxLoads; n > 0 {
+	if n := f.space.class.now().MaxLoads; n > 0 {
 		return n
 	}
 	return defaultClass.MaxLoads

@@ -21,7 +21,7 @@ type lookup struct {
 // confirmed for a while, takes nothing from the shared tier without reading the log with it.
 func (c *Cache) lookup(ctx context.Context, sp *space, key string) lookup {
 	now := c.now()
-	strict := sp.class.Strict && c.shared != nil
+	strict := sp.class.now().Strict && c.shared != nil
 	if strict && c.replica.Ready() {
 		visit := c.shared.Visit(ctx)
 		if l, ok := c.strictLookup(ctx, visit, sp, key); ok {
@@ -34,7 +34,7 @@ func (c *Cache) lookup(ctx context.Context, sp *space, key string) lookup {
 	}
 	l := lookup{unconfirmed: c.shared != nil && !c.replica.Confirmed()}
 	l.entry, l.state = c.nearLookup(ctx, sp, key, now)
-	if c.shared == nil || l.state < isOnError || sp.class.TTL == 0 || !c.replica.Ready() {
+	if c.shared == nil || l.state < isOnError || sp.class.now().TTL == 0 || !c.replica.Ready() {
 		return l
 	}
 	visit := c.shared.Visit(ctx)
@@ -145,8 +145,8 @@ const lookupSize = 200
 func (c *Cache) lookupMany(ctx context.Context, sp *space, keys []string) []lookup {
 	out := make([]lookup, len(keys))
 	now := c.now()
-	strict, unconfirmed := sp.class.Strict && c.shared != nil, c.shared != nil && !c.replica.Confirmed()
-	readable := c.shared != nil && sp.class.TTL > 0 && c.replica.Ready()
+	strict, unconfirmed := sp.class.now().Strict && c.shared != nil, c.shared != nil && !c.replica.Confirmed()
+	readable := c.shared != nil && sp.class.now().TTL > 0 && c.replica.Ready()
 	if readable && (strict || unconfirmed) {
 		readable = c.replica.Confirm(ctx, c.shared.Visit(ctx)) == nil
 	}

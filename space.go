@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -92,7 +93,7 @@ func (c *Cache) open(name string, value reflect.Type) (*space, error) {
 		mistakes = append(mistakes, fmt.Errorf("the name is taken: give the function one of its own, %q", className+"/…"))
 	}
 	k := c.classes[className]
-	if k == nil && c.declared {
+	if c.declared && !slices.Contains(c.order, className) {
 		mistakes = append(mistakes, fmt.Errorf("the class %q is not declared: add it to Options.Classes (declared: %s)", className, strings.Join(c.order, ", ")))
 	}
 	if err := configError(fmt.Sprintf("name %q", name), mistakes); err != nil {
@@ -112,7 +113,7 @@ func (c *Cache) newSpace(name string, k *class, value reflect.Type) *space {
 	sp := &space{cache: c, near: c.near, class: k, name: name, prefix: name + ":"}
 	if c.shared != nil {
 		sp.lossCheck.shape = shape.Of(value, c.shared.codec.Shape())
-		sp.suffix = fmt.Sprintf("@%d-%08x", k.Schema, sp.lossCheck.shape.Print())
+		sp.suffix = fmt.Sprintf("@%d-%08x", k.now().Schema, sp.lossCheck.shape.Print())
 	}
 	return sp
 }
@@ -138,7 +139,7 @@ func (s *space) PrivateKey(part, caller string) string {
 func (s *space) stored(key string) string { return key + s.suffix }
 
 // Class returns the space's class, its defaults filled in.
-func (s *space) Class() Class { return s.class.Class }
+func (s *space) Class() Class { return s.class.now().Class }
 
 // Use says what may be done with what a look-up found.
 type Use uint8

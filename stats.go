@@ -173,7 +173,7 @@ func (c *Cache) tierMode(s *SharedStats) TierMode {
 
 func (k *class) stats() ClassStats {
 	s := ClassStats{
-		Class: k.Class, StaleHits: k.staleHits.Load(), Coalesced: k.coalesced.Load(), Bypasses: k.bypasses.Load(),
+		Class: k.now().Class, StaleHits: k.staleHits.Load(), Coalesced: k.coalesced.Load(), Bypasses: k.bypasses.Load(),
 		Loads: k.loads.Load(), Loading: k.loading.Load(), Waiting: k.waiting.Load(), LoadErrors: k.errors.Load(), LoadsEnded: k.loadEnds.Load(), LoadTime: time.Duration(k.loadTime.Load()), Passed: k.passed.Load(), PassedErrors: k.passedBad.Load(), LoadsRefused: k.refused.Load(),
 		Saved: time.Duration(k.saved.Load()), Entries: k.entries.Load(), Evictions: k.evictions.Load(), EvictedFresh: k.tooEarly.Load(),
 		MissesBy: map[Reason]uint64{}, Stored: k.kept.Load(),

@@ -74,7 +74,7 @@ func checkPattern(pattern string, classes func(string) *class) error {
 		return nil // it is a key
 	}
 	hashed := strings.Contains(pattern, keys.HashMark)
-	if c := classes(Target{Kind: shared.KindPattern, Name: pattern}.Class()); c != nil && c.Private {
+	if c := classes(Target{Kind: shared.KindPattern, Name: pattern}.Class()); c != nil && c.now().Private {
 		_, part, _ := strings.Cut(literal, ":")
 		hashed = hashed || part != "" || strings.Trim(pattern[len(literal):], "*") != ""
 	}

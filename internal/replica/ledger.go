@@ -30,7 +30,7 @@ type ledger struct {
 	learned   func(shared.Record) // told each record of another node, under the lock; may be nil
 	keyring   *codec.Keyring      // that records must be written with; nil: any record counts
 	size      int                 // targets held at most
-	retention time.Duration       // after which a mark has outlived every entry before it
+	retention atomic.Int64        // after which a mark has outlived every entry before it, in nanoseconds
 
 	mu       sync.RWMutex // guards the fields below
 	head     shared.Stamp // the last record read
@@ -96,12 +96,26 @@ const (
 
 func (l *ledger) init(o Options) {
 	l.me = rand.Text()[:12] + "."
-	l.learned, l.keyring, l.size, l.retention = o.Learned, o.Keys, o.Targets, o.Retention
+	l.learned, l.keyring, l.size = o.Learned, o.Keys, o.Targets
+	l.retention.Store(int64(o.Retention))
 	if l.size == 0 {
 		l.size = defaultTargets
 	}
 	l.classes, l.keys, l.tags, l.patterns = map[string]*mark{}, map[string]*mark{}, map[string]*mark{}, map[string]*mark{}
 	l.number.Store(1) // so that an entry's zero is older than everything
+}
+
+// keeps is for how long marks are kept.
+func (l *ledger) keeps() time.Duration { return time.Duration(l.retention.Load()) }
+
+// Retain has marks kept for at least so long: entries may live for longer from now on.
+func (r *Replica) Retain(d time.Duration) {
+	for {
+		old := r.ledger.retention.Load()
+		if int64(d) <= old || r.ledger.retention.CompareAndSwap(old, int64(d)) {
+			return
+		}
+	}
 }
 
 // note makes an invalidation count on this node, before the log has it (rule 4), and returns its number.

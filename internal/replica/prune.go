@@ -10,7 +10,7 @@ const maxPatterns = 256
 // is left does the floor of everything rise (rule 6).
 func (l *ledger) pruneLocked() {
 	cut := uint64(0)
-	if ms := uint64(l.retention.Milliseconds()); l.head.ID.Ms > ms {
+	if ms := uint64(l.keeps().Milliseconds()); l.head.ID.Ms > ms {
 		cut = l.head.ID.Ms - ms
 	}
 	for ; len(l.aging) > 0; l.aging = l.aging[1:] {

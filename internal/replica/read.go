@@ -121,7 +121,7 @@ func (r *Replica) restart(ctx context.Context, seenAt shared.Stamp) error {
 // reappend defers again what was acknowledged to this node in earlier epochs: a master that is gone may have been
 // the only server to have it (rule 10).
 func (r *Replica) reappend() {
-	for mode, targets := range r.own.takeEarlier(r.ledger.epoch(), r.ledger.retention) {
+	for mode, targets := range r.own.takeEarlier(r.ledger.epoch(), r.ledger.keeps()) {
 		r.journal.note(targets, mode, r.ledger.note(targets, mode)) // a request must not wait for the disk: flush saves it
 	}
 }
@@ -137,7 +137,7 @@ func (r *Replica) Follow(ctx context.Context) {
 		}
 		if err == nil && time.Since(trimmed) > trimEvery {
 			trimmed = time.Now()
-			err = r.tier.Trim(ctx, r.ledger.retention)
+			err = r.tier.Trim(ctx, r.ledger.keeps())
 		}
 		if err == nil {
 			head, _ := r.ledger.place()
