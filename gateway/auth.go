@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/forebay-cache/forebay"
@@ -71,44 +72,67 @@ func (d decision) allowed() bool { return d.Status >= 200 && d.Status < 300 }
 // authFront asks for a decision before anything else sees a request of its routes. A route within one that asks, and that
 // says nothing of it, is asked for too: who adds a rule must not open a door.
 type authFront struct {
-	ways    *http.ServeMux
-	classes map[string]*forebay.Func[authQuestion, decision]
-	client  *http.Client
-	secret  []byte
-	next    http.Handler
+	ways *http.ServeMux
+	*decisions
+	next http.Handler
 
 	canonical func(http.ResponseWriter, *http.Request) (*http.Request, bool)
 }
 
-func newAuthFront(c *forebay.Cache, h *httpcache.Cache, ways []Way, secret []byte, next http.Handler) (*authFront, error) {
+// decisions are what services said, by class. They outlive a configuration.
+type decisions struct {
+	cache  *forebay.Cache
+	client *http.Client
+	secret []byte
+
+	mu      sync.Mutex // guards classes
+	classes map[string]*forebay.Func[authQuestion, decision]
+}
+
+func newDecisions(c *forebay.Cache, secret []byte) *decisions {
+	return &decisions{
+		cache: c, secret: secret, classes: map[string]*forebay.Func[authQuestion, decision]{},
+		client: &http.Client{
+			Timeout:       authTimeout,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+			Transport: &http.Transport{DialContext: (&net.Dialer{Timeout: authTimeout}).DialContext, MaxIdleConnsPerHost: maxIdle, IdleConnTimeout: originIdle,
+				MaxResponseHeaderBytes: maxFields, ForceAttemptHTTP2: true},
+		},
+	}
+}
+
+// of returns the function that asks for decisions of a class.
+func (d *decisions) of(class string) (*forebay.Func[authQuestion, decision], error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if one := d.classes[class]; one != nil {
+		return one, nil
+	}
+	one, err := forebay.Wrap(d.cache, class+"/auth", d.ask, forebay.KeepBy(func(_ authQuestion, d decision) forebay.Keep {
+		if !d.allowed() { // who has just signed in must not wait
+			return forebay.Keep{TTL: -1, Stale: -1, StaleIfError: -1}
+		}
+		return forebay.Keep{}
+	}))
+	if err != nil {
+		return nil, fmt.Errorf("auth: class %s: %w", class, err)
+	}
+	d.classes[class] = one
+	return one, nil
+}
+
+func newAuthFront(d *decisions, h *httpcache.Cache, ways []Way, next http.Handler) (*authFront, error) {
 	asks := slices.DeleteFunc(slices.Clone(ways), func(w Way) bool { return w.Auth == nil })
 	mux, err := waysMux(asks)
 	if err != nil {
 		return nil, err
 	}
-	f := &authFront{ways: mux, classes: map[string]*forebay.Func[authQuestion, decision]{}, secret: secret, next: next, canonical: h.Canonical}
-	f.client = &http.Client{
-		Timeout:       authTimeout,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Transport: &http.Transport{DialContext: (&net.Dialer{Timeout: authTimeout}).DialContext, MaxIdleConnsPerHost: maxIdle, IdleConnTimeout: originIdle,
-			MaxResponseHeaderBytes: maxFields, ForceAttemptHTTP2: true},
-	}
 	for _, w := range asks {
-		if f.classes[w.Auth.Class] != nil {
-			continue
+		if _, err := d.of(w.Auth.Class); err != nil {
+			return nil, err
 		}
-		one, err := forebay.Wrap(c, w.Auth.Class+"/auth", f.ask, forebay.KeepBy(func(_ authQuestion, d decision) forebay.Keep {
-			if !d.allowed() { // who has just signed in must not wait
-				return forebay.Keep{TTL: -1, Stale: -1, StaleIfError: -1}
-			}
-			return forebay.Keep{}
-		}))
-		if err != nil {
-			return nil, fmt.Errorf("auth: class %s: %w", w.Auth.Class, err)
-		}
-		f.classes[w.Auth.Class] = one
 	}
-	return f, nil
+	return &authFront{ways: mux, decisions: d, next: next, canonical: h.Canonical}, nil
 }
 
 type authKey struct{}
@@ -138,7 +162,11 @@ func (f *authFront) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if way.Auth.By != byRoute {
 		q.Target = r.Host + r.URL.RequestURI()
 	}
-	d, err := f.classes[way.Auth.Class].Get(context.WithValue(r.Context(), authKey{}, &authCall{r, way.Auth}), q)
+	asks, err := f.of(way.Auth.Class)
+	var d decision
+	if err == nil {
+		d, err = asks.Get(context.WithValue(r.Context(), authKey{}, &authCall{r, way.Auth}), q)
+	}
 	switch {
 	case err != nil:
 		httpcache.WriteProblem(w, http.StatusServiceUnavailable, "nobody can say now whether this caller may have it", time.Second)
@@ -162,8 +190,8 @@ func (d decision) refuse(w http.ResponseWriter) {
 }
 
 // credential is a hash of all that the service learns of the caller.
-func (f *authFront) credential(r *http.Request, a *Auth) string {
-	h := hmac.New(sha256.New, f.secret)
+func (d *decisions) credential(r *http.Request, a *Auth) string {
+	h := hmac.New(sha256.New, d.secret)
 	for _, name := range slices.Concat(authFields, a.Headers) {
 		for _, line := range r.Header[name] {
 			fmt.Fprintf(h, "%q:%q\n", name, line)
@@ -173,7 +201,7 @@ func (f *authFront) credential(r *http.Request, a *Auth) string {
 }
 
 // ask asks the service.
-func (f *authFront) ask(ctx context.Context, q authQuestion) (decision, error) {
+func (d *decisions) ask(ctx context.Context, q authQuestion) (decision, error) {
 	one := ctx.Value(authKey{}).(*authCall)
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, q.Service, nil)
 	if err != nil {
@@ -188,7 +216,7 @@ func (f *authFront) ask(ctx context.Context, q authQuestion) (decision, error) {
 	if one.auth.By != byRoute { // a decision for a whole route must not know more
 		r.Header["X-Forwarded-Uri"] = []string{one.r.URL.RequestURI()}
 	}
-	res, err := f.client.Do(r)
+	res, err := d.client.Do(r)
 	if err != nil {
 		return decision{}, err
 	}
@@ -203,13 +231,13 @@ func (f *authFront) ask(ctx context.Context, q authQuestion) (decision, error) {
 	if len(body) > maxDecision {
 		body = nil
 	}
-	d := decision{Status: res.StatusCode, Body: body, Header: http.Header{}}
-	if !d.allowed() {
-		d.Header = res.Header
+	said := decision{Status: res.StatusCode, Body: body, Header: http.Header{}}
+	if !said.allowed() {
+		said.Header = res.Header
 	} else {
-		d.Body = nil
+		said.Body = nil
 	}
-	return d, nil
+	return said, nil
 }
 
 // canonicalNames are fields as a header has them.

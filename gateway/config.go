@@ -37,6 +37,13 @@ type Config struct {
 	MCP          []MCPRule // of MCP servers behind the gateway
 }
 
+func (c Config) compression() *httpcache.Compression {
+	if c.Uncompressed {
+		return nil
+	}
+	return &c.Compression
+}
+
 // ReadConfig reads a file. Its error names every mistake, each with its line and column.
 func ReadConfig(path string) (Config, error) {
 	text, err := os.ReadFile(path)

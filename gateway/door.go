@@ -18,8 +18,8 @@ import (
 // what a trusted proxy says goes on. A request that has been here before is refused.
 type door struct {
 	trusted   []netip.Prefix
-	pseudonym string    // in Via (RFC 9110, section 7.6.3)
-	changes   perClient // requests that may change something: each invalidates, which every node reads
+	pseudonym string     // in Via (RFC 9110, section 7.6.3)
+	changes   *perClient // requests that may change something: each invalidates, which every node reads
 	next      http.Handler
 	refuse    func(w http.ResponseWriter, r *http.Request, status int, reason, text string)
 }

@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"sync"
+	"sync/atomic"
 
 	"github.com/forebay-cache/forebay"
 	"github.com/forebay-cache/forebay/httpcache"
@@ -29,24 +31,19 @@ type Options struct {
 
 // A Gateway answers for its origin. Its methods are safe for concurrent use.
 type Gateway struct {
-	http        *httpcache.Cache
-	connections int
-	cache       *forebay.Cache
-	handler     http.Handler
-	origins     *origins
-	advice      *advice
-	mcp         *mcpFront // nil: there is no rule for MCP
+	options   Options // but for the configuration
+	pseudonym string
+	cache     *forebay.Cache
+	decisions *decisions
+
+	reload sync.Mutex // one at a time
+	front  atomic.Pointer[front]
 }
 
 // Open opens the cache and the way to the origin. It asks the origin nothing yet.
 func Open(ctx context.Context, o Options) (*Gateway, error) {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
-	}
-	pseudonym := newPseudonym()
-	to, err := newOrigins(o.Config, func(u Upstream) (*origin, error) { return newOrigin(o.Config, u, pseudonym, o.Logger) })
-	if err != nil {
-		return nil, err
 	}
 	cache, err := forebay.Open(ctx, forebay.Options{
 		Classes: o.classes(), NearBytes: o.NearBytes, Shared: o.Shared, Journal: o.Journal, Secret: o.Secret, Keys: o.Keys, Encrypt: o.Encrypt, Logger: o.Logger,
@@ -55,45 +52,20 @@ func Open(ctx context.Context, o Options) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Gateway{cache: cache, origins: to, advice: newAdvice(o.Logger)}
-	h, err := httpcache.New(cache, httpcache.Options{
-		Profile: o.Profile, Rules: o.Rules, Class: otherClass, IgnoreHeaders: o.Ignore, MaxBody: o.MaxBody, Uncached: g.advice.uncached, Logger: o.Logger,
-		Relayed: []string{"X-Forwarded-Proto", "X-Forwarded-Host"}, KeepControl: o.KeepControl, Compression: o.compression(),
-		BodyBytes: int64(cache.Stats().Near.MaxBytes / bodiesOfNear), MayLoad: mayLoad(o.Limits.Misses),
-	})
+	g := &Gateway{options: o, pseudonym: newPseudonym(), cache: cache, decisions: newDecisions(cache, o.Secret)}
+	f, err := g.newFront(o.Config, nil)
 	if err != nil {
 		return nil, errors.Join(err, cache.Close())
 	}
-	next := h.Handler(g.advice.handler(to))
-	if len(o.MCP) > 0 {
-		if g.mcp, err = newMCPFront(cache, o.MCP, to, next); err != nil {
-			return nil, errors.Join(err, cache.Close())
-		}
-		next = g.mcp
-	}
-	if slices.ContainsFunc(o.Ways, func(w Way) bool { return w.Auth != nil }) {
-		if next, err = newAuthFront(cache, h, o.Ways, o.Secret, next); err != nil {
-			return nil, errors.Join(err, cache.Close())
-		}
-	}
-	g.http, g.connections = h, o.Limits.withDefaults().Connections
-	g.handler = &door{trusted: o.Trusted, pseudonym: pseudonym, changes: perClient{each: o.Limits.withDefaults().Changes}, next: next, refuse: h.Refuse}
+	g.front.Store(f)
 	return g, nil
 }
 
-func (c Config) compression() *httpcache.Compression {
-	if c.Uncompressed {
-		return nil
-	}
-	return &c.Compression
-}
-
 // mayLoad bounds the misses of each client; nil: there is no bound.
-func mayLoad(each int) func(*http.Request) bool {
-	if each <= 0 {
+func mayLoad(clients *perClient) func(*http.Request) bool {
+	if clients.each <= 0 {
 		return nil
 	}
-	clients := &perClient{each: each}
 	return func(r *http.Request) bool {
 		relayed, _ := r.Context().Value(relayKey{}).(*relay)
 		return clients.allow(clientOf(r, relayed))
@@ -114,52 +86,58 @@ func (c Config) classes() []forebay.Class {
 }
 
 // ServeHTTP answers from the cache or from the origin.
-func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) { g.handler.ServeHTTP(w, r) }
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	g.front.Load().handler.ServeHTTP(w, r)
+}
 
 // Cache is the gateway's cache.
 func (g *Gateway) Cache() *forebay.Cache { return g.cache }
 
 // Advice lists the routes that answer without saying for how long, most frequent first, each with the
 // flag that would cache it.
-func (g *Gateway) Advice() []Advice { return g.advice.list() }
+func (g *Gateway) Advice() []Advice { return g.front.Load().advice.list() }
 
 // bodiesOfNear is the part of the near tier's bound that bodies under way may take beside it.
 const bodiesOfNear = 4
 
 // Refused counts a request that the listener refused before it was one.
-func (g *Gateway) Refused(reason string) { g.http.Refused(reason) }
+func (g *Gateway) Refused(reason string) { g.front.Load().http.Refused(reason) }
 
 // RefuseFraming answers a request of HTTP/1 that says twice how long it is (RFC 9112, section 6.3).
 func (g *Gateway) RefuseFraming(w http.ResponseWriter, r *http.Request) {
-	g.http.Refuse(w, r, http.StatusBadRequest, "framing", "the request has both Content-Length and Transfer-Encoding, or a coding that its version does not have")
+	g.front.Load().http.Refuse(w, r, http.StatusBadRequest, "framing", "the request has both Content-Length and Transfer-Encoding, or a coding that its version does not have")
 }
 
 // MaxConnections is how many connections of clients the listener in front should let be open.
-func (g *Gateway) MaxConnections() int { return g.connections }
+func (g *Gateway) MaxConnections() int {
+	return g.front.Load().config.Limits.withDefaults().Connections
+}
 
 // Explain says what the gateway makes of a request of a client now, without asking the origin.
 func (g *Gateway) Explain(r *http.Request) httpcache.Explanation {
 	out := r.Clone(r.Context())
 	out.Header, _ = withoutClaims(r.Header)
-	if g.mcp != nil && g.mcp.handlers[out.URL.Path] != nil {
-		if e, ok := g.mcp.explain(out, g.cache); ok {
+	f := g.front.Load()
+	if f.mcp != nil && f.mcp.handlers[out.URL.Path] != nil {
+		if e, ok := f.mcp.explain(out, g.cache); ok {
 			return e
 		}
 	}
-	return g.http.Explain(out)
+	return f.http.Explain(out)
 }
 
 // Rule returns the pattern of a request's rule and its class; empty where none matches.
-func (g *Gateway) Rule(r *http.Request) (rule, class string) { return g.http.Rule(r) }
+func (g *Gateway) Rule(r *http.Request) (rule, class string) { return g.front.Load().http.Rule(r) }
 
 // URITag is the tag of what is stored of a URL, all variants and callers.
-func (g *Gateway) URITag(u *url.URL) string { return g.http.URITag(u) }
+func (g *Gateway) URITag(u *url.URL) string { return g.front.Load().http.URITag(u) }
 
 // Limits are the gateway's bounds, and how far they are used.
 func (g *Gateway) Limits() []forebay.Limit {
-	out := append(g.http.Limits(), g.origins.main.requests.limit(), g.origins.main.streams.limit())
-	for _, name := range slices.Sorted(maps.Keys(g.origins.by)) {
-		if o := g.origins.by[name]; o != g.origins.main {
+	f := g.front.Load()
+	out := append(f.http.Limits(), f.origins.main.requests.limit(), f.origins.main.streams.limit())
+	for _, name := range slices.Sorted(maps.Keys(f.origins.by)) {
+		if o := f.origins.by[name]; o != f.origins.main {
 			out = append(out, o.requests.limit(), o.streams.limit())
 		}
 	}
@@ -169,6 +147,8 @@ func (g *Gateway) Limits() []forebay.Limit {
 // Close ends the cache, then the connections to the origin. It is safe to call twice.
 func (g *Gateway) Close() error {
 	err := g.cache.Close()
-	g.origins.close()
+	g.reload.Lock()
+	defer g.reload.Unlock()
+	g.front.Load().origins.closeBut(nil)
 	return err
 }

@@ -56,16 +56,22 @@ type mcpFront struct {
 	next     http.Handler
 }
 
-func newMCPFront(c *forebay.Cache, rules []MCPRule, to *origins, next http.Handler) (*mcpFront, error) {
-	o := mcpcache.Options{}
+// newMCPFront puts the cache of MCP before next; nil opens one, and one that is there goes on with these rules.
+func newMCPFront(c *forebay.Cache, cache *mcpcache.Cache, rules []MCPRule, to *origins, next http.Handler) (*mcpFront, error) {
+	var all []mcpcache.Rule
 	var paths []string
 	for _, r := range rules {
-		o.Rules = append(o.Rules, r.Rule)
+		all = append(all, r.Rule)
 		if !slices.Contains(paths, r.Path) {
 			paths = append(paths, r.Path)
 		}
 	}
-	cache, err := mcpcache.New(c, o)
+	var err error
+	if cache == nil {
+		cache, err = mcpcache.New(c, mcpcache.Options{Rules: all})
+	} else {
+		err = cache.SetRules(all)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -38,6 +39,7 @@ type origin struct {
 	condition condition
 	via       via  // in requests
 	public    bool // loads too say on whose behalf they are
+	made      made
 
 	requests, streams *places
 }
@@ -58,16 +60,13 @@ func newOrigin(c Config, u Upstream, pseudonym string, logger *slog.Logger) (*or
 	if err != nil {
 		return nil, fmt.Errorf("origin %s: %w", u.Name, err)
 	}
-	limits, suffix := c.Limits.withDefaults(), ""
-	if u.Requests > 0 {
-		limits.Requests = u.Requests
-	}
+	made, suffix := madeOf(c, u), ""
 	if u.Name != defaultName {
 		suffix = " " + u.Name
 	}
 	o := &origin{
-		name: u.Name, requests: newPlaces("origin_requests"+suffix, limits.Requests), streams: newPlaces("origin_streams"+suffix, limits.Streams),
-		to: to, upstream: up, condition: condition{logger: logger}, via: newVia(pseudonym), public: c.Profile == httpcache.RFC,
+		name: u.Name, requests: newPlaces("origin_requests"+suffix, made.requests), streams: newPlaces("origin_streams"+suffix, made.streams),
+		to: to, upstream: up, condition: condition{logger: logger}, via: newVia(pseudonym), public: made.public, made: made,
 	}
 	o.held = &httputil.ReverseProxy{
 		Transport: &bounded{up, o.requests, o.streams}, BufferPool: &buffers, Rewrite: o.rewriteHeld, ModifyResponse: o.received, ErrorHandler: o.failed,
@@ -77,6 +76,29 @@ func newOrigin(c Config, u Upstream, pseudonym string, logger *slog.Logger) (*or
 	passing.FlushInterval, passing.Rewrite = -1, o.rewritePassing
 	o.passing = &passing
 	return o, nil
+}
+
+// made is what an origin is made of.
+type made struct {
+	upstream          Upstream
+	requests, streams int
+	public            bool
+	files             [3]string // what the files of its TLS hold
+}
+
+func madeOf(c Config, u Upstream) made {
+	limits := c.Limits.withDefaults()
+	m := made{upstream: u, requests: limits.Requests, streams: limits.Streams, public: c.Profile == httpcache.RFC}
+	if u.Requests > 0 {
+		m.requests = u.Requests
+	}
+	for i, name := range []string{u.TLS.CA, u.TLS.Cert, u.TLS.Key} {
+		if name != "" {
+			text, _ := os.ReadFile(name) // who uses it says what is wrong
+			m.files[i] = string(text)
+		}
+	}
+	return m
 }
 
 func (o *origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {

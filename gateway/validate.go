@@ -55,13 +55,15 @@ func (d *decoder) wrongs(n ast.Node, err error) {
 func inFileCase(name string) string {
 	var b strings.Builder
 	for i, c := range name {
-		if c >= 'A' && c <= 'Z' && i > 0 && (name[i-1] < 'A' || name[i-1] > 'Z') {
+		if isUpper(byte(c)) && i > 0 && (!isUpper(name[i-1]) || i+1 < len(name) && !isUpper(name[i+1])) {
 			b.WriteByte('_')
 		}
 		b.WriteRune(c)
 	}
 	return strings.ToLower(b.String())
 }
+
+func isUpper(c byte) bool { return c >= 'A' && c <= 'Z' }
 
 func lineOf(n ast.Node) int   { return start(n).GetToken().Position.Line }
 func columnOf(n ast.Node) int { return start(n).GetToken().Position.Column }

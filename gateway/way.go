@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/textproto"
+	"reflect"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -76,13 +77,18 @@ type origins struct {
 	ways *http.ServeMux // nil: no route says anything of its way
 }
 
-func newOrigins(c Config, make func(Upstream) (*origin, error)) (*origins, error) {
+// newOrigins has those of a configuration. One that was there before and is to be the same goes on: its connections, and
+// what is known of its servers.
+func newOrigins(c Config, before *origins, make func(Upstream) (*origin, error)) (*origins, error) {
 	o := &origins{by: map[string]*origin{}}
 	for _, u := range c.upstreams() {
-		one, err := make(u)
-		if err != nil {
-			o.close()
-			return nil, err
+		one := before.same(c, u)
+		if one == nil {
+			var err error
+			if one, err = make(u); err != nil {
+				o.closeBut(before)
+				return nil, err
+			}
 		}
 		if o.by[u.Name] = one; o.main == nil || u.Name == defaultName {
 			o.main = one
@@ -94,7 +100,7 @@ func newOrigins(c Config, make func(Upstream) (*origin, error)) (*origins, error
 	}
 	for _, w := range c.Ways {
 		if w.Origin != "" && o.by[w.Origin] == nil {
-			o.close()
+			o.closeBut(before)
 			return nil, fmt.Errorf("%s: there is no origin %q", w.Match, w.Origin)
 		}
 	}
@@ -103,7 +109,7 @@ func newOrigins(c Config, make func(Upstream) (*origin, error)) (*origins, error
 	}
 	var err error
 	if o.ways, err = waysMux(c.everyWay()); err != nil {
-		o.close()
+		o.closeBut(before)
 		return nil, err
 	}
 	return o, nil
@@ -173,9 +179,24 @@ func (o *origins) forMany() http.Handler {
 	})
 }
 
-func (o *origins) close() {
-	for _, one := range o.by {
-		one.close()
+// same returns the origin that would be made; nil: there is none.
+func (o *origins) same(c Config, u Upstream) *origin {
+	if o == nil {
+		return nil
+	}
+	if one := o.by[u.Name]; one != nil && reflect.DeepEqual(one.made, madeOf(c, u)) {
+		return one
+	}
+	return nil
+}
+
+// closeBut closes the origins that others do not have. Requests under way end in peace: only health checks and idle
+// connections do not outlive it.
+func (o *origins) closeBut(others *origins) {
+	for name, one := range o.by {
+		if others == nil || others.by[name] != one {
+			one.close()
+		}
 	}
 }
 

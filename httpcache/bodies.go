@@ -30,6 +30,13 @@ const (
 	roomWithin   = 3 * time.Second // how long to wait for room
 )
 
+// resize sets the bound.
+func (b *bodies) resize(n int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.max = n
+}
+
 // take reserves, if there is room.
 func (b *bodies) take(n int64) bool {
 	b.mu.Lock()

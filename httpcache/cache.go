@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/forebay-cache/forebay"
 	"github.com/forebay-cache/forebay/internal/canon"
@@ -18,7 +19,8 @@ type Cache struct {
 	mux     *http.ServeMux
 	other   *route // of the requests that no rule matches
 	targets []string
-	bodies  bodies
+	spaces  *spaces
+	bodies  *bodies
 	ignored map[string]bool // fields that count by Vary alone
 
 	encoders encoders
@@ -34,25 +36,20 @@ func New(c *forebay.Cache, o Options) (*Cache, error) {
 	if err != nil {
 		return nil, fmt.Errorf("httpcache: %w", err)
 	}
-	h := &Cache{cache: c, options: o, mux: http.NewServeMux(), targets: []string{targetName, "Cdn-Cache-Control"}, encoders: newEncoders()}
-	h.bodies.max = o.BodyBytes
+	h := &Cache{cache: c, options: o, mux: http.NewServeMux(), targets: []string{targetName, "Cdn-Cache-Control"}, encoders: newEncoders(), spaces: &spaces{by: map[string]*forebay.Space[*response]{}}, bodies: &bodies{}}
+	if old := o.Replaces; old != nil {
+		if old.cache != c {
+			return nil, errors.New("httpcache: Replaces is on another cache")
+		}
+		h.spaces, h.bodies, h.encoders, h.options.Replaces = old.spaces, old.bodies, old.encoders, nil
+	}
+	h.bodies.resize(o.BodyBytes)
 	h.ignored = map[string]bool{}
 	for _, name := range o.IgnoreHeaders {
 		h.ignored[http.CanonicalHeaderKey(name)] = true
 	}
-	spaces := map[string]*forebay.Space[*response]{}
-	open := func(class string) (*forebay.Space[*response], error) {
-		if s := spaces[class]; s != nil {
-			return s, nil
-		}
-		s, err := forebay.OpenSpace(c, class+"/http", (*response).size)
-		if err == nil {
-			spaces[class] = s
-		}
-		return s, err
-	}
 	var mistakes []error
-	other, err := open(o.Class)
+	other, err := h.spaces.open(c, o.Class)
 	if err != nil {
 		return nil, fmt.Errorf("httpcache: %w", err)
 	}
@@ -64,7 +61,7 @@ func New(c *forebay.Cache, o Options) (*Cache, error) {
 		if class == "" {
 			class = o.Class
 		}
-		if rt.space, err = open(class); err != nil {
+		if rt.space, err = h.spaces.open(c, class); err != nil {
 			mistakes = append(mistakes, fmt.Errorf("Rules[%d]: %w", i, err))
 			continue
 		}
@@ -90,6 +87,25 @@ func New(c *forebay.Cache, o Options) (*Cache, error) {
 		return nil, fmt.Errorf("httpcache: %w", err)
 	}
 	return h, nil
+}
+
+// spaces are those of the classes. A cache and the one that takes its place have them in common.
+type spaces struct {
+	mu sync.Mutex // guards by
+	by map[string]*forebay.Space[*response]
+}
+
+func (s *spaces) open(c *forebay.Cache, class string) (*forebay.Space[*response], error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if one := s.by[class]; one != nil {
+		return one, nil
+	}
+	one, err := forebay.OpenSpace(c, class+"/http", (*response).size)
+	if err == nil {
+		s.by[class] = one
+	}
+	return one, err
 }
 
 // register turns the mux's panic on a bad pattern into an error.

@@ -134,7 +134,7 @@ const short = 16 << 10
 // is no news of the next one.
 func (x *exchange) fillBody(r *response) (room bool) {
 	r.body = newBody(x.window())
-	r.body.budget = &x.h.bodies
+	r.body.budget = x.h.bodies
 	if x.keep && !r.body.reserve(max(x.length, 0)) {
 		x.keep = false
 		r.body.limit = x.window()

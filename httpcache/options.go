@@ -62,6 +62,10 @@ type Options struct {
 	// Compression compresses what is stored. Default nil: not; the origin may.
 	Compression *Compression
 
+	// Replaces is an HTTP cache on the same tiers whose place this one takes: what is stored stays, and both may serve
+	// meanwhile. Default nil.
+	Replaces *Cache
+
 	// Error answers where the origin did not and nothing stale may be served: a [forebay.BusyError],
 	// [forebay.ErrLoadTimeout], or what the next handler gave to [Fail]. Default: problem details
 	// (RFC 9457) with 503, 504 and 502.

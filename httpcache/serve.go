@@ -119,7 +119,7 @@ func (h *handler) write(w http.ResponseWriter, a *ask, r *response, status []byt
 	}
 	data, trailer, isWhole := body.complete()
 	if isWhole && len(data) > smallBody && a.r.Method != http.MethodHead {
-		if !body.pin(a.r.Context(), &h.bodies) {
+		if !body.pin(a.r.Context(), h.bodies) {
 			clear(header)
 			WriteError(w, a.r, &forebay.BusyError{Class: a.route.class.Name, RetryAfter: time.Second})
 			return

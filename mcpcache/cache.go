@@ -17,16 +17,15 @@ import (
 // A Cache caches what one MCP server answers. It is safe for concurrent use, and has nothing to close.
 type Cache struct {
 	cache   *forebay.Cache
-	options Options
-	classes map[string]*forebay.Func[question, result]
-	calls   atomic.Uint64            // numbers them
-	process string                   // tells its sessions from those of other processes
-	ttls    map[string]time.Duration // of the classes
-	changed []string                 // the tools whose results other tools make wrong
+	options Options                // but for the rules
+	rules   atomic.Pointer[ruling] // see SetRules
+	calls   atomic.Uint64          // numbers them
+	process string                 // tells its sessions from those of other processes
 
 	sessions sessions
 
-	mu      sync.Mutex // guards the fields below
+	mu      sync.Mutex                                 // guards the fields below
+	wrapped map[string]*forebay.Func[question, result] // by class
 	flights map[string]map[*call]struct{}
 	stats   map[string]*Stats
 }
@@ -34,25 +33,58 @@ type Cache struct {
 // New returns a cache for one server. Its error names every mistake in the rules.
 func New(cache *forebay.Cache, o Options) (*Cache, error) {
 	o = o.withDefaults()
-	if err := o.check(); err != nil {
+	c := &Cache{cache: cache, process: rand.Text(), options: o, wrapped: map[string]*forebay.Func[question, result]{}, flights: map[string]map[*call]struct{}{}, stats: map[string]*Stats{}}
+	if err := c.SetRules(o.Rules); err != nil {
 		return nil, err
 	}
-	c := &Cache{cache: cache, process: rand.Text(), options: o, classes: map[string]*forebay.Func[question, result]{}, ttls: map[string]time.Duration{}, flights: map[string]map[*call]struct{}{}, stats: map[string]*Stats{}}
-	for _, r := range o.Rules {
-		c.changed = append(c.changed, r.Invalidates...)
-		if c.classes[r.Class] != nil {
-			continue
-		}
-		f, err := forebay.Wrap(cache, r.Class+"/"+o.Server, c.load, forebay.KeepBy(c.keep))
-		if err != nil {
-			return nil, fmt.Errorf("mcpcache: class %s: %w", r.Class, err)
-		}
-		c.classes[r.Class] = f
-	}
-	for _, s := range cache.Stats().Classes {
-		c.ttls[s.Class.Name] = s.Class.TTL
-	}
 	return c, nil
+}
+
+// A ruling is what is cached now.
+type ruling struct {
+	all     []Rule
+	classes map[string]*forebay.Func[question, result]
+	ttls    map[string]time.Duration // of the classes
+	changed []string                 // the tools whose results other tools make wrong
+}
+
+// SetRules replaces [Options.Rules]. What is stored stays, and calls that run end by the rules that they began with. An
+// error changes nothing.
+func (c *Cache) SetRules(rules []Rule) error {
+	o := Options{Rules: rules}.withDefaults()
+	if err := o.check(); err != nil {
+		return err
+	}
+	now := &ruling{all: o.Rules, classes: map[string]*forebay.Func[question, result]{}, ttls: map[string]time.Duration{}}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, r := range o.Rules {
+		now.changed = append(now.changed, r.Invalidates...)
+		f := c.wrapped[r.Class]
+		if f == nil {
+			var err error
+			if f, err = forebay.Wrap(c.cache, r.Class+"/"+c.options.Server, c.load, forebay.KeepBy(c.keep)); err != nil {
+				return fmt.Errorf("mcpcache: class %s: %w", r.Class, err)
+			}
+			c.wrapped[r.Class] = f
+		}
+		now.classes[r.Class] = f
+	}
+	for _, s := range c.cache.Stats().Classes {
+		now.ttls[s.Class.Name] = s.Class.TTL
+	}
+	c.rules.Store(now)
+	return nil
+}
+
+// classOf is the function of a class; one that no rule names any more is still known.
+func (c *Cache) classOf(name string) *forebay.Func[question, result] {
+	if f := c.rules.Load().classes[name]; f != nil {
+		return f
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.wrapped[name]
 }
 
 // Install puts the cache in front of a server: call it after what checks permissions has been added, which then applies
@@ -98,7 +130,7 @@ func (c *Cache) serve(ctx context.Context, method string, req mcp.Request, next 
 		c.count(q, func(s *Stats) { s.Bypasses++ })
 		return next(ctx, method, req)
 	}
-	f := c.classes[rule.Class]
+	f := c.classOf(rule.Class)
 	one := &call{number: c.calls.Add(1), key: f.Key(q), ctx: ctx, method: method, req: req, next: next, rule: rule}
 	defer c.join(one)()
 	r := f.Do(context.WithValue(ctx, callKey{}, one), q)
@@ -187,7 +219,7 @@ func (c *Cache) keep(q question, r result) forebay.Keep {
 // ttl is the time to live that the class of a question gives.
 func (c *Cache) ttl(q question) time.Duration {
 	if rule := c.ruleOf(q.Method, q.Name); rule != nil {
-		return c.ttls[rule.Class]
+		return c.rules.Load().ttls[rule.Class]
 	}
 	return 0
 }

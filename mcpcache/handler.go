@@ -123,16 +123,18 @@ var validID = regexp.MustCompile(`^(?:".*"|-?[0-9]+)$`)
 
 // unread is a body that cannot be read as one request, such as a batch: it may change whatever rules name.
 func (c *Cache) unread() *message {
-	if len(c.changed) == 0 {
+	changed := c.rules.Load().changed
+	if len(changed) == 0 {
 		return nil
 	}
-	return &message{rule: &Rule{Invalidates: c.changed}}
+	return &message{rule: &Rule{Invalidates: changed}}
 }
 
 func (c *Cache) ruleOf(method, name string) *Rule {
-	for i := range c.options.Rules {
-		if c.options.Rules[i].matches(method, name) {
-			return &c.options.Rules[i]
+	rules := c.rules.Load().all
+	for i := range rules {
+		if rules[i].matches(method, name) {
+			return &rules[i]
 		}
 	}
 	return nil
@@ -248,7 +250,7 @@ type loadKey struct{}
 
 func (c *Cache) proxy(w http.ResponseWriter, r *http.Request, m *message, o HandlerOptions) {
 	one := &load{r: r, m: m, o: o, num: c.calls.Add(1), credentials: c.options.Credentials}
-	got := c.classes[m.rule.Class].Do(context.WithValue(r.Context(), loadKey{}, one), m.question)
+	got := c.classOf(m.rule.Class).Do(context.WithValue(r.Context(), loadKey{}, one), m.question)
 	c.count(m.question, func(s *Stats) { s.add(got.Outcome, got.Err != nil || got.Value.Failed) })
 	switch {
 	case got.Err != nil:
@@ -336,7 +338,7 @@ func (c *Cache) Explain(r *http.Request) (e Explanation, ok bool) {
 	}
 	e = Explanation{Rule: *m.rule, Class: m.rule.Class, Why: cmp.Or(m.mismatch, m.why)}
 	if e.Why == "" {
-		e.Key = c.classes[e.Class].Key(m.question)
+		e.Key = c.classOf(e.Class).Key(m.question)
 	}
 	return e, true
 }
