@@ -15,7 +15,7 @@ import (
 type Item struct {
 	Seq      uint64    `json:"seq"`
 	Time     time.Time `json:"time"`
-	Kind     string    `json:"kind" enum:"invalidation,tier,log,node,drill,audit,verdict" doc:"What it is about; audit is what an operator did"`
+	Kind     string    `json:"kind" enum:"invalidation,tier,log,node,drill,audit,verdict,configuration" doc:"What it is about; audit is what an operator did"`
 	Text     string    `json:"text"`
 	Count    int       `json:"count" doc:"How often, within a second"`
 	Target   string    `json:"target,omitempty"`
@@ -260,6 +260,11 @@ func (a *Admin) audit(ctx context.Context, i Item) {
 	a.activity.note(i)
 	a.o.Logger.Info("operator: "+i.Text, slog.String("target", i.Target), slog.String("mode", i.Mode),
 		slog.String("receipt", i.Receipt), slog.Bool("deferred", i.Deferred), slog.String("by", i.By))
+}
+
+// Configured records that the configuration has changed, or could not.
+func (a *Admin) Configured(text string) {
+	a.activity.note(Item{Kind: "configuration", Text: text, Here: true})
 }
 
 // latest returns the last few items, the oldest first.

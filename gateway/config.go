@@ -22,7 +22,8 @@ type Config struct {
 	Limits       Limits
 	Profile      httpcache.Profile
 	MaxBody      int
-	Ignore       []string       // fields of requests: see httpcache.Options.IgnoreHeaders
+	Ignore       []string // fields of requests: see httpcache.Options.IgnoreHeaders
+	Listen       Listen
 	Trusted      []netip.Prefix // of the proxies in front that may say who the client is
 	Upstreams    []Upstream     // further origins, by their names
 	Ways         []Way          // how the requests of routes go to their origin, where that is not the usual one
@@ -42,6 +43,13 @@ func (c Config) compression() *httpcache.Compression {
 		return nil
 	}
 	return &c.Compression
+}
+
+// Listen is how clients reach the gateway.
+type Listen struct {
+	Addr          string // default: the flag's
+	Cert, Key     string // files in PEM: then TLS is spoken, with HTTP/2 and HTTP/1.1
+	ProxyProtocol bool   // trusted proxies say who the client is before the first byte (HAProxy's PROXY protocol, 1 and 2)
 }
 
 // ReadConfig reads a file. Its error names every mistake, each with its line and column.
@@ -148,9 +156,22 @@ func (d *decoder) limits(n ast.Node, to *Limits) {
 }
 
 func (d *decoder) listen(n ast.Node, c *Config) {
-	d.mapping(n, fields{"trusted_proxies": func(n ast.Node) {
-		d.list(n, func(n ast.Node) { c.Trusted = append(c.Trusted, d.prefix(n)) })
-	}})
+	d.mapping(n, fields{
+		"addr": d.text(&c.Listen.Addr),
+		"tls": func(n ast.Node) {
+			d.mapping(n, fields{"cert": d.text(&c.Listen.Cert), "key": d.text(&c.Listen.Key)})
+			if c.Listen.Cert == "" || c.Listen.Key == "" {
+				d.wrong(n, "tls needs both: cert and key, each a file in PEM")
+			}
+		},
+		"proxy_protocol": d.boolean(&c.Listen.ProxyProtocol),
+		"trusted_proxies": func(n ast.Node) {
+			d.list(n, func(n ast.Node) { c.Trusted = append(c.Trusted, d.prefix(n)) })
+		},
+	})
+	if c.Listen.ProxyProtocol && len(c.Trusted) == 0 {
+		d.wrong(n, "proxy_protocol needs trusted_proxies: who may say where a connection comes from")
+	}
 }
 
 func (d *decoder) compression(n ast.Node, c *Config) {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"sync"
@@ -111,6 +112,21 @@ func (g *Gateway) RefuseFraming(w http.ResponseWriter, r *http.Request) {
 // MaxConnections is how many connections of clients the listener in front should let be open.
 func (g *Gateway) MaxConnections() int {
 	return g.front.Load().config.Limits.withDefaults().Connections
+}
+
+// Trusts reports whether a peer is one of the proxies that may say who the client is.
+func (g *Gateway) Trusts(addr netip.Addr) bool {
+	return slices.ContainsFunc(g.front.Load().config.Trusted, func(p netip.Prefix) bool { return p.Contains(addr.Unmap()) })
+}
+
+// Files are those that the configuration in use names, besides its own.
+func (g *Gateway) Files() (out []string) {
+	c := g.front.Load().config
+	for _, u := range c.Upstreams {
+		out = append(out, u.TLS.CA, u.TLS.Cert, u.TLS.Key)
+	}
+	out = append(out, c.Listen.Cert, c.Listen.Key)
+	return slices.DeleteFunc(out, func(name string) bool { return name == "" })
 }
 
 // Explain says what the gateway makes of a request of a client now, without asking the origin.

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"fmt"
 	"reflect"
 	"slices"
@@ -46,7 +47,7 @@ func (c Config) changes(to Config) (out []string) {
 		from, to any
 	}{
 		{"profile", c.profile(), to.profile()}, {"limits", c.Limits, to.Limits}, {"max_body", c.MaxBody, to.MaxBody},
-		{"trusted_proxies", c.Trusted, to.Trusted}, {"keep_control", c.KeepControl, to.KeepControl},
+		{"trusted_proxies", c.Trusted, to.Trusted}, {"listen.tls.cert", c.Listen.Cert, to.Listen.Cert}, {"listen.tls.key", c.Listen.Key, to.Listen.Key}, {"keep_control", c.KeepControl, to.KeepControl},
 	} {
 		if !reflect.DeepEqual(one.from, one.to) {
 			say("%s: %v, was %v", one.name, one.to, one.from)
@@ -57,6 +58,9 @@ func (c Config) changes(to Config) (out []string) {
 	}
 	if !slices.Equal(c.Ignore, to.Ignore) {
 		say("ignore_headers: %v, was %v: the keys of all routes without a rule change: what is stored of them is not found any more", to.Ignore, c.Ignore)
+	}
+	if c.Listen.Addr != to.Listen.Addr || c.Listen.ProxyProtocol != to.Listen.ProxyProtocol || (c.Listen.Cert == "") != (to.Listen.Cert == "") {
+		say("listen counts from the next start on")
 	}
 	if c.KeysEnv != to.KeysEnv || c.Encrypt != to.Encrypt {
 		say("integrity counts from the next start on")
@@ -81,7 +85,7 @@ func (c Config) routes() (out []routeOfFile) {
 		out = append(out, one)
 	}
 	for _, r := range c.MCP {
-		out = append(out, routeOfFile{name: strings.TrimSpace("mcp " + r.Method + " " + r.Name), MCP: r})
+		out = append(out, routeOfFile{name: strings.TrimSpace("mcp " + cmp.Or(r.Method, "tools/call") + " " + r.Name), MCP: r})
 	}
 	return out
 }

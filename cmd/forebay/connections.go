@@ -16,10 +16,10 @@ import (
 // its request is still under way, or the one that has been idle for longest; where there is none the
 // newcomer is told so. Descriptors are left for everything else.
 type clients struct {
-	max     int
 	refused atomic.Uint64
 
 	mu   sync.Mutex // guards the fields below
+	max  int
 	all  map[*boundConn]struct{}
 	idle map[*boundConn]time.Time // since when
 	gone map[*boundConn]struct{}
@@ -33,6 +33,13 @@ func (c *clients) limit() forebay.Limit {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return forebay.Limit{Name: "connections", Used: int64(len(c.all)), Max: int64(c.max), Refused: c.refused.Load()}
+}
+
+// resize sets the bound. Connections beyond a smaller one stay until they end.
+func (c *clients) resize(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.max = n
 }
 
 // listener counts the connections of l.

@@ -88,14 +88,15 @@ func (c *demoCommand) Run(t terminal) error {
 		return err
 	}
 	defer traces.close()
-	public, operators, err := c.listen()
+	own, err := c.listen("")
 	if err != nil {
 		return err
 	}
+	public, operators := own.public, own.operators
 	ao := c.operators(operators, tier)
 	ao.TraceID, ao.Requirements = traces.id(), docs.Requirements
 	a := p.Admin(ao)
-	s := servers{stopping: a.Close, logger: logger, accessLog: c.AccessLog, out: t.out}
+	s := servers{stopping: a.Close, logger: logger, accessLog: c.AccessLog, out: t.out, own: own, keeps: c.keeps()}
 	s.add(public, c.withHealth(a.Handler(), withMCP(p.MCP(a, admin.MCPOptions{Loopback: isLoopback(public), Token: c.MCPToken}), web.Handler("/", traces.handler(a.Measure(p.Handler(a)))))))
 	fmt.Fprintf(t.out, "platform  http://%s\n", public.Addr())
 	if operators != nil {
@@ -124,6 +125,17 @@ func (c platformFlags) secret() []byte {
 		return []byte("forebay demo")
 	}
 	return []byte(c.Secret)
+}
+
+// keeps names what no second process can have beside this one.
+func (c platformFlags) keeps() string {
+	if c.Journal != "" {
+		return "--journal " + c.Journal
+	}
+	if c.Data != "" {
+		return "--data " + c.Data
+	}
+	return ""
 }
 
 // limitMemory tells the collector what the process may use, unless GOMEMLIMIT says so.

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +14,7 @@ import (
 	"net/http/pprof"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/forebay-cache/forebay/admin"
@@ -106,24 +109,48 @@ func (f listenFlags) operators(l net.Listener, tier *redis.Tier) admin.Options {
 }
 
 // listen opens both listeners; the admin one is nil when it is off.
-func (f listenFlags) listen() (public, operators net.Listener, err error) {
-	addr := f.Addr
-	if port := os.Getenv("PORT"); addr == "" && port != "" {
-		addr = "0.0.0.0:" + port
-	} else if addr == "" {
-		addr = defaultAddr
+func (f listenFlags) listen(inFile string) (l listeners, err error) {
+	if l.inherited, err = inherit(); err != nil {
+		return l, err
 	}
-	if public, err = net.Listen("tcp", addr); err != nil {
-		return nil, nil, usageError{fmt.Errorf("--addr %s: %w: choose another with --addr HOST:PORT", addr, cause(err))}
+	addr := cmp.Or(f.Addr, inFile, defaultAddr)
+	if port := os.Getenv("PORT"); f.Addr == "" && port != "" {
+		addr = "0.0.0.0:" + port
+	}
+	if l.public, err = l.open("public", addr); err != nil {
+		return l, usageError{fmt.Errorf("--addr %s: %w: choose another with --addr HOST:PORT", addr, cause(err))}
 	}
 	if f.Admin == "off" {
-		return public, nil, nil
+		return l, nil
 	}
-	if operators, err = net.Listen("tcp", f.Admin); err != nil {
-		public.Close()
-		return nil, nil, usageError{fmt.Errorf("--admin %s: %w: choose another with --admin HOST:PORT, or --admin off", f.Admin, cause(err))}
+	if l.operators, err = l.open("admin", f.Admin); err != nil {
+		l.public.Close()
+		return l, usageError{fmt.Errorf("--admin %s: %w: choose another with --admin HOST:PORT, or --admin off", f.Admin, cause(err))}
 	}
-	return public, operators, nil
+	return l, nil
+}
+
+// listeners are a process's own.
+type listeners struct {
+	*inherited
+	public, operators net.Listener // operators: nil where it is off
+}
+
+// open takes what was inherited, or listens.
+func (l listeners) open(name, addr string) (net.Listener, error) {
+	if one := l.by[name]; one != nil {
+		return one, nil
+	}
+	return net.Listen("tcp", addr)
+}
+
+// named are those that a successor gets.
+func (l listeners) named() map[string]net.Listener {
+	out := map[string]net.Listener{"public": l.public}
+	if l.operators != nil {
+		out["admin"] = l.operators
+	}
+	return out
 }
 
 // cause takes the operation and address off, which the message already names.
@@ -169,6 +196,9 @@ type servers struct {
 	accessLog string
 	out       io.Writer
 	all       []server
+	own       listeners
+	keeps     string // what only one process can have, so that there is no successor; "": nothing
+	leaving   atomic.Bool
 }
 
 type server struct {
@@ -181,24 +211,77 @@ func (s *servers) add(l net.Listener, h http.Handler) {
 		h = accessLog(h, s.accessLog, s.out)
 	}
 	s.all = append(s.all, server{&http.Server{
-		Handler: h, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, IdleTimeout: idleTimeout,
+		Handler: s.farewell(h), ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, IdleTimeout: idleTimeout,
 		MaxHeaderBytes: maxHeader, ErrorLog: newServerLog(s.logger),
 	}, l})
 }
 
+// handOver has a successor take the listeners over when that is asked for. The channel is closed when it serves.
+func (s *servers) handOver(ctx context.Context) <-chan struct{} {
+	done := make(chan struct{})
+	go onHandover(ctx, func() {
+		select {
+		case <-done:
+			return
+		default:
+		}
+		err := fmt.Errorf("%s is for one process: stop this one, and start another", s.keeps)
+		if s.keeps == "" {
+			err = succeed(ctx, s.own.named())
+		}
+		if err != nil {
+			s.logger.Error("handing over failed: this process goes on", "error", err)
+			return
+		}
+		s.logger.Info("a successor serves: this process ends with the requests that it has")
+		close(done)
+	})
+	return done
+}
+
+// leave accepts no more, and lets clients end their connections with an answer. It returns how many servers still run.
+func (s *servers) leave(failed <-chan error, left int) int {
+	s.leaving.Store(true)
+	for _, srv := range s.all {
+		srv.listener.Close()
+	}
+	for ; left > 0; left-- {
+		<-failed
+	}
+	time.Sleep(farewell)
+	return left
+}
+
+// farewell closes connections with their next answer, once the process leaves.
+func (s *servers) farewell(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.leaving.Load() && r.ProtoMajor == 1 {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
 // addGateway is add for what passes bodies of any length: each read and each write has its own deadline
-// instead of the whole, and HTTP/2 is spoken without TLS too. It returns what counts the clients.
-func (s *servers) addGateway(l net.Listener, g *gateway.Gateway, h http.Handler) *clients {
-	c := newClients(g.MaxConnections())
-	listener := framing.Listener(plainListener{patientListener{c.listener(l)}, g.Refused})
-	s.add(listener, patientStreams(framing.Handler(h, http.HandlerFunc(g.RefuseFraming))))
+// instead of the whole, and HTTP/2 is spoken without TLS too.
+func (s *servers) addGateway(l net.Listener, g *gateway.Gateway, c *clients, secure *tls.Config, h http.Handler) {
+	var listener net.Listener = patientListener{c.listener(l)}
+	if secure != nil {
+		listener, h = tlsListener{listener, secure}, securely(h)
+	}
+	s.add(framing.Listener(plainListener{listener, g.Refused}), patientStreams(framing.Handler(h, http.HandlerFunc(g.RefuseFraming))))
 	srv := s.all[len(s.all)-1].Server
-	srv.ReadTimeout, srv.ConnContext, srv.ConnState = 0, framing.ConnContext, c.track
+	srv.ReadTimeout, srv.ConnState = 0, c.track
+	srv.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
+		if secure != nil {
+			ctx = withSecure(ctx, conn)
+		}
+		return framing.ConnContext(ctx, conn)
+	}
 	srv.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: maxStreams, SendPingTimeout: idleTimeout, PingTimeout: 15 * time.Second}
 	srv.Protocols = new(http.Protocols)
 	srv.Protocols.SetHTTP1(true)
 	srv.Protocols.SetUnencryptedHTTP2(true)
-	return c
 }
 
 // maxStreams is how many requests a connection of HTTP/2 may have under way.
@@ -214,8 +297,12 @@ func (s *servers) serve(ctx context.Context) error {
 	}
 	var first error
 	left := len(s.all)
+	s.own.served()
+	succeeded := s.handOver(ctx)
 	select {
 	case <-ctx.Done():
+	case <-succeeded:
+		left = s.leave(failed, left)
 	case first = <-failed:
 		left--
 	}

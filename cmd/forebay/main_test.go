@@ -38,7 +38,7 @@ func (s *screen) String() string {
 	return s.b.String()
 }
 
-var urls = regexp.MustCompile(`(platform|gateway|admin) +(http://\S+)`)
+var urls = regexp.MustCompile(`(platform|gateway|admin) +(https?://\S+)`)
 
 // startDemo runs the demo on free ports and returns its addresses.
 func startDemo(t *testing.T, args ...string) (platform, admin string, out *screen) {
@@ -162,21 +162,21 @@ func TestDemoListensWherePORTSays(t *testing.T) {
 	probe.Close()
 	t.Setenv("PORT", strconv.Itoa(port))
 	f := listenFlags{Admin: "off"}
-	public, admin, err := f.listen()
+	own, err := f.listen("127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer public.Close()
-	if a := public.Addr().(*net.TCPAddr); admin != nil || a.Port != port || !a.IP.IsUnspecified() {
+	defer own.public.Close()
+	if a := own.public.Addr().(*net.TCPAddr); own.operators != nil || a.Port != port || !a.IP.IsUnspecified() {
 		t.Errorf("listens on %s", a)
 	}
 	f.Addr = "127.0.0.1:0"
-	again, _, err := f.listen()
+	again, err := f.listen("")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer again.Close()
-	if a := again.Addr().(*net.TCPAddr); a.Port == port || !a.IP.IsLoopback() {
+	defer again.public.Close()
+	if a := again.public.Addr().(*net.TCPAddr); a.Port == port || !a.IP.IsLoopback() {
 		t.Errorf("the flag does not win: %s", a)
 	}
 }

@@ -1,18 +1,23 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"os"
 	"strings"
+	"sync"
 
 	"github.com/forebay-cache/forebay"
 	"github.com/forebay-cache/forebay/admin"
 	"github.com/forebay-cache/forebay/docs"
 	"github.com/forebay-cache/forebay/gateway"
 	"github.com/forebay-cache/forebay/httpcache"
+	"github.com/forebay-cache/forebay/redis"
 	"github.com/forebay-cache/forebay/web"
 )
 
@@ -26,6 +31,8 @@ type serveCommand struct {
 	Journal   string   `placeholder:"FILE" help:"Keeps the invalidations that Redis does not have yet, so that they survive a crash; each process needs its own. Default: memory."`
 	Secret    string   `env:"FOREBAY_SECRET" hidden:""`
 	Trusted   []string `name:"trusted-proxies" placeholder:"CIDR" help:"Proxies in front that may say who the client is (Forwarded, X-Forwarded-*): 10.0.0.0/8. Repeatable."`
+	TLSCert   string   `name:"tls-cert" placeholder:"FILE" help:"Speak TLS on the public listener, with this certificate (PEM). It is read again when it changes."`
+	TLSKey    string   `name:"tls-key" placeholder:"FILE" help:"The certificate's key (PEM)."`
 	NearBytes byteSize `placeholder:"SIZE" help:"Memory of the near tier. Default: a quarter of what the process may use, at most 512MiB."`
 }
 
@@ -36,21 +43,75 @@ func (c *serveCommand) Run(t terminal) error {
 	if err != nil {
 		return usageError{err}
 	}
-	for _, warning := range config.Warnings {
-		logger.Warn("gateway: " + c.Config + ":" + warning)
-	}
+	c.warn(logger, config)
 	limitMemory()
-	o := gateway.Options{Config: config, NearBytes: int64(c.NearBytes), Journal: c.Journal, Secret: []byte(c.Secret), Logger: logger}
 	tier, err := openTier(t.ctx, c.Redis, logger)
 	if err != nil {
 		return err
 	}
 	if tier != nil {
 		defer tier.Close()
+	}
+	o, err := c.options(config, tier, logger)
+	if err != nil {
+		return usageError{err}
+	}
+	secure, err := certificateOf(config.Listen)
+	if err != nil {
+		return usageError{err}
+	}
+	g, err := gateway.Open(t.ctx, o)
+	if err != nil {
+		return usageError{err}
+	}
+	defer g.Close()
+	traces, err := openTraces(t.ctx, logger)
+	if err != nil {
+		return err
+	}
+	defer traces.close()
+	own, err := c.listen(config.Listen.Addr)
+	if err != nil {
+		return err
+	}
+	clients := newClients(g.MaxConnections())
+	ao := c.adminOptions(g, own, tier, clients)
+	ao.Logger, ao.Parts, ao.TraceID = logger, admin.Parts{Front: "gateway", Origin: hostOf(config.Origin)}, traces.id()
+	a := admin.New(g.Cache(), ao)
+	s := servers{stopping: a.Close, logger: logger, accessLog: c.AccessLog, out: t.out, own: own}
+	if c.Journal != "" {
+		s.keeps = "--journal " + c.Journal
+	}
+	s.addGateway(proxied(own.public, config.Listen, g), g, clients, secure.config(), c.withHealth(a.Handler(), traces.handler(a.Measure(g))))
+	fmt.Fprintf(t.out, "gateway   %s://%s -> %s\n", secure.scheme(), own.public.Addr(), cmp.Or(config.Origin, "its origins"))
+	if own.operators != nil {
+		s.add(own.operators, withProfiles(a, withMCP(a.MCP(admin.MCPOptions{Loopback: isLoopback(own.operators)}), web.Handler("/", a.Handler()))))
+		fmt.Fprintf(t.out, "admin     http://%s\n", own.operators.Addr())
+	}
+	watching, stop := context.WithCancel(t.ctx)
+	var reloading sync.WaitGroup
+	reloading.Go(func() { newReloader(c, g, secure, clients, a, logger).run(watching) })
+	err = s.serve(t.ctx)
+	stop()
+	reloading.Wait()
+	return err
+}
+
+func (c *serveCommand) warn(logger *slog.Logger, config gateway.Config) {
+	for _, warning := range config.Warnings {
+		logger.Warn("gateway: " + c.Config + ":" + warning)
+	}
+}
+
+// options are the gateway's.
+func (c *serveCommand) options(config gateway.Config, tier *redis.Tier, logger *slog.Logger) (gateway.Options, error) {
+	o := gateway.Options{Config: config, NearBytes: int64(c.NearBytes), Journal: c.Journal, Secret: []byte(c.Secret), Logger: logger}
+	if tier != nil {
 		o.Shared = tier
 	}
+	var err error
 	if o.Keys, err = keysOf(config.KeysEnv); err != nil {
-		return usageError{err}
+		return o, err
 	}
 	if len(o.Secret) == 0 {
 		o.Secret = []byte(rand.Text())
@@ -61,26 +122,16 @@ func (c *serveCommand) Run(t terminal) error {
 			logger.Warn("FOREBAY_SECRET is not set: what callers with credentials get is not shared between nodes")
 		}
 	}
-	g, err := gateway.Open(t.ctx, o)
-	if err != nil {
-		return usageError{err}
-	}
-	defer g.Close()
+	return o, nil
+}
 
-	traces, err := openTraces(t.ctx, logger)
-	if err != nil {
-		return err
-	}
-	defer traces.close()
-	public, operators, err := c.listen()
-	if err != nil {
-		return err
-	}
-	ao := c.operators(operators, tier)
-	ao.Version, ao.Logger, ao.Parts = version(), logger, admin.Parts{Front: "gateway", Origin: hostOf(config.Origin)}
-	ao.Ask, ao.TraceID, ao.Requirements = g, traces.id(), docs.Requirements
-	ao.Explain, ao.Rule, ao.URLTag = explainer(g), g.Rule, g.URITag
-	ao.Advice = func() []admin.Advice {
+// adminOptions are what operators see of the gateway.
+func (c *serveCommand) adminOptions(g *gateway.Gateway, own listeners, tier *redis.Tier, clients *clients) admin.Options {
+	o := c.operators(own.operators, tier)
+	o.Version, o.Ask, o.Requirements = version(), g, docs.Requirements
+	o.Explain, o.Rule, o.URLTag = explainer(g), g.Rule, g.URITag
+	o.Limits = func() []forebay.Limit { return append(g.Limits(), clients.limit()) }
+	o.Advice = func() []admin.Advice {
 		var out []admin.Advice
 		for _, one := range g.Advice() {
 			out = append(out, admin.Advice{
@@ -90,17 +141,7 @@ func (c *serveCommand) Run(t terminal) error {
 		}
 		return out
 	}
-	var clients *clients
-	ao.Limits = func() []forebay.Limit { return append(g.Limits(), clients.limit()) }
-	a := admin.New(g.Cache(), ao)
-	s := servers{stopping: a.Close, logger: logger, accessLog: c.AccessLog, out: t.out}
-	clients = s.addGateway(public, g, c.withHealth(a.Handler(), traces.handler(a.Measure(g))))
-	fmt.Fprintf(t.out, "gateway   http://%s -> %s\n", public.Addr(), config.Origin)
-	if operators != nil {
-		s.add(operators, withProfiles(a, withMCP(a.MCP(admin.MCPOptions{Loopback: isLoopback(operators)}), web.Handler("/", a.Handler()))))
-		fmt.Fprintf(t.out, "admin     http://%s\n", operators.Addr())
-	}
-	return s.serve(t.ctx)
+	return o
 }
 
 // keysOf reads the keys of the shared tier from a variable; none if it has no name.
@@ -140,6 +181,12 @@ func (c *serveCommand) config() (gateway.Config, error) {
 	}
 	if c.Origin != "" {
 		config.Origin = c.Origin
+	}
+	if c.TLSCert != "" || c.TLSKey != "" {
+		config.Listen.Cert, config.Listen.Key = c.TLSCert, c.TLSKey
+	}
+	if (config.Listen.Cert == "") != (config.Listen.Key == "") {
+		return config, fmt.Errorf("--tls-cert and --tls-key belong together: each names a file in PEM")
 	}
 	switch c.Profile {
 	case "":

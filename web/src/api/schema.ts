@@ -730,7 +730,7 @@ export interface components {
              * @description What it is about; audit is what an operator did
              * @enum {string}
              */
-            kind: "invalidation" | "tier" | "log" | "node" | "drill" | "audit" | "verdict";
+            kind: "invalidation" | "tier" | "log" | "node" | "drill" | "audit" | "verdict" | "configuration";
             mode?: string;
             /** @description Where an operator did it, if not on this node */
             node?: string;

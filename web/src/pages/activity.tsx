@@ -13,7 +13,7 @@ import { Drill } from '../parts/drill';
 import { moment } from '../format';
 
 const kinds: Record<string, string[]> = {
-  changes: ['verdict', 'tier', 'log', 'node', 'drill', 'audit'],
+  changes: ['verdict', 'configuration', 'tier', 'log', 'node', 'drill', 'audit'],
   invalidations: ['invalidation'],
   all: [],
   drills: ['drill'],

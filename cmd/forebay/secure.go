@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+
+	"github.com/forebay-cache/forebay/gateway"
+)
+
+// A certificate is read from two files, and read again when they change.
+type certificate struct {
+	now atomic.Pointer[tls.Certificate]
+}
+
+// certificateOf reads the files of a configuration; nil: there are none.
+func certificateOf(l gateway.Listen) (*certificate, error) {
+	if l.Cert == "" {
+		return nil, nil
+	}
+	c := &certificate{}
+	return c, c.load(l.Cert, l.Key)
+}
+
+func (c *certificate) scheme() string {
+	if c == nil {
+		return "http"
+	}
+	return "https"
+}
+
+// load reads the files. What they hold is used for handshakes from now on; an error changes nothing.
+func (c *certificate) load(cert, key string) error {
+	pair, err := tls.LoadX509KeyPair(cert, key)
+	if err != nil {
+		return fmt.Errorf("the certificate %s with the key %s: %w", cert, key, err)
+	}
+	c.now.Store(&pair)
+	return nil
+}
+
+// config is for the listener. Key exchange is left to the library: post-quantum where the client can.
+func (c *certificate) config() *tls.Config {
+	if c == nil {
+		return nil
+	}
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.now.Load(), nil },
+	}
+}
+
+// A tlsListener speaks TLS on the connections of another.
+type tlsListener struct {
+	net.Listener
+	config *tls.Config
+}
+
+// Accept implements [net.Listener]. The handshake comes with the first read.
+func (l tlsListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return tls.Server(c, l.config), nil
+}
+
+// A secure connection is one of those, which requests find in their context. net/http would know it by its type, but other
+// listeners stand around the one that speaks TLS; it takes HTTP/2 by its first bytes, which a client sends that has agreed
+// on it (ALPN).
+type secure struct {
+	conn *tls.Conn
+	once sync.Once
+	held tls.ConnectionState
+}
+
+func (s *secure) state() *tls.ConnectionState {
+	s.once.Do(func() { s.held = s.conn.ConnectionState() })
+	return &s.held
+}
+
+type secureKey struct{}
+
+// withSecure is for [http.Server.ConnContext].
+func withSecure(ctx context.Context, c net.Conn) context.Context {
+	for {
+		if found, ok := c.(*tls.Conn); ok {
+			return context.WithValue(ctx, secureKey{}, &secure{conn: found})
+		}
+		around, ok := c.(interface{ NetConn() net.Conn })
+		if !ok {
+			return ctx
+		}
+		c = around.NetConn()
+	}
+}
+
+// securely tells requests that they came by TLS.
+func securely(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s, ok := r.Context().Value(secureKey{}).(*secure); ok && r.TLS == nil {
+			r.TLS = s.state()
+		}
+		next.ServeHTTP(w, r)
+	})
+}
