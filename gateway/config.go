@@ -24,6 +24,7 @@ type Config struct {
 	MaxBody      int
 	Ignore       []string // fields of requests: see httpcache.Options.IgnoreHeaders
 	Listen       Listen
+	RequestIDs   bool           // each request has an X-Request-Id, in the answer and at the origin
 	Trusted      []netip.Prefix // of the proxies in front that may say who the client is
 	Upstreams    []Upstream     // further origins, by their names
 	Ways         []Way          // how the requests of routes go to their origin, where that is not the usual one
@@ -96,6 +97,7 @@ func ParseConfig(text []byte) (Config, error) {
 		"ignore_headers": d.texts(&c.Ignore),
 		"keep_control":   d.boolean(&c.KeepControl),
 		"compression":    func(n ast.Node) { d.compression(n, &c) },
+		"request_id":     d.boolean(&c.RequestIDs),
 		"limits":         func(n ast.Node) { d.limits(n, &c.Limits) },
 		"listen":         func(n ast.Node) { d.listen(n, &c) },
 		"integrity":      func(n ast.Node) { d.integrity(n, &c) },
@@ -249,16 +251,17 @@ func (d *decoder) route(n ast.Node, used map[string]ast.Node) (r httpcache.Rule,
 			r.Query = &httpcache.QueryRule{}
 			d.mapping(n, fields{"keep": d.texts(&r.Query.Keep), "drop": d.texts(&r.Query.Drop), "sort": d.boolean(&r.Query.Sort)})
 		},
-		"bypass":    d.boolean(&r.Bypass),
-		"compress":  func(n ast.Node) { r.Compress = new(bool); d.boolean(r.Compress)(n) },
-		"shared":    d.boolean(&r.Shared),
-		"headers":   d.texts(&r.Headers),
-		"events":    func(n ast.Node) { d.oneOf(n, (*string)(&r.Events), "openai", "done", "close") },
-		"pace":      d.duration(&r.Pace),
-		"upgrade":   func(n ast.Node) { r.Upgrade = []string{}; d.texts(&r.Upgrade)(n) },
-		"keep_host": d.boolean(&way.KeepHost),
-		"origin":    d.text(&way.Origin),
-		"timeout":   d.duration(&way.Timeout),
+		"bypass":     d.boolean(&r.Bypass),
+		"preflights": d.boolean(&r.Preflights),
+		"compress":   func(n ast.Node) { r.Compress = new(bool); d.boolean(r.Compress)(n) },
+		"shared":     d.boolean(&r.Shared),
+		"headers":    d.texts(&r.Headers),
+		"events":     func(n ast.Node) { d.oneOf(n, (*string)(&r.Events), "openai", "done", "close") },
+		"pace":       d.duration(&r.Pace),
+		"upgrade":    func(n ast.Node) { r.Upgrade = []string{}; d.texts(&r.Upgrade)(n) },
+		"keep_host":  d.boolean(&way.KeepHost),
+		"origin":     d.text(&way.Origin),
+		"timeout":    d.duration(&way.Timeout),
 		"auth": func(n ast.Node) {
 			way.Auth = &Auth{}
 			d.mapping(n, fields{"url": d.text(&way.Auth.URL), "class": func(n ast.Node) {

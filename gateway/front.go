@@ -84,5 +84,8 @@ func (f *front) wire(g *Gateway) (err error) {
 		}
 	}
 	f.handler = &door{trusted: c.Trusted, pseudonym: g.pseudonym, changes: f.changes, next: next, refuse: f.http.Refuse}
+	if c.RequestIDs {
+		f.handler = requestIDs(f.handler)
+	}
 	return nil
 }

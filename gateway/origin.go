@@ -143,6 +143,9 @@ func (o *origin) rewrite(p *httputil.ProxyRequest) {
 	if way != nil {
 		way.Request.apply(p.Out.Header)
 	}
+	if id := requestIDOf(p.In); id != "" {
+		p.Out.Header[requestIDField] = []string{id}
+	}
 	p.Out.Header["Via"] = append(slices.Clone(p.In.Header["Via"]), o.via.of(p.In.ProtoMajor, p.In.ProtoMinor))
 }
 

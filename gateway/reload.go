@@ -46,7 +46,7 @@ func (c Config) changes(to Config) (out []string) {
 		name     string
 		from, to any
 	}{
-		{"profile", c.profile(), to.profile()}, {"limits", c.Limits, to.Limits}, {"max_body", c.MaxBody, to.MaxBody},
+		{"profile", c.profile(), to.profile()}, {"limits", c.Limits, to.Limits}, {"max_body", c.MaxBody, to.MaxBody}, {"request_id", c.RequestIDs, to.RequestIDs},
 		{"trusted_proxies", c.Trusted, to.Trusted}, {"listen.tls.cert", c.Listen.Cert, to.Listen.Cert}, {"listen.tls.key", c.Listen.Key, to.Listen.Key}, {"keep_control", c.KeepControl, to.KeepControl},
 	} {
 		if !reflect.DeepEqual(one.from, one.to) {
@@ -134,8 +134,8 @@ func differing(from, to reflect.Value) (out []string) {
 
 // keyFields are those of a route that its keys depend on; strictFields those that say what may be stored, and for whom.
 var (
-	keyFields    = []string{"headers", "cookies", "query", "body_key", "class", "shared"}
-	strictFields = []string{"override", "ttl", "ttl_by_status", "shared", "not_found"}
+	keyFields    = []string{"headers", "cookies", "query", "body_key", "class", "shared", "override"}
+	strictFields = []string{"ttl", "ttl_by_status", "not_found"}
 )
 
 // meaning is what a change means for what is stored.

@@ -15,7 +15,8 @@ import (
 type server struct {
 	text      string // its address, as the file has it
 	at        *url.URL
-	transport *http.Transport
+	transport atomic.Pointer[http.Transport] // another where its name leads elsewhere: see watchName
+	dial      func() *http.Transport
 	pending   atomic.Int64
 
 	mu       sync.Mutex // guards the fields below
@@ -34,7 +35,8 @@ const (
 )
 
 func newServer(text string, at *url.URL, secure *tls.Config, timeout time.Duration) *server {
-	s := &server{text: text, at: at, transport: newTransport(at, secure, timeout)}
+	s := &server{text: text, at: at, dial: func() *http.Transport { return newTransport(at, secure, timeout) }}
+	s.transport.Store(s.dial())
 	if at.Scheme != "https" {
 		plain := *at
 		plain.Scheme = "http"
@@ -55,7 +57,7 @@ func (s *server) send(r *http.Request) (*http.Response, error) {
 		r.URL = &to
 	}
 	s.pending.Add(1)
-	res, err := s.transport.RoundTrip(r)
+	res, err := s.transport.Load().RoundTrip(r)
 	if r.Context().Err() == nil {
 		s.learn(err == nil && res.StatusCode != http.StatusBadGateway && res.StatusCode != http.StatusServiceUnavailable && res.StatusCode != http.StatusGatewayTimeout)
 	}
@@ -165,7 +167,7 @@ func (u *upstream) watch(ctx context.Context, s *server) {
 	if every <= 0 {
 		every = defaultHealthEvery
 	}
-	client := &http.Client{Transport: s.transport, Timeout: min(every, headerTimeout), CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	client := &http.Client{Transport: roundTripperFunc(func(r *http.Request) (*http.Response, error) { return s.transport.Load().RoundTrip(r) }), Timeout: min(every, headerTimeout), CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
@@ -187,6 +189,10 @@ func (u *upstream) watch(ctx context.Context, s *server) {
 		}
 	}
 }
+
+type roundTripperFunc func(*http.Request) (*http.Response, error)
+
+func (f roundTripperFunc) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 func ask(ctx context.Context, client *http.Client, at *url.URL, path string) (good bool, why string) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, at.Scheme+"://"+at.Host+path, nil)

@@ -127,9 +127,12 @@ func newUpstream(u Upstream, logger *slog.Logger) (*upstream, error) {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	out.stop = stop
-	if u.Health.Path != "" {
-		for _, s := range out.servers {
+	for _, s := range out.servers {
+		if u.Health.Path != "" {
 			out.working.Go(func() { out.watch(ctx, s) })
+		}
+		if s.named() {
+			out.working.Go(func() { out.watchName(ctx, s) })
 		}
 	}
 	return out, nil
@@ -139,7 +142,7 @@ func (u *upstream) close() {
 	u.stop()
 	u.working.Wait()
 	for _, s := range u.servers {
-		s.transport.CloseIdleConnections()
+		s.transport.Load().CloseIdleConnections()
 	}
 }
 
@@ -170,7 +173,7 @@ func (t UpstreamTLS) config() (*tls.Config, error) {
 
 // newTransport is the way to one server.
 func newTransport(at *url.URL, secure *tls.Config, timeout time.Duration) *http.Transport {
-	dialer := net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}
+	dialer := net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second, Resolver: resolver}
 	t := &http.Transport{
 		DialContext: dialer.DialContext, TLSHandshakeTimeout: dialTimeout, ResponseHeaderTimeout: timeout, TLSClientConfig: secure,
 		ExpectContinueTimeout: time.Second, IdleConnTimeout: originIdle, MaxIdleConns: maxIdle, MaxIdleConnsPerHost: maxIdle,

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/forebay-cache/forebay/internal/canon"
 )
@@ -25,6 +26,9 @@ type ask struct {
 
 	form   *response // sent instead of the stored body; nil: that is sent
 	formOf string    // its coding
+
+	record *Record   // nil: nobody keeps one
+	began  time.Time // of the request; known where there is a record
 
 	own [2]string // the fields that the cache adds to the answer: see ownFields
 }
@@ -90,6 +94,9 @@ func (a *ask) readWishes() {
 	}
 }
 
+// bodiless reports whether a request of the method says all that it asks in its head.
+func (a *ask) bodiless() bool { return a.method == http.MethodGet || a.method == http.MethodOptions }
+
 // bypassReason says why a request cannot be answered from a cache.
 func (a *ask) bypassReason() bypass {
 	r := a.r
@@ -98,6 +105,10 @@ func (a *ask) bypassReason() bypass {
 	case http.MethodHead:
 		a.method = http.MethodGet
 	case "QUERY":
+	case http.MethodOptions:
+		if !a.route.isFlight {
+			return otherMethod
+		}
 	case http.MethodPost:
 		if a.route.BodyKey == nil {
 			return otherMethod
@@ -112,7 +123,7 @@ func (a *ask) bypassReason() bypass {
 		return upgrades
 	case a.seen&repeated != 0:
 		return repeatedField
-	case a.method == http.MethodGet && r.ContentLength != 0:
+	case a.bodiless() && r.ContentLength != 0:
 		return hasBody
 	case a.seen&precondition != 0:
 		return conditional
@@ -146,7 +157,7 @@ func ambiguousPath(path string) bool {
 // readQuery reads the body of a QUERY or of a POST that a rule makes one, so that it can be part of
 // the key. Whatever is read is given back to the request.
 func (a *ask) readQuery() (canonical []byte, why bypass) {
-	if a.method == http.MethodGet {
+	if a.bodiless() {
 		return nil, ""
 	}
 	limit, ignore := defaultMaxQuery, []canon.Path(nil)

@@ -1,6 +1,8 @@
 package httpcache
 
 import (
+	"cmp"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/http"
@@ -54,32 +56,14 @@ func New(c *forebay.Cache, o Options) (*Cache, error) {
 		return nil, fmt.Errorf("httpcache: %w", err)
 	}
 	h.other = &route{Rule: Rule{Events: EndOpenAI}, space: other, class: other.Class(), prefix: other.Key(""), keyed: keyedFields(nil, o.Relayed...)}
-	h.decidePassages(h.other)
+	h.finish(h.other)
 	for i, rule := range o.Rules {
-		rt := &route{Rule: rule, ruled: true, ttl: rule.TTL}
-		class := rule.Class
-		if class == "" {
-			class = o.Class
-		}
-		if rt.space, err = h.spaces.open(c, class); err != nil {
+		space, err := h.spaces.open(c, cmp.Or(rule.Class, o.Class))
+		if err != nil {
 			mistakes = append(mistakes, fmt.Errorf("Rules[%d]: %w", i, err))
 			continue
 		}
-		rt.class, rt.prefix = rt.space.Class(), rt.space.Key("")
-		if rt.ttl == 0 && rule.Class != "" {
-			rt.ttl = rt.class.TTL
-		}
-		rt.keyed = keyedFields(o.Profile.keyed(), slices.Concat(rule.Headers, o.Relayed)...)
-		if rule.Cookies != nil {
-			rt.keyed = append(rt.keyed, "Cookie")
-		}
-		h.decidePassages(rt)
-		if rule.BodyKey != nil {
-			for _, one := range rule.BodyKey.Ignore {
-				rt.ignore = append(rt.ignore, canon.ParsePath(one))
-			}
-		}
-		if err := register(h.mux, rt); err != nil {
+		if err := register(h.mux, h.newRoute(rule, space)); err != nil {
 			mistakes = append(mistakes, fmt.Errorf("Rules[%d]: %w", i, err))
 		}
 	}
@@ -87,6 +71,47 @@ func New(c *forebay.Cache, o Options) (*Cache, error) {
 		return nil, fmt.Errorf("httpcache: %w", err)
 	}
 	return h, nil
+}
+
+// newRoute is a rule in use.
+func (h *Cache) newRoute(rule Rule, space *forebay.Space[*response]) *route {
+	rt := &route{Rule: rule, ruled: true, ttl: rule.TTL, space: space, class: space.Class(), prefix: space.Key("")}
+	if rt.ttl == 0 && rule.Class != "" {
+		rt.ttl = rt.class.TTL
+	}
+	rt.keyed = keyedFields(h.options.Profile.keyed(), slices.Concat(rule.Headers, h.options.Relayed)...)
+	if rule.Cookies != nil {
+		rt.keyed = append(rt.keyed, "Cookie")
+	}
+	if rule.BodyKey != nil {
+		for _, one := range rule.BodyKey.Ignore {
+			rt.ignore = append(rt.ignore, canon.ParsePath(one))
+		}
+	}
+	if rule.Preflights {
+		rt.preflight = &route{Rule: rule, ruled: true, isFlight: true, ttl: rt.ttl, space: space, class: rt.class, prefix: rt.prefix}
+		rt.preflight.keyed = keyedFields([]string{"Via"}, slices.Concat(preflightFields, h.options.Relayed)...)
+		h.finish(rt.preflight)
+	}
+	h.finish(rt)
+	return rt
+}
+
+// finish decides what follows from a route's fields.
+func (h *Cache) finish(rt *route) {
+	h.decidePassages(rt)
+	rt.mark(h.options.Profile)
+}
+
+// mark tells the keys of a rule from those of the same route under another rule, of this process or of one that was
+// configured otherwise: what a key says would mean something else.
+func (rt *route) mark(p Profile) {
+	text := fmt.Sprintf("%s %q %t %t %t", p, rt.keyed, rt.Shared, rt.Override, rt.isFlight)
+	if rt.BodyKey != nil {
+		text += fmt.Sprintf(" %q", rt.BodyKey.Ignore)
+	}
+	sum := sha256.Sum256([]byte(text))
+	rt.print = sum[:8]
 }
 
 // spaces are those of the classes. A cache and the one that takes its place have them in common.
@@ -124,6 +149,11 @@ func register(mux *http.ServeMux, rt *route) (err error) {
 func (h *Cache) route(r *http.Request) *route {
 	if len(h.options.Rules) == 0 {
 		return h.other
+	}
+	if r.Method == http.MethodOptions && isPreflight(r) {
+		if rt := h.preflightOf(r); rt != nil {
+			return rt
+		}
 	}
 	found, _ := h.mux.Handler(r)
 	if rt, ok := found.(*route); ok {

@@ -13,7 +13,7 @@ func (x *exchange) request() *http.Request {
 	r := a.r.WithContext(x.fill.Context())
 	r.Header = x.h.forwarded(a)
 	r.Body, r.ContentLength, r.TransferEncoding, r.Trailer = http.NoBody, 0, nil, nil
-	if a.method != http.MethodGet {
+	if !a.bodiless() {
 		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(a.body)), int64(len(a.body))
 		for _, name := range []string{"Content-Type", "Content-Encoding"} { // part of the key: see key
 			if lines := a.r.Header[name]; lines != nil {

@@ -24,7 +24,11 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, asked *http.Request) {
 		h.refuse(w, asked, refused)
 		return
 	}
-	if a := h.ask(r); a.bypass != "" {
+	a := h.ask(r)
+	if record, ok := r.Context().Value(recordKey{}).(*Record); ok {
+		a.note(record)
+	}
+	if a.bypass != "" {
 		h.pass(w, a)
 	} else {
 		h.answer(w, a)
@@ -194,6 +198,7 @@ const abandonedFor = time.Second
 // await serves what a load brings.
 func (h *handler) await(w http.ResponseWriter, a *ask, f found, d decision, fill *forebay.Fill[*response], early *hints) bool {
 	response, outcome, err, slow := h.wait(a, &f, d, fill)
+	a.answered()
 	early.end()
 	if slow {
 		d.stale = true

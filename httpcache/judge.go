@@ -21,6 +21,9 @@ func judge(p Profile, a *ask, status int, h http.Header, d directives, arrived t
 	if v, refused := judgeSharing(p, a, status, h, d); refused {
 		return v
 	}
+	if a.route.isFlight {
+		return judgePreflight(a, status, h)
+	}
 	if lifetime := a.route.ttlOf(status); lifetime > 0 {
 		if said, explicit := freshFor(h, d, arrived); explicit {
 			lifetime = min(lifetime, said)

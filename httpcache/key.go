@@ -27,7 +27,7 @@ const maxReadable = 80
 func (h *Cache) key(a *ask, canonical []byte) string {
 	var scratch [512]byte
 	r := a.r
-	b := appendPart(scratch[:0], a.method)
+	b := append(appendPart(scratch[:0], a.method), a.route.print...)
 	b = appendPart(b, scheme(r))
 	b = appendPart(b, r.Host) // in its normal form
 	b = appendPart(b, r.URL.EscapedPath())

@@ -117,6 +117,9 @@ type Rule struct {
 	Upgrade []string
 	// Compress: false compresses nothing of the route; true also what is one caller's own. Default: as Options.Compression says.
 	Compress *bool
+	// Preflights caches those that browsers send before requests of the route (Fetch, section 4.8): by Origin and what
+	// they ask for, for as long as Access-Control-Max-Age says, at most TTL.
+	Preflights bool
 	// BodyKey makes a POST a query: its JSON body is part of the key.
 	BodyKey *BodyKey
 	// Events says when server-sent events count as whole. Default EndOpenAI.
@@ -161,6 +164,7 @@ type route struct {
 	space  *forebay.Space[*response]
 	class  forebay.Class
 	prefix string        // of the space's keys
+	print  []byte        // of what the rule makes of a key: see marked
 	ttl    time.Duration // where the origin says nothing; 0: what it says counts
 	keyed  []string      // canonical names of the fields that are part of the key
 	ignore []canon.Path  // of BodyKey
@@ -168,6 +172,9 @@ type route struct {
 	passages map[string]passage // of the fields that have a name here …
 	unknown  passage            // … and of all others
 	ruled    bool
+
+	preflight *route // for those of its requests; nil: they are not cached
+	isFlight  bool
 }
 
 // ServeHTTP is never called: a route is what the mux finds.

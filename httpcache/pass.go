@@ -96,6 +96,7 @@ func (w *passWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 func (w *passWriter) head(status int) {
 	w.status = status
+	w.ask.answered()
 	h := w.Header()
 	late := ""
 	if w.ask.unsafe() && status < 400 && w.h.invalidate(w.ask.r, h) {

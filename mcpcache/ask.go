@@ -59,6 +59,10 @@ func (c *Cache) ask(method string, req mcp.Request, caller string) (q question, 
 		return q, rule, "its arguments are read differently by different parsers"
 	}
 	q.Arguments = string(form)
+	if rule.Arguments != nil { // not what a rule without would store
+		q.Arguments = "of these " + q.Arguments
+	}
+	q.Caller = "all"
 	if !rule.Shared {
 		q.Caller = caller
 	}

@@ -2,33 +2,52 @@ package main
 
 import (
 	"bufio"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/forebay-cache/forebay/httpcache"
 )
 
 // accessLog writes one record for each request, also for one that breaks off: as JSON, or as a line of the combined format
 // with the time in milliseconds and what the cache did behind it.
-func accessLog(next http.Handler, format string, out io.Writer) http.Handler {
-	if format == "combined" {
-		return combinedLog(next, out)
+func accessLog(next http.Handler, f accessLogging, out io.Writer) http.Handler {
+	if f.format == "combined" {
+		return combinedLog(next, f.sample, out)
 	}
-	return jsonLog(next, slog.New(slog.NewJSONHandler(out, nil)))
+	return jsonLog(next, f.sample, slog.New(slog.NewJSONHandler(out, nil)))
+}
+
+// An accessLogging is how requests are logged.
+type accessLogging struct {
+	format string  // off, json or combined
+	sample float64 // the share of requests that have a record; those that the server failed all have one
+}
+
+// skips draws whether a request has no record.
+func skips(sample float64, status int) bool {
+	return sample < 1 && status < http.StatusInternalServerError && rand.Float64() >= sample
 }
 
 // combinedLog writes the format that log analysers read.
-func combinedLog(next http.Handler, out io.Writer) http.Handler {
+func combinedLog(next http.Handler, sample float64, out io.Writer) http.Handler {
 	var mu sync.Mutex // a line is written in one piece
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		rec := &recorder{ResponseWriter: w}
 		start := time.Now()
 		defer func() {
+			if skips(sample, rec.final()) {
+				return
+			}
 			host, _, err := net.SplitHostPort(r.RemoteAddr)
 			if err != nil {
 				host = r.RemoteAddr
@@ -69,17 +88,23 @@ func inLine(text string) string {
 }
 
 // jsonLog writes one record for each request.
-func jsonLog(next http.Handler, logger *slog.Logger) http.Handler {
+func jsonLog(next http.Handler, sample float64, logger *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		rec := &recorder{ResponseWriter: w}
 		start, whole := time.Now(), false
+		var did httpcache.Record
+		r = r.WithContext(httpcache.WithRecord(r.Context(), &did))
 		defer func() {
+			if skips(sample, rec.final()) {
+				return
+			}
 			// The query may hold what nobody should read in a log.
 			attributes := []slog.Attr{
 				slog.String("method", cutText(r.Method)), slog.String("path", cutText(r.URL.Path)),
 				slog.Int("status", rec.final()), slog.Int64("bytes", rec.bytes), slog.Duration("took", time.Since(start)),
 				slog.String("cache", rec.Header().Get("Cache-Status")), slog.String("remote", r.RemoteAddr),
 			}
+			attributes = append(attributes, ofCache(did, rec.Header().Get("X-Request-Id"))...)
 			if !whole {
 				attributes = append(attributes, slog.Bool("broke_off", true))
 			}
@@ -91,6 +116,23 @@ func jsonLog(next http.Handler, logger *slog.Logger) http.Handler {
 		}
 		whole = rec.err == nil && rec.status != statusGone
 	})
+}
+
+// ofCache is what the cache made of a request. Its key may hold what nobody should read in a log: a hash tells keys apart.
+func ofCache(did httpcache.Record, id string) (out []slog.Attr) {
+	for _, one := range []slog.Attr{slog.String("route", did.Rule), slog.String("class", did.Class), slog.String("id", id)} {
+		if one.Value.String() != "" {
+			out = append(out, one)
+		}
+	}
+	if did.Key != "" {
+		sum := sha256.Sum256([]byte(did.Key))
+		out = append(out, slog.String("key", hex.EncodeToString(sum[:8])))
+	}
+	if did.Origin > 0 {
+		out = append(out, slog.Duration("origin", did.Origin))
+	}
+	return out
 }
 
 // statusGone stands for no answer: the client had gone before there was one. nginx calls it so.

@@ -67,7 +67,7 @@ func TestAccessLog(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			var out lockedBuffer
-			s := httptest.NewServer(accessLog(test.handler, "json", &out))
+			s := httptest.NewServer(accessLog(test.handler, accessLogging{"json", 1}, &out))
 			defer s.Close()
 			if res, err := http.Get(s.URL + "/x?secret=1"); err == nil {
 				io.Copy(io.Discard, res.Body)
@@ -97,7 +97,7 @@ func TestCombinedLog(t *testing.T) {
 	s := httptest.NewServer(accessLog(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Cache-Status", "forebay; hit; ttl=9; detail=near")
 		w.Write([]byte("hello"))
-	}), "combined", &out))
+	}), accessLogging{"combined", 1}, &out))
 	defer s.Close()
 	r, _ := http.NewRequest("GET", s.URL+"/a%0Ab?secret=1", nil)
 	r.Header.Set("User-Agent", `x" "y\`)

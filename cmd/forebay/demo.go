@@ -96,7 +96,7 @@ func (c *demoCommand) Run(t terminal) error {
 	ao := c.operators(operators, tier)
 	ao.TraceID, ao.Requirements = traces.id(), docs.Requirements
 	a := p.Admin(ao)
-	s := servers{stopping: a.Close, logger: logger, accessLog: c.AccessLog, out: t.out, own: own, keeps: c.keeps()}
+	s := servers{stopping: a.Close, logger: logger, accessLog: c.accessLogging(), out: t.out, own: own, keeps: c.keeps()}
 	s.add(public, c.withHealth(a.Handler(), withMCP(p.MCP(a, admin.MCPOptions{Loopback: isLoopback(public), Token: c.MCPToken}), web.Handler("/", traces.handler(a.Measure(p.Handler(a)))))))
 	fmt.Fprintf(t.out, "platform  http://%s\n", public.Addr())
 	if operators != nil {

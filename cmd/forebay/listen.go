@@ -24,13 +24,14 @@ import (
 )
 
 type listenFlags struct {
-	Addr      string `placeholder:"HOST:PORT" help:"Public listener. Default 127.0.0.1:8080; when PORT is set, 0.0.0.0:$PORT."`
-	Admin     string `default:"127.0.0.1:9191" placeholder:"HOST:PORT|off" help:"Admin listener. Changing anything from beyond loopback needs FOREBAY_ADMIN_TOKEN."`
-	MCPToken  string `env:"FOREBAY_MCP_TOKEN" hidden:""`
-	Drills    bool   `help:"Let an operator take the shared tier away for a while: forebay drill."`
-	Activity  string `placeholder:"FILE" help:"Keeps what happened and what operators did across restarts: 1,000 items. Default: memory."`
-	AccessLog string `default:"off" enum:"off,json,combined" placeholder:"off|json|combined" help:"One record for each request, on standard output."`
-	Health    string `name:"health-path" placeholder:"PATH" help:"Answer health checks at this path of the public listener too, such as /healthz. Default: not."`
+	Addr      string  `placeholder:"HOST:PORT" help:"Public listener. Default 127.0.0.1:8080; when PORT is set, 0.0.0.0:$PORT."`
+	Admin     string  `default:"127.0.0.1:9191" placeholder:"HOST:PORT|off" help:"Admin listener. Changing anything from beyond loopback needs FOREBAY_ADMIN_TOKEN."`
+	MCPToken  string  `env:"FOREBAY_MCP_TOKEN" hidden:""`
+	Drills    bool    `help:"Let an operator take the shared tier away for a while: forebay drill."`
+	Activity  string  `placeholder:"FILE" help:"Keeps what happened and what operators did across restarts: 1,000 items. Default: memory."`
+	AccessLog string  `default:"off" enum:"off,json,combined" placeholder:"off|json|combined" help:"One record for each request, on standard output."`
+	LogSample float64 `name:"access-log-sample" default:"1" placeholder:"0-1" help:"The share of requests that have a record. Those that the server failed all have one."`
+	Health    string  `name:"health-path" placeholder:"PATH" help:"Answer health checks at this path of the public listener too, such as /healthz. Default: not."`
 	logFlags
 }
 
@@ -52,6 +53,9 @@ func (f logFlags) logger(w io.Writer) *slog.Logger {
 	}
 	return slog.New(slog.NewTextHandler(w, &o))
 }
+
+// accessLogging is what the flags say.
+func (f listenFlags) accessLogging() accessLogging { return accessLogging{f.AccessLog, f.LogSample} }
 
 // withHealth answers health checks at the path of the flag, before anything else.
 func (f listenFlags) withHealth(health, next http.Handler) http.Handler {
@@ -193,7 +197,7 @@ const (
 type servers struct {
 	stopping  func() // called when they begin to stop
 	logger    *slog.Logger
-	accessLog string
+	accessLog accessLogging
 	out       io.Writer
 	all       []server
 	own       listeners
@@ -207,7 +211,7 @@ type server struct {
 }
 
 func (s *servers) add(l net.Listener, h http.Handler) {
-	if s.accessLog != "off" {
+	if s.accessLog.format != "off" {
 		h = accessLog(h, s.accessLog, s.out)
 	}
 	s.all = append(s.all, server{&http.Server{

@@ -78,7 +78,7 @@ func (c *serveCommand) Run(t terminal) error {
 	ao := c.adminOptions(g, own, tier, clients)
 	ao.Logger, ao.Parts, ao.TraceID = logger, admin.Parts{Front: "gateway", Origin: hostOf(config.Origin)}, traces.id()
 	a := admin.New(g.Cache(), ao)
-	s := servers{stopping: a.Close, logger: logger, accessLog: c.AccessLog, out: t.out, own: own}
+	s := servers{stopping: a.Close, logger: logger, accessLog: c.accessLogging(), out: t.out, own: own}
 	if c.Journal != "" {
 		s.keeps = "--journal " + c.Journal
 	}
