@@ -83,6 +83,12 @@ func (c *console) run(line, want string) {
 		}
 		db := c.copyOf("../"+words[1], nil)
 		c.start(c.origin, "node", []string{"../" + words[0], "--quiet", "--port", port, db})
+	case "go":
+		program := filepath.Join(c.dir, "api")
+		if out, err := exec.Command("go", "build", "-o", program, "../"+strings.TrimPrefix(rest, "run ")).CombinedOutput(); err != nil {
+			c.t.Fatalf("%s", out)
+		}
+		c.start(c.origin, program, nil, "PORT="+port)
 	case "forebay":
 		words := strings.Fields(strings.ReplaceAll(rest, "'GET ", "'GET_"))
 		for i, word := range words {

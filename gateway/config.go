@@ -285,6 +285,7 @@ func (d *decoder) route(n ast.Node, used map[string]ast.Node) (r httpcache.Rule,
 			d.mapping(n, fields{
 				"ignore":    d.texts(&r.BodyKey.Ignore),
 				"max_bytes": func(n ast.Node) { r.BodyKey.MaxBytes = int(d.size(n)) },
+				"graphql":   d.boolean(&r.BodyKey.GraphQL),
 			})
 		},
 	})

@@ -1,8 +1,11 @@
 package gateway_test
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -164,5 +167,66 @@ func TestForms(t *testing.T) {
 		if err != nil || c.Origin != "http://127.0.0.1:1" || len(c.Rules) != 1 || c.Rules[0].TTL != time.Minute {
 			t.Errorf("%q: %+v, %v", text, c, err)
 		}
+	}
+}
+
+// What is dangerous, or has no effect, is said where it stands.
+func TestDangersAreSaid(t *testing.T) {
+	for file, want := range map[string]string{
+		"routes: [{match: PUT /a, ttl: 1m}]":                                                                                  "PUT is never cached",
+		"routes: [{match: POST /a, ttl: 1m}]":                                                                                 "a POST is never cached without body_key",
+		"routes: [{match: GET /a, ttl: 1m, override: true, shared: true}]":                                                    "override and shared without auth",
+		"profile: rfc\nroutes: [{match: GET /a, ttl: 1m}]":                                                                    "in profile rfc a request's cookies do not count",
+		"routes: [{match: GET /a, headers: [authorization]}]":                                                                 "Authorization names the caller",
+		"routes: [{match: GET /users/:id, ttl: 1m}]":                                                                          "matches no request",
+		"profile: rfc\nroutes: [{match: GET /a, ttl: 1m, cookies: []}]":                                                       "",
+		"routes: [{match: PUT /a, bypass: true}]":                                                                             "",
+		"routes: [{match: POST /a, ttl: 1m, body_key: {}}]":                                                                   "",
+		"routes: [{match: GET /a, ttl: 1m, shared: true}]":                                                                    "",
+		"classes: {d: {}}\nroutes: [{match: GET /a, ttl: 1m, override: true, shared: true, auth: {url: http://a, class: d}}]": "",
+	} {
+		c, err := gateway.ParseConfig([]byte("origin: http://a\n" + file))
+		if err != nil {
+			t.Errorf("%s: %v", file, err)
+			continue
+		}
+		if said := strings.Join(c.Warnings, "\n"); want == "" && said != "" || !strings.Contains(said, want) {
+			t.Errorf("%s: %q", file, said)
+		}
+	}
+}
+
+func TestTry(t *testing.T) {
+	origin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/cookie", "/dangerous":
+			w.Header().Set("Set-Cookie", "a=b")
+		case "/private":
+			w.Header().Set("Cache-Control", "private")
+		case "/missing":
+			w.WriteHeader(404)
+		}
+	}))
+	defer origin.Close()
+	c, err := gateway.ParseConfig([]byte("origin: " + origin.URL + `
+routes:
+  - {match: GET /good, ttl: 1m}
+  - {match: GET /cookie, ttl: 1m}
+  - {match: GET /private, ttl: 1m}
+  - {match: GET /missing, ttl: 1m}
+  - {match: "GET /users/{id}", ttl: 1m}
+  - {match: GET api.test/good, ttl: 1m}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	said, err := gateway.Try(t.Context(), c)
+	want := []string{
+		"GET /cookie: the origin sets a cookie: its answers are not stored",
+		"GET /private: its answers are not stored: forebay; fwd=uri-miss; detail=private",
+		"GET /missing: the origin answers with 404",
+	}
+	if err != nil || !slices.Equal(said, want) {
+		t.Errorf("%v\n%s", err, strings.Join(said, "\n"))
 	}
 }

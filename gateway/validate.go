@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
+	"github.com/forebay-cache/forebay/httpcache"
 	"github.com/goccy/go-yaml/ast"
 )
 
@@ -34,8 +36,34 @@ func (d *decoder) validate(c *Config, classes, routes []ast.Node, origin ast.Nod
 				break
 			}
 		}
+		warn := func(format string, args ...any) {
+			c.Warnings = append(c.Warnings, fmt.Sprintf("%d:%d: %s: ", lineOf(routes[i]), columnOf(routes[i]), rule.Match)+fmt.Sprintf(format, args...))
+		}
 		if why := neverMatches(rule.Match); why != "" {
-			c.Warnings = append(c.Warnings, fmt.Sprintf("%d:%d: %q matches no request: %s", lineOf(routes[i]), columnOf(routes[i]), rule.Match, why))
+			warn("matches no request: %s", why)
+		}
+		c.warnOf(rule, warn)
+	}
+}
+
+// warnOf says what of a rule is dangerous, or has no effect.
+func (c *Config) warnOf(rule httpcache.Rule, warn func(string, ...any)) {
+	method, _, hasMethod := strings.Cut(rule.Match, " ")
+	asks := slices.ContainsFunc(c.Ways, func(w Way) bool { return w.Match == rule.Match && w.Auth != nil })
+	says := rule.TTL > 0 || rule.Class != ""
+	switch {
+	case hasMethod && says && !rule.Bypass && !slices.Contains([]string{http.MethodGet, http.MethodHead, "QUERY", http.MethodPost}, method):
+		warn("%s is never cached", method)
+	case method == http.MethodPost && says && !rule.Bypass && rule.BodyKey == nil:
+		warn("a POST is never cached without body_key")
+	case rule.Override && rule.Shared && !asks:
+		warn("override and shared without auth: what the origin answers one caller is served to all, though it may be private")
+	case c.Profile == httpcache.RFC && says && rule.Cookies == nil && !rule.Bypass && (!hasMethod || method == http.MethodGet):
+		warn("in profile rfc a request's cookies do not count, but for Vary: where the origin says nothing, its answer to one caller is served to all; name those that count with cookies, or use profile safe")
+	}
+	for _, name := range rule.Headers {
+		if name = http.CanonicalHeaderKey(name); slices.Contains(authFields, name) && (name != "Cookie" || rule.Cookies == nil) {
+			warn("headers: %s names the caller, who has entries of their own already", name)
 		}
 	}
 }

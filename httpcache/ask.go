@@ -178,6 +178,9 @@ func (a *ask) readQuery() (canonical []byte, why bypass) {
 		return nil, bodyTooLarge
 	}
 	a.body = body
+	if k := a.route.BodyKey; k != nil && k.GraphQL && !onlyQueries(body) {
+		return nil, changes
+	}
 	switch {
 	case isJSON(r.Header.Get("Content-Type")) && r.Header.Get("Content-Encoding") == "":
 		if canonical, err = canon.JSON(body, ignore); err == nil {

@@ -108,7 +108,7 @@ func (h *Cache) finish(rt *route) {
 func (rt *route) mark(p Profile) {
 	text := fmt.Sprintf("%s %q %t %t %t", p, rt.keyed, rt.Shared, rt.Override, rt.isFlight)
 	if rt.BodyKey != nil {
-		text += fmt.Sprintf(" %q", rt.BodyKey.Ignore)
+		text += fmt.Sprintf(" %q %t", rt.BodyKey.Ignore, rt.BodyKey.GraphQL)
 	}
 	sum := sha256.Sum256([]byte(text))
 	rt.print = sum[:8]

@@ -136,6 +136,9 @@ type BodyKey struct {
 	Ignore []string
 	// MaxBytes: a larger body bypasses. Default 64 KiB.
 	MaxBytes int
+	// GraphQL: only what can do nothing but read is a query. Any other request bypasses, and removes what is stored of its
+	// URI when it has succeeded, as a POST does.
+	GraphQL bool
 }
 
 // An EventsEnd says by what a stream of server-sent events shows that it is whole.

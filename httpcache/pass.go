@@ -144,7 +144,7 @@ func (a *ask) unsafe() bool {
 	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, "QUERY":
 		return false
 	case http.MethodPost:
-		return a.route.BodyKey == nil
+		return a.route.BodyKey == nil || a.route.BodyKey.GraphQL && a.bypass != "" && a.bypass != notStoredSoFar
 	}
 	return true
 }

@@ -40,6 +40,7 @@ const (
 	otherMethod    bypass = "method"
 	notStoredSoFar bypass = "not-stored" // it was asked for as others ask, and its response proved not storable
 	bodyNotJSON    bypass = "body-not-json"
+	changes        bypass = "mutation" // GraphQL that does not only read
 )
 
 // missReason is why a request was forwarded, in the words of RFC 9211, section 2.2, as far as they go.

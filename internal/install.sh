@@ -34,7 +34,7 @@ if ! command -v promtool >/dev/null; then
 	rm -rf "$unpacked"
 fi
 cd "$(dirname "$0")/.."
-for folder in conformance docs/recipes/json-server docs/recipes/mcp web; do
+for folder in conformance docs/recipes/json-server docs/recipes/mcp docs/recipes/graphql web; do
 	cmp -s $folder/package-lock.json $folder/node_modules/.lock && continue
 	if [ "$(id -u)" != 0 ] && [ "${CI:-}" != true ]; then
 		echo "npm packages are missing. Install: (cd $folder && npm install --no-save && cp package-lock.json node_modules/.lock)" >&2

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -213,51 +212,4 @@ func (c *serveCommand) config() (gateway.Config, error) {
 		return config, fmt.Errorf("no origin: say which API to stand in front of, with --origin http://127.0.0.1:5000 or origin: or origins: in --config")
 	}
 	return config, nil
-}
-
-type checkCommand struct {
-	File string `arg:"" help:"The gateway's file."`
-	JSON bool   `name:"json" help:"Print what was found as JSON."`
-}
-
-// Run reads a file and says what is wrong with it.
-func (c *checkCommand) Run(t terminal) error {
-	config, err := gateway.ReadConfig(c.File)
-	if c.JSON {
-		found := struct {
-			Good     bool     `json:"good"`
-			Error    string   `json:"error,omitempty"`
-			Warnings []string `json:"warnings"`
-			Classes  int      `json:"classes"`
-			Routes   int      `json:"routes"`
-		}{Good: err == nil, Warnings: []string{}, Classes: len(config.Classes), Routes: len(config.Rules) + len(config.MCP)}
-		if err != nil {
-			found.Error = err.Error()
-		}
-		for _, warning := range config.Warnings {
-			found.Warnings = append(found.Warnings, fmt.Sprint(warning))
-		}
-		if failed := json.NewEncoder(t.out).Encode(found); failed != nil {
-			return failed
-		}
-	}
-	if err != nil {
-		return usageError{err}
-	}
-	if c.JSON {
-		return nil
-	}
-	for _, warning := range config.Warnings {
-		fmt.Fprintf(t.out, "%s:%s\n", c.File, warning)
-	}
-	fmt.Fprintf(t.out, "%s: good: %d classes, %d routes\n", c.File, len(config.Classes), len(config.Rules)+len(config.MCP))
-	return nil
-}
-
-type schemaCommand struct{}
-
-// Run prints the JSON Schema of the gateway's file.
-func (*schemaCommand) Run(t terminal) error {
-	_, err := t.out.Write(gateway.Schema)
-	return err
 }

@@ -50,6 +50,7 @@ var rules = map[string]rule{
 	"internal/memlimit":  {nil, "a leaf"},
 	"internal/mechanism": {nil, "it runs the tests of others"},
 	"docs":               {[]string{"internal/"}, "the manual's own tests"},
+	"docs/recipes/go":    {nil, "an API that knows nothing of ours"},
 	"deploy":             {nil, "the blueprints' own tests"},
 }
 
