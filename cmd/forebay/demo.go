@@ -132,9 +132,6 @@ func (c platformFlags) keeps() string {
 	if c.Journal != "" {
 		return "--journal " + c.Journal
 	}
-	if c.Data != "" {
-		return "--data " + c.Data
-	}
 	return ""
 }
 
