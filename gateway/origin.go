@@ -106,7 +106,7 @@ func (o *origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h["Content-Type"] = nil // then net/http invents none for an answer that has none
 	}
 	if httpcache.Held(w) {
-		o.held.ServeHTTP(w, r)
+		o.load(w, r)
 	} else {
 		o.passing.ServeHTTP(w, r)
 	}

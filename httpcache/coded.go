@@ -43,17 +43,21 @@ func (r *response) codedBy(c *Compression) *forms {
 	}
 	f := &forms{}
 	data, trailer, isWhole := r.body.complete()
-	if coding.MayEncode(r.header) && r.header.Get("Incremental") != "?1" && len(trailer) == 0 && (!isWhole || len(data) >= c.MinBytes) {
-		h := http.Header{"Vary": r.header["Vary"]}
-		coding.AddVary(h)
-		f.vary = h["Vary"]
+	if coding.MayEncode(r.header) && !r.incremental() && len(trailer) == 0 && (!isWhole || len(data) >= c.MinBytes) {
+		f.vary = coding.VaryOn(r.header["Vary"])
+	}
+	if !isWhole { // its length is not known yet
+		if f.vary == nil {
+			return nil
+		}
+		return f
+	}
+	if tag := r.header["Etag"]; f.vary != nil && len(tag) > 0 {
 		for _, name := range c.Codings {
-			f.tags = append(f.tags, tagOf(r.header.Get("Etag"), name))
+			f.tags = append(f.tags, tagOf(tag[0], name))
 		}
 	}
-	if isWhole { // else its length is not known yet
-		r.forms.Store(f)
-	}
+	r.forms.Store(f)
 	if f.vary == nil {
 		return nil
 	}
@@ -160,8 +164,8 @@ func (a *ask) describe(header http.Header, f *forms, c *Compression) {
 	delete(header, "Accept-Ranges")
 	delete(header, "Content-Length")
 	header["Content-Encoding"] = encodingFields[a.formOf]
-	if tag := f.tags[slices.Index(c.Codings, a.formOf)]; tag != nil {
-		header["Etag"] = tag
+	if i := slices.Index(c.Codings, a.formOf); i < len(f.tags) && f.tags[i] != nil {
+		header["Etag"] = f.tags[i]
 	}
 }
 

@@ -121,12 +121,16 @@ func succeed(ctx context.Context, listeners map[string]net.Listener) error {
 	write.Close()
 	ended := make(chan error, 1)
 	go func() { ended <- next.Wait() }() // it outlives this process, or ends at once
+	stopped := context.AfterFunc(ctx, func() { next.Process.Signal(syscall.SIGTERM) }) // whoever stops this one means both
 	read.SetReadDeadline(time.Now().Add(readyWithin))
 	if _, err := read.Read(make([]byte, 1)); err != nil {
 		next.Process.Kill()
 		return errors.Join(fmt.Errorf("the successor does not serve"), <-ended)
 	}
-	return ctx.Err()
+	if !stopped() {
+		return ctx.Err()
+	}
+	return nil
 }
 
 // onHandover calls do for each SIGUSR2, until ctx ends.

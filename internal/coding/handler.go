@@ -70,12 +70,7 @@ func MayEncode(h http.Header) bool {
 	case h["Content-Digest"] != nil || h["Repr-Digest"] != nil || h["Digest"] != nil || h["Content-Md5"] != nil: // of other bytes
 		return false
 	}
-	for _, line := range h["Cache-Control"] {
-		if strings.Contains(strings.ToLower(line), "no-transform") {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(h["Cache-Control"], func(line string) bool { return strings.Contains(strings.ToLower(line), "no-transform") })
 }
 
 // Write implements [http.ResponseWriter].
@@ -103,7 +98,7 @@ func (e *encoder) begin(worth bool) error {
 	e.decided = true
 	h := e.Header()
 	if e.mayGain() {
-		AddVary(h)
+		h["Vary"] = VaryOn(h["Vary"])
 		if worth && e.name != "" {
 			e.encode(h)
 		}
@@ -133,17 +128,22 @@ func (e *encoder) encode(h http.Header) {
 	}
 }
 
-// AddVary says that the answer depends on Accept-Encoding, if it does not say so yet. The lines may be shared.
-func AddVary(h http.Header) {
-	for _, line := range h["Vary"] {
+// VaryOn returns the lines of a Vary field that says that the answer depends on Accept-Encoding. They are shared.
+func VaryOn(lines []string) []string {
+	for _, line := range lines {
 		for one := range strings.SplitSeq(line, ",") {
 			if one = strings.TrimSpace(one); one == "*" || strings.EqualFold(one, "Accept-Encoding") {
-				return
+				return lines
 			}
 		}
 	}
-	h["Vary"] = append(slices.Clip(h["Vary"]), "Accept-Encoding")
+	if len(lines) == 0 {
+		return onEncoding
+	}
+	return append(slices.Clip(lines), "Accept-Encoding")
 }
+
+var onEncoding = []string{"Accept-Encoding"}
 
 // FlushError is for [http.ResponseController].
 func (e *encoder) FlushError() error {
