@@ -23,6 +23,7 @@ import (
 	"github.com/forebay-cache/forebay"
 	"github.com/forebay-cache/forebay/gateway"
 	"github.com/forebay-cache/forebay/httpcache"
+	"github.com/maypok86/otter/v2"
 )
 
 // childVariable makes this program one of the servers that are compared: "proxy", "gateway", "full"
@@ -50,6 +51,11 @@ func throughHTTP(w *bytes.Buffer, rounds int) error {
 		return err
 	}
 	defer proxy.stop()
+	keeper, err := startChild("keeper", origin.addr)
+	if err != nil {
+		return err
+	}
+	defer keeper.stop()
 	gate, err := startChild("gateway", origin.addr)
 	if err != nil {
 		return err
@@ -64,17 +70,19 @@ func throughHTTP(w *bytes.Buffer, rounds int) error {
 	n := 0
 	another := func(i int) string { return fmt.Sprintf("/item?n=%d", n+i) }
 	same := func(int) string { return "/item?n=0" }
-	if _, err := full.cost(another); err != nil { // until it is
-		return err
+	for _, one := range []*child{full, keeper} { // until they are
+		if _, err := one.cost(another); err != nil {
+			return err
+		}
 	}
-	var plain, filling, steady, hit []float64
+	var plain, kept, filling, steady, hit []float64
 	for range rounds {
 		n += perRound
 		for _, one := range []struct {
 			of   *child
 			path func(int) string
 			to   *[]float64
-		}{{proxy, another, &plain}, {full, another, &steady}, {gate, another, &filling}, {gate, same, &hit}} {
+		}{{proxy, another, &plain}, {keeper, another, &kept}, {full, another, &steady}, {gate, another, &filling}, {gate, same, &hit}} {
 			cost, err := one.of.cost(one.path)
 			if err != nil {
 				return err
@@ -86,10 +94,10 @@ func throughHTTP(w *bytes.Buffer, rounds int) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "\n## The gateway\n\nCPU of the server's process for each request, user and system, from /proc; %d clients, answers of 1 KiB, each miss another URI and stored. The plain one is `httputil.ReverseProxy` with as many idle connections.\n\n"+
-		"| | CPU µs | to the plain one |\n| --- | --- | --- |\n| plain reverse proxy | %.0f | 1.00 |\n| miss, the near tier full (%d MiB) | %.0f | %.2f |\n| miss, the near tier growing | %.0f | %.2f |\n| hit | %.0f | %.2f |\n\n"+
+	fmt.Fprintf(w, "\n## The gateway\n\nCPU of the server's process for each request, user and system, from /proc; %d clients, answers of 1 KiB, each miss another URI and stored. The plain one is `httputil.ReverseProxy` with as many idle connections; the one that keeps has each answer beside in otter, under its URI, and knows no key, no freshness and no other caller: the least that a cache can do.\n\n"+
+		"| | CPU µs | to the plain one |\n| --- | --- | --- |\n| plain reverse proxy | %.0f | 1.00 |\n| one that keeps each answer (%d MiB, full) | %.0f | %.2f |\n| miss, the near tier full (%d MiB) | %.0f | %.2f |\n| miss, the near tier growing | %.0f | %.2f |\n| hit | %.0f | %.2f |\n\n"+
 		"A hit allocates %d times more than an empty handler that sends the same fields and body.\n",
-		clients, median(plain), fullBytes>>20, median(steady), perPair(steady, plain), median(filling), perPair(filling, plain), median(hit), perPair(hit, plain), allocations)
+		clients, median(plain), fullBytes>>20, median(kept), perPair(kept, plain), fullBytes>>20, median(steady), perPair(steady, plain), median(filling), perPair(filling, plain), median(hit), perPair(hit, plain), allocations)
 	return nil
 }
 
@@ -264,6 +272,12 @@ func beChild(what string) error {
 			Rewrite:   func(r *httputil.ProxyRequest) { r.SetURL(to); r.SetXForwarded() },
 			Transport: &http.Transport{MaxIdleConnsPerHost: 256, MaxIdleConns: 256, DisableCompression: true},
 		}
+	case "keeper":
+		keeper, err := newKeeper(origin)
+		if err != nil {
+			return err
+		}
+		h = keeper
 	case "gateway", "full":
 		near := int64(0) // the default
 		if kind == "full" {
@@ -284,4 +298,31 @@ func beChild(what string) error {
 	go http.Serve(l, h)
 	_, err = io.Copy(io.Discard, os.Stdin)
 	return err
+}
+
+// newKeeper is a reverse proxy that keeps what passes, and never looks it up.
+func newKeeper(origin string) (http.Handler, error) {
+	type answer struct {
+		header http.Header
+		body   []byte
+	}
+	held, err := otter.New(&otter.Options[string, *answer]{MaximumWeight: fullBytes, Weigher: func(key string, a *answer) uint32 { return uint32(512 + len(key) + len(a.body)) }})
+	if err != nil {
+		return nil, err
+	}
+	to := &url.URL{Scheme: "http", Host: origin}
+	return &httputil.ReverseProxy{
+		Rewrite:   func(r *httputil.ProxyRequest) { r.SetURL(to); r.SetXForwarded() },
+		Transport: &http.Transport{MaxIdleConnsPerHost: 256, MaxIdleConns: 256, DisableCompression: true},
+		ModifyResponse: func(res *http.Response) error {
+			body := make([]byte, bodySize)
+			if _, err := io.ReadFull(res.Body, body); err != nil {
+				return err
+			}
+			res.Body.Close()
+			held.Set(res.Request.URL.RequestURI(), &answer{res.Header.Clone(), body})
+			res.Body = io.NopCloser(bytes.NewReader(body))
+			return nil
+		},
+	}, nil
 }

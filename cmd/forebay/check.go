@@ -16,7 +16,7 @@ type checkCommand struct {
 	JSON bool   `name:"json" help:"Print what was found as JSON."`
 }
 
-// found is what is said of a file.
+// foundInFile is what is said of a file.
 type foundInFile struct {
 	Good     bool     `json:"good"`
 	Error    string   `json:"error,omitempty"`
