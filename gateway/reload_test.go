@@ -219,6 +219,49 @@ routes:
 	}
 }
 
+// A connection that was upgraded stays through changes, also of its own route.
+func TestUpgradesStayThroughReloads(t *testing.T) {
+	origin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Connection", "Upgrade")
+		w.Header().Set("Upgrade", "websocket")
+		w.WriteHeader(http.StatusSwitchingProtocols)
+		conn, rw, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		for {
+			line, err := rw.ReadString('\n')
+			if err != nil {
+				return
+			}
+			fmt.Fprintf(conn, "you said %s", line)
+		}
+	}))
+	defer origin.Close()
+	g, url := front(t, parsed(t, "origin: "+origin.URL+"\nroutes: [{match: GET /live, bypass: true}]"), nil)
+	conn, from := dial(t, url)
+	fmt.Fprint(conn, "GET /live HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+	res, err := http.ReadResponse(from, nil)
+	if err != nil || res.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatal(res, err)
+	}
+	for i, text := range []string{
+		"origin: " + origin.URL + "\nroutes: [{match: GET /live, bypass: true}, {match: GET /other, ttl: 1m}]",
+		"origins: {default: {servers: [\"" + origin.URL + "\"], retries: 3, health: {path: /}}}\nroutes: [{match: GET /live, ttl: 1m}]",
+		"origin: http://127.0.0.1:1",
+	} {
+		if _, err := g.Reload(parsed(t, text)); err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(conn, "%d\n", i)
+		if line, err := from.ReadString('\n'); line != fmt.Sprintf("you said %d\n", i) {
+			t.Fatalf("after %d changes: %q %v", i+1, line, err)
+		}
+	}
+}
+
 // The files of a certificate are read again where they have changed, though their names have not.
 func TestReloadReadsFilesAgain(t *testing.T) {
 	secure := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "ok") }))

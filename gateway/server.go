@@ -205,6 +205,9 @@ func ask(ctx context.Context, client *http.Client, at *url.URL, path string) (go
 		return false, err.Error()
 	}
 	defer res.Body.Close()
+	if res.StatusCode == http.StatusSwitchingProtocols { // its body has no end, not even that of the context
+		return false, "it switches to another protocol, which nobody asked for"
+	}
 	io.CopyN(io.Discard, res.Body, 64<<10) // so that its connection can be used again
 	return res.StatusCode < 400, res.Status
 }

@@ -120,7 +120,7 @@ func succeed(ctx context.Context, listeners map[string]net.Listener) error {
 	}
 	write.Close()
 	ended := make(chan error, 1)
-	go func() { ended <- next.Wait() }() // it outlives this process, or ends at once
+	go func() { ended <- next.Wait() }()                                               // it outlives this process, or ends at once
 	stopped := context.AfterFunc(ctx, func() { next.Process.Signal(syscall.SIGTERM) }) // whoever stops this one means both
 	read.SetReadDeadline(time.Now().Add(readyWithin))
 	if _, err := read.Read(make([]byte, 1)); err != nil {

@@ -158,16 +158,18 @@ func TestProxyProtocol(t *testing.T) {
 		return <-seen
 	}
 	const v1, v2 = "PROXY TCP4 192.0.2.7 198.51.100.1 5000 80\r\n", "\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c\xc0\x00\x02\x08\xc6\x33\x64\x01\x13\x88\x00\x50"
-	for trusted, want := range map[string][3]string{
-		"127.0.0.0/8": {"192.0.2.7", "192.0.2.8", "127.0.0.1"},
-		"10.0.0.0/8":  {"400 Bad Request", "400 Bad Request", "127.0.0.1"},
+	// A proxy's own health check: the addresses, if any, are of no meaning (section 2.2).
+	const local = "\r\n\r\n\x00\r\nQUIT\n\x20\x11\x00\x0c\xc0\x00\x02\x08\xc6\x33\x64\x01\x13\x88\x00\x50"
+	for trusted, want := range map[string][4]string{
+		"127.0.0.0/8": {"192.0.2.7", "192.0.2.8", "127.0.0.1", "127.0.0.1"},
+		"10.0.0.0/8":  {"400 Bad Request", "400 Bad Request", "127.0.0.1", "400 Bad Request"},
 	} {
 		text := "origin: " + origin.URL + "\nlisten: {proxy_protocol: true, trusted_proxies: [" + trusted + "]}\n"
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		gateway, _, _ := start(t, "serve", "--config", file)
-		for i, before := range []string{v1, v2, ""} {
+		for i, before := range []string{v1, v2, "", local} {
 			if got := ask(t, gateway, before); got != want[i] {
 				t.Errorf("trusted %s, %q: %s, want %s", trusted, before, got, want[i])
 			}
