@@ -261,6 +261,7 @@ func (d *decoder) route(n ast.Node, used map[string]ast.Node) (r httpcache.Rule,
 		"upgrade":    func(n ast.Node) { r.Upgrade = []string{}; d.texts(&r.Upgrade)(n) },
 		"keep_host":  d.boolean(&way.KeepHost),
 		"origin":     d.text(&way.Origin),
+		"files":      d.text(&way.Files),
 		"timeout":    d.duration(&way.Timeout),
 		"auth": func(n ast.Node) {
 			way.Auth = &Auth{}

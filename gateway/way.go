@@ -24,6 +24,7 @@ type Way struct {
 	Request  Fields        // of requests to the origin
 	Response Fields        // of its answers, before anything is made of them
 	Auth     *Auth         // nil: everybody may have it
+	Files    string        // a folder or a file that answers instead of an origin
 }
 
 // Fields are set where they have a value, and removed where they have none.
@@ -56,7 +57,7 @@ func (f Fields) read(name string, value *string) error {
 }
 
 func (w *Way) empty() bool {
-	return w.Origin == "" && !w.KeepHost && w.Timeout == 0 && w.Auth == nil && len(w.Request)+len(w.Response) == 0
+	return w.Origin == "" && w.Files == "" && !w.KeepHost && w.Timeout == 0 && w.Auth == nil && len(w.Request)+len(w.Response) == 0
 }
 
 // ServeHTTP is never called: a way is what the mux finds.
@@ -75,12 +76,14 @@ type origins struct {
 	by   map[string]*origin
 	main *origin
 	ways *http.ServeMux // nil: no route says anything of its way
+
+	files map[string]*fileRoute // by pattern
 }
 
 // newOrigins has those of a configuration. One that was there before and is to be the same goes on: its connections, and
 // what is known of its servers.
 func newOrigins(c Config, before *origins, make func(Upstream) (*origin, error)) (*origins, error) {
-	o := &origins{by: map[string]*origin{}}
+	o := &origins{by: map[string]*origin{}, files: map[string]*fileRoute{}}
 	for _, u := range c.upstreams() {
 		one := before.same(c, u)
 		if one == nil {
@@ -102,6 +105,14 @@ func newOrigins(c Config, before *origins, make func(Upstream) (*origin, error))
 		if w.Origin != "" && o.by[w.Origin] == nil {
 			o.closeBut(before)
 			return nil, fmt.Errorf("%s: there is no origin %q", w.Match, w.Origin)
+		}
+		if w.Files == "" {
+			continue
+		}
+		var err error
+		if o.files[w.Match], err = newFileRoute(w); err != nil {
+			o.closeBut(before)
+			return nil, err
 		}
 	}
 	if len(c.Ways) == 0 {
@@ -168,6 +179,10 @@ func (o *origins) find(r *http.Request) (*origin, *http.Request) {
 
 func (o *origins) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	to, r := o.find(r)
+	if way := wayOf(r); way != nil && way.Files != "" {
+		o.files[way.Match].ServeHTTP(w, r)
+		return
+	}
 	to.ServeHTTP(w, r)
 }
 

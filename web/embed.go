@@ -7,13 +7,11 @@ import (
 	"crypto/rand"
 	"embed"
 	"io/fs"
-	"mime"
 	"net/http"
 	"path"
-	"strconv"
 	"strings"
 
-	"github.com/forebay-cache/forebay/internal/coding"
+	"github.com/forebay-cache/forebay/internal/static"
 )
 
 //go:embed all:dist
@@ -35,12 +33,18 @@ func Handler(base string, next http.Handler) http.Handler {
 		panic(err)
 	}
 	index = bytes.ReplaceAll(index, []byte("{{base}}"), []byte(base))
+	assets := static.New(dist)
+	assets.Hashed = true
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name := path.Clean("/" + r.URL.Path)
 		switch reads := r.Method == http.MethodGet || r.Method == http.MethodHead; {
 		case reads && pages[name]:
 			servePage(w, index)
-		case reads && strings.HasPrefix(name, "/assets/") && serveAsset(w, r, dist, name[1:]):
+		case reads && strings.HasPrefix(name, "/assets/") && assets.Has(name[1:]):
+			w.Header().Set("X-Content-Type-Options", "nosniff")
+			if err := assets.Serve(w, r, name[1:]); err != nil {
+				http.Error(w, err.Error(), http.StatusInternalServerError)
+			}
 		default:
 			next.ServeHTTP(w, r)
 		}
@@ -58,29 +62,4 @@ func servePage(w http.ResponseWriter, index []byte) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
 	w.Write(bytes.ReplaceAll(index, []byte("{{nonce}}"), []byte(nonce)))
-}
-
-// suffixes are those of the assets' forms that were compressed beforehand.
-var suffixes = map[string]string{"br": ".br", "gzip": ".gz"}
-
-// serveAsset serves a file whose name says its content; false if there is none.
-func serveAsset(w http.ResponseWriter, r *http.Request, dist fs.FS, name string) bool {
-	plain, err := fs.ReadFile(dist, name)
-	if err != nil {
-		return false
-	}
-	h := w.Header()
-	h.Set("Content-Type", mime.TypeByExtension(path.Ext(name)))
-	h.Set("Cache-Control", "public, max-age=31536000, immutable")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Vary", "Accept-Encoding")
-	if chosen := coding.Choose(r.Header["Accept-Encoding"], []string{"br", "gzip"}); chosen != "" {
-		if body, err := fs.ReadFile(dist, name+suffixes[chosen]); err == nil {
-			h.Set("Content-Encoding", chosen)
-			plain = body
-		}
-	}
-	h.Set("Content-Length", strconv.Itoa(len(plain)))
-	w.Write(plain)
-	return true
 }
