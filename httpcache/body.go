@@ -27,7 +27,8 @@ type body struct {
 	pins    int    // goroutines that send the whole body to a client
 	data    []byte // what was written since base; never overwritten, so readers may keep slices
 	base    int64  // what the window has dropped
-	whole   bool
+	sealed  bool   // all of it is there, …
+	whole   bool   // … and its readers know
 	err     error
 	trailer http.Header
 	readers map[*reader]struct{}
@@ -95,7 +96,7 @@ func (b *body) begun() {
 
 // wholeBody returns a body that is there.
 func wholeBody(data []byte, trailer http.Header) *body {
-	return &body{data: data, limit: len(data), whole: true, trailer: trailer}
+	return &body{data: data, limit: len(data), sealed: true, whole: true, trailer: trailer}
 }
 
 // wake lets everybody look again. The lock is held.
@@ -184,11 +185,12 @@ func (b *body) slide(cut bool) bool {
 	return true
 }
 
-// prepare gets a body that has all its bytes ready to be stored. Who reads it still waits for the end.
+// prepare gets a body that has all its bytes ready to be stored: whoever finds it has it whole. Who reads it still waits
+// for the end, so that a client that has read it and asks again gets a hit.
 func (b *body) prepare(trailer http.Header) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.trailer, b.whole = trailer, len(b.readers) == 0
+	b.trailer, b.sealed = trailer, true
 	if cap(b.data)-len(b.data) > len(b.data)/8 {
 		b.data = append(make([]byte, 0, len(b.data)), b.data...)
 	}
@@ -236,7 +238,7 @@ func (b *body) settled() (ok bool, more <-chan struct{}, err error) {
 func (b *body) complete() (data []byte, trailer http.Header, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.data, b.trailer, b.whole && b.base == 0
+	return b.data, b.trailer, (b.sealed || b.whole) && b.base == 0
 }
 
 // failure is why the body broke off, if it has.

@@ -52,10 +52,8 @@ func (r *response) codedBy(c *Compression) *forms {
 		}
 		return f
 	}
-	if tag := r.header["Etag"]; f.vary != nil && len(tag) > 0 {
-		for _, name := range c.Codings {
-			f.tags = append(f.tags, tagOf(tag[0], name))
-		}
+	if f.vary != nil {
+		f.tags = c.tagsOf(r.header["Etag"])
 	}
 	r.forms.Store(f)
 	if f.vary == nil {

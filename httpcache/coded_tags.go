@@ -6,6 +6,17 @@ import (
 	"strings"
 )
 
+// tagsOf are the entity tags of a response in each coding; nil where it has none of its own.
+func (c *Compression) tagsOf(own []string) (out [][]string) {
+	if len(own) == 0 {
+		return nil
+	}
+	for _, name := range c.Codings {
+		out = append(out, tagOf(own[0], name))
+	}
+	return out
+}
+
 // tagOf is the entity tag of a response in a coding: a weak one, because its bytes are not the origin's. "+" says that
 // the origin's own is a strong one: see ownTags.
 func tagOf(tag, name string) []string {

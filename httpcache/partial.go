@@ -151,20 +151,20 @@ func (r *response) matchesIfRange(field string) bool {
 
 // notModified evaluates a client's own conditions (RFC 9111, section 4.3.2). The tag is that of the form that the client
 // has: of the response as it would be sent, as it is stored, or in another coding.
-func (r *response) notModified(h http.Header, sent []string, f *forms) (tag []string, ok bool) {
+func (r *response) notModified(h http.Header, sent []string, c *Compression) (tag []string, ok bool) {
 	if r.status != http.StatusOK {
 		return nil, false
 	}
 	if lines, ok := h["If-None-Match"]; ok {
-		return matchesOne(lines, sent, r.header["Etag"], f)
+		return matchesOne(lines, sent, r.header["Etag"], c)
 	}
 	return sent, r.unmodifiedSince(h)
 }
 
-func matchesOne(lines, sent, stored []string, f *forms) (tag []string, ok bool) {
+func matchesOne(lines, sent, stored []string, c *Compression) (tag []string, ok bool) {
 	candidates := [][]string{sent, stored}
-	if f != nil {
-		candidates = append(candidates, f.tags...)
+	if c != nil {
+		candidates = append(candidates, c.tagsOf(stored)...)
 	}
 	for _, one := range candidates {
 		if len(one) > 0 && matchesAny(lines, one[0]) {

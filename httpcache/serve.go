@@ -107,7 +107,11 @@ func (h *handler) write(w http.ResponseWriter, a *ask, r *response, status []byt
 		body = a.form.body
 		a.describe(header, f, h.options.Compression)
 	}
-	if tag, ok := r.notModified(a.r.Header, header["Etag"], f); ok {
+	var forms *Compression // that it is sent in
+	if f != nil {
+		forms = h.options.Compression
+	}
+	if tag, ok := r.notModified(a.r.Header, header["Etag"], forms); ok {
 		if tag != nil {
 			header["Etag"] = tag
 		}

@@ -7,9 +7,11 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/forebay-cache/forebay"
 	"github.com/forebay-cache/forebay/httpcache"
 )
 
@@ -313,5 +315,41 @@ func TestPassingTakesLittleMemory(t *testing.T) {
 	}
 	if read != size || most > 64<<20 {
 		t.Errorf("read %d bytes, with %d MiB of heap at most", read, most>>20)
+	}
+}
+
+// What is stored is whole for whoever finds it, also in the moment before those that read it while it came learn that it is.
+func TestStoredIsWhole(t *testing.T) {
+	var s *site
+	var found atomic.Value
+	look := forebay.ObserverFunc(func(e forebay.Event) {
+		if e.Kind != forebay.EventStore {
+			return
+		}
+		client := http.Client{Timeout: 5 * time.Second}
+		res, err := client.Get(s.url + "/a")
+		if err != nil {
+			found.Store(err.Error())
+			return
+		}
+		defer res.Body.Close()
+		b, err := io.ReadAll(res.Body)
+		found.Store(fmt.Sprint(res.Status, " ", string(b), " ", err))
+	})
+	more := make(chan bool)
+	s = newSiteOn(t, forebay.Options{Observer: look}, httpcache.Options{}, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "max-age=60")
+		io.WriteString(w, "the ")
+		<-more
+		io.WriteString(w, "answer")
+	})
+	res := s.open("/a") // it has the head, and reads
+	defer res.Body.Close()
+	close(more)
+	if b, err := io.ReadAll(res.Body); string(b) != "the answer" || err != nil {
+		t.Errorf("%q %v", b, err)
+	}
+	if got := found.Load(); got != "200 OK the answer <nil>" {
+		t.Errorf("who finds it: %v", got)
 	}
 }
