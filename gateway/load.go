@@ -17,7 +17,7 @@ import (
 func (o *origin) load(w http.ResponseWriter, r *http.Request) {
 	early := &earlyAnswers{w: w}
 	out := r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{Got1xxResponse: early.got}))
-	out.URL, out.Close = new(url.URL), false
+	out.URL, out.Header, out.Close = new(url.URL), cloneHeader(r.Header), false
 	*out.URL = *r.URL
 	if r.ContentLength == 0 {
 		out.Body = nil // then the transport may send it again on another connection
