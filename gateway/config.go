@@ -50,6 +50,7 @@ func (c Config) compression() *httpcache.Compression {
 type Listen struct {
 	Addr          string // default: the flag's
 	Cert, Key     string // files in PEM: then TLS is spoken, with HTTP/2 and HTTP/1.1
+	HTTP3         *bool  // nil: where TLS is spoken
 	ProxyProtocol bool   // trusted proxies say who the client is before the first byte (HAProxy's PROXY protocol, 1 and 2)
 }
 
@@ -166,6 +167,7 @@ func (d *decoder) listen(n ast.Node, c *Config) {
 				d.wrong(n, "tls needs both: cert and key, each a file in PEM")
 			}
 		},
+		"http3":          func(n ast.Node) { c.Listen.HTTP3 = new(bool); d.boolean(c.Listen.HTTP3)(n) },
 		"proxy_protocol": d.boolean(&c.Listen.ProxyProtocol),
 		"trusted_proxies": func(n ast.Node) {
 			d.list(n, func(n ast.Node) { c.Trusted = append(c.Trusted, d.prefix(n)) })

@@ -129,6 +129,13 @@ func (g *Gateway) Files() (out []string) {
 	return slices.DeleteFunc(out, func(name string) bool { return name == "" })
 }
 
+// MayBeEarly reports whether a request does no harm if it is sent twice: it is answered by what this node holds for everybody
+// (RFC 8470).
+func (g *Gateway) MayBeEarly(r *http.Request) bool {
+	f := g.front.Load()
+	return (f.mcp == nil || f.mcp.handlers[r.URL.Path] == nil) && f.http.HeldForAll(r)
+}
+
 // Explain says what the gateway makes of a request of a client now, without asking the origin.
 func (g *Gateway) Explain(r *http.Request) httpcache.Explanation {
 	out := r.Clone(r.Context())

@@ -175,16 +175,18 @@ func addRelay(p *httputil.ProxyRequest) {
 }
 
 // A via has the members of Via: the version of the message as it came, and which proxy passed it on.
-type via struct{ http10, http11, http2 string }
+type via struct{ http10, http11, http2, http3 string }
 
 func newVia(pseudonym string) via {
-	return via{"1.0 " + pseudonym, "1.1 " + pseudonym, "2 " + pseudonym}
+	return via{"1.0 " + pseudonym, "1.1 " + pseudonym, "2 " + pseudonym, "3 " + pseudonym}
 }
 
 var viaClient = newVia("forebay") // in answers: the pseudonym is between the gateway and its origin
 
 func (v via) of(major, minor int) string {
 	switch {
+	case major > 2:
+		return v.http3
 	case major > 1:
 		return v.http2
 	case minor > 0:
@@ -202,6 +204,7 @@ func (o *origin) received(res *http.Response) error {
 		return errors.New("the origin switches to a protocol that nobody asked for") // an error closes the connection
 	}
 	o.condition.answered()
+	delete(res.Header, "Alt-Svc") // it speaks of the origin's own ports (RFC 7838)
 	if way := wayOf(res.Request); way != nil {
 		way.Response.apply(res.Header)
 	}

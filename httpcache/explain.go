@@ -78,6 +78,28 @@ func (h *Cache) Explain(r *http.Request) Explanation {
 	return e
 }
 
+// HeldForAll reports whether a request would be answered now from the near tier with what is fresh and every caller's. It
+// asks nobody.
+func (h *Cache) HeldForAll(r *http.Request) bool {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return false
+	}
+	canon, refused := canonical(r)
+	if refused != nil {
+		return false
+	}
+	a := h.ask(canon)
+	if a.bypass != "" || a.seen&ofCaller != 0 {
+		return false
+	}
+	s := a.route.space
+	held, ok := s.Peek(a.key)
+	if ok && held.kind == index {
+		held, ok = s.Peek(variantKey(a.key, h.selectedBy(held.vary, a)))
+	}
+	return ok && held.kind == whole && decide(a.directives, &held.terms, false, time.Now()).action == serve
+}
+
 func (h *Cache) explainStored(e *Explanation, a *ask, f *found) {
 	if f.passing {
 		e.Would, e.Why = "miss", "the last response was not stored: "+string(f.Value.unstored)

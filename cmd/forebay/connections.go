@@ -223,7 +223,7 @@ func (l patientListener) Accept() (net.Conn, error) {
 // its streams up one by one, and the connection's deadline sees nothing of it.
 func patientStreams(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.ProtoMajor == 2 {
+		if r.ProtoMajor >= 2 {
 			w = &patientStream{w, http.NewResponseController(w)}
 		}
 		next.ServeHTTP(w, r)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net/http"
@@ -13,10 +14,34 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/quic-go/quic-go/http3"
 )
 
-// A process is succeeded twice under load: no connection is lost, and what was under way is answered.
+// A process is succeeded under load: no connection is lost, and what was under way is answered. HTTP/3 is there again.
 func TestHandover(t *testing.T) {
+	t.Run("plain", func(t *testing.T) { handOver(t) })
+	t.Run("TLS", func(t *testing.T) {
+		gateway := handOver(t, "--tls", "self-signed")
+		transport := &http3.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
+		defer transport.Close()
+		r, err := http.NewRequestWithContext(t.Context(), "GET", gateway+"/a", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "HTTP/3 is not there again", func() bool {
+			res, err := transport.RoundTrip(r)
+			if err != nil {
+				return false
+			}
+			res.Body.Close()
+			return res.StatusCode == 200
+		})
+	})
+}
+
+func handOver(t *testing.T, args ...string) (gateway string) {
+	t.Helper()
 	origin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/slow" {
 			time.Sleep(300 * time.Millisecond)
@@ -24,20 +49,20 @@ func TestHandover(t *testing.T) {
 		w.Header().Set("Cache-Control", "max-age=60")
 		io.WriteString(w, "the answer")
 	}))
-	defer origin.Close()
+	t.Cleanup(origin.Close)
 	bin := filepath.Join(t.TempDir(), "forebay")
 	if out, err := exec.Command("go", "build", "-o", bin, ".").CombinedOutput(); err != nil {
 		t.Fatalf("%s", out)
 	}
 	out := newScreen()
-	cmd := exec.Command(bin, "serve", "--origin", origin.URL, "--addr", "127.0.0.1:0", "--admin", "127.0.0.1:0")
+	cmd := exec.Command(bin, append([]string{"serve", "--origin", origin.URL, "--addr", "127.0.0.1:0", "--admin", "127.0.0.1:0"}, args...)...)
 	cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = out, out, &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	group := cmd.Process.Pid
-	defer syscall.Kill(-group, syscall.SIGKILL)
-	gateway, _ := addresses(out)
+	t.Cleanup(func() { syscall.Kill(-group, syscall.SIGKILL) })
+	gateway, _ = addresses(out)
 
 	var stop atomic.Bool
 	var asked, failed atomic.Int64
@@ -46,7 +71,7 @@ func TestHandover(t *testing.T) {
 	for n := range 6 {
 		clients.Go(func() {
 			// The last ones begin a connection for each request.
-			client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: n > 3}}
+			client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: n > 3, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
 			defer client.CloseIdleConnections()
 			path := "/a"
 			if n == 0 {
@@ -99,4 +124,5 @@ func TestHandover(t *testing.T) {
 	if n := strings.Count(out.String(), "gateway   "); n != 2 {
 		t.Errorf("%d processes have served\n%s", n, out)
 	}
+	return gateway
 }

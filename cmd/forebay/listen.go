@@ -14,6 +14,7 @@ import (
 	"net/http/pprof"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -203,6 +204,7 @@ type servers struct {
 	own       listeners
 	keeps     string // what only one process can have, so that there is no successor; "": nothing
 	leaving   atomic.Bool
+	quic      *quicServer // nil: HTTP/3 is off
 }
 
 type server struct {
@@ -252,6 +254,11 @@ func (s *servers) leave(failed <-chan error, left int) int {
 	for ; left > 0; left-- {
 		<-failed
 	}
+	if s.quic != nil { // the successor waits for its port
+		ctx, cancel := context.WithTimeout(context.Background(), farewell)
+		s.quic.stop(ctx)
+		cancel()
+	}
 	time.Sleep(farewell)
 	return left
 }
@@ -273,6 +280,9 @@ func (s *servers) addGateway(l net.Listener, g *gateway.Gateway, c *clients, sec
 	if secure != nil {
 		listener, h = tlsListener{listener, secure}, securely(h)
 	}
+	if s.quic != nil {
+		h = s.quic.announced(h)
+	}
 	s.add(framing.Listener(plainListener{listener, g.Refused}), patientStreams(framing.Handler(h, http.HandlerFunc(g.RefuseFraming))))
 	srv := s.all[len(s.all)-1].Server
 	srv.ReadTimeout, srv.ConnState = 0, c.track
@@ -286,6 +296,12 @@ func (s *servers) addGateway(l net.Listener, g *gateway.Gateway, c *clients, sec
 	srv.Protocols = new(http.Protocols)
 	srv.Protocols.SetHTTP1(true)
 	srv.Protocols.SetUnencryptedHTTP2(true)
+}
+
+// serveHTTP3 has what addGateway adds served by HTTP/3, too.
+func (s *servers) serveHTTP3(g *gateway.Gateway, secure *tls.Config) {
+	first := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.all[0].Handler.ServeHTTP(w, r) })
+	s.quic = newQUICServer(s.own.public.Addr(), secure, first, g.MayBeEarly, g.MaxConnections, s.logger)
 }
 
 // maxStreams is how many requests a connection of HTTP/2 may have under way.
@@ -302,6 +318,10 @@ func (s *servers) serve(ctx context.Context) error {
 	var first error
 	left := len(s.all)
 	s.own.served()
+	var quic sync.WaitGroup
+	if s.quic != nil {
+		quic.Go(func() { s.quic.serve(ctx, s.own.ready != nil) })
+	}
 	succeeded := s.handOver(ctx)
 	select {
 	case <-ctx.Done():
@@ -313,6 +333,9 @@ func (s *servers) serve(ctx context.Context) error {
 	patience, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
 	s.stopping()
+	if s.quic != nil {
+		s.quic.stop(patience)
+	}
 	for _, srv := range s.all {
 		if srv.Shutdown(patience) != nil {
 			srv.Close()
@@ -321,6 +344,7 @@ func (s *servers) serve(ctx context.Context) error {
 	for range left {
 		<-failed
 	}
+	quic.Wait()
 	if errors.Is(first, http.ErrServerClosed) {
 		return nil
 	}

@@ -96,7 +96,7 @@ func (r *reloader) take() (changes []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	next, err := certificateOf(config.Listen)
+	next, err := certificateOf(config.Listen, false)
 	if err != nil {
 		return nil, err
 	}

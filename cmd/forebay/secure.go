@@ -2,12 +2,19 @@ package main
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"fmt"
+	"math/big"
 	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/forebay-cache/forebay/gateway"
 )
@@ -17,13 +24,48 @@ type certificate struct {
 	now atomic.Pointer[tls.Certificate]
 }
 
-// certificateOf reads the files of a configuration; nil: there are none.
-func certificateOf(l gateway.Listen) (*certificate, error) {
-	if l.Cert == "" {
-		return nil, nil
-	}
+// certificateOf reads the files of a configuration, or makes one for development; nil: there is no TLS.
+func certificateOf(l gateway.Listen, selfSigned bool) (*certificate, error) {
 	c := &certificate{}
-	return c, c.load(l.Cert, l.Key)
+	switch {
+	case l.Cert != "":
+		return c, c.load(l.Cert, l.Key)
+	case selfSigned:
+		return c, c.make(l.Addr)
+	}
+	return nil, nil
+}
+
+// selfSignedFor is how long a certificate that was made is valid: one for development needs no more.
+const selfSignedFor = 10 * 24 * time.Hour
+
+// make makes a certificate that nobody trusts, for this machine's own names and the host of an address.
+func (c *certificate) make(addr string) error {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
+	if err != nil {
+		return err
+	}
+	template := &x509.Certificate{
+		SerialNumber: serial, Subject: pkix.Name{CommonName: "forebay, self-signed"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(selfSignedFor),
+		DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	if host, _, err := net.SplitHostPort(addr); err == nil && host != "" {
+		if ip := net.ParseIP(host); ip != nil {
+			template.IPAddresses = append(template.IPAddresses, ip)
+		} else {
+			template.DNSNames = append(template.DNSNames, host)
+		}
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		return err
+	}
+	c.now.Store(&tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key})
+	return nil
 }
 
 func (c *certificate) scheme() string {

@@ -30,6 +30,8 @@ type serveCommand struct {
 	Journal   string   `placeholder:"FILE" help:"Keeps the invalidations that Redis does not have yet, so that they survive a crash; each process needs its own. Default: memory."`
 	Secret    string   `env:"FOREBAY_SECRET" hidden:""`
 	Trusted   []string `name:"trusted-proxies" placeholder:"CIDR" help:"Proxies in front that may say who the client is (Forwarded, X-Forwarded-*): 10.0.0.0/8. Repeatable."`
+	TLS       string   `name:"tls" placeholder:"self-signed" enum:",self-signed" default:"" help:"Speak TLS with a certificate that is made at the start and that nobody trusts: for development."`
+	HTTP3     string   `name:"http3" default:"" enum:",on,off" placeholder:"on|off" help:"Serve HTTP/3 on the same port of UDP. Default on with TLS."`
 	TLSCert   string   `name:"tls-cert" placeholder:"FILE" help:"Speak TLS on the public listener, with this certificate (PEM). It is read again when it changes."`
 	TLSKey    string   `name:"tls-key" placeholder:"FILE" help:"The certificate's key (PEM)."`
 	NearBytes byteSize `placeholder:"SIZE" help:"Memory of the near tier. Default: a quarter of what the process may use, at most 512MiB."`
@@ -55,7 +57,7 @@ func (c *serveCommand) Run(t terminal) error {
 	if err != nil {
 		return usageError{err}
 	}
-	secure, err := certificateOf(config.Listen)
+	secure, err := certificateOf(config.Listen, c.TLS == "self-signed")
 	if err != nil {
 		return usageError{err}
 	}
@@ -74,10 +76,15 @@ func (c *serveCommand) Run(t terminal) error {
 		return err
 	}
 	clients := newClients(g.MaxConnections())
-	ao := c.adminOptions(g, own, tier, clients)
+	s := servers{logger: logger, accessLog: c.accessLogging(), out: t.out, own: own}
+	if on := config.Listen.HTTP3; secure != nil && (on == nil || *on) {
+		s.serveHTTP3(g, secure.config())
+	}
+	ao := c.adminOptions(g, own, tier)
+	ao.Limits = func() []forebay.Limit { return append(append(g.Limits(), clients.limit()), s.quic.limits()...) }
 	ao.Logger, ao.Parts, ao.TraceID = logger, admin.Parts{Front: "gateway", Origin: hostOf(config.Origin)}, traces.id()
 	a := admin.New(g.Cache(), ao)
-	s := servers{stopping: a.Close, logger: logger, accessLog: c.accessLogging(), out: t.out, own: own}
+	s.stopping = a.Close
 	if c.Journal != "" {
 		s.keeps = "--journal " + c.Journal
 	}
@@ -125,11 +132,10 @@ func (c *serveCommand) options(config gateway.Config, tier *redis.Tier, logger *
 }
 
 // adminOptions are what operators see of the gateway.
-func (c *serveCommand) adminOptions(g *gateway.Gateway, own listeners, tier *redis.Tier, clients *clients) admin.Options {
+func (c *serveCommand) adminOptions(g *gateway.Gateway, own listeners, tier *redis.Tier) admin.Options {
 	o := c.operators(own.operators, tier)
 	o.Version, o.Ask, o.Requirements = version(), g, docs.Requirements
 	o.Explain, o.Rule, o.URLTag = explainer(g), g.Rule, g.URITag
-	o.Limits = func() []forebay.Limit { return append(g.Limits(), clients.limit()) }
 	o.Advice = func() []admin.Advice {
 		var out []admin.Advice
 		for _, one := range g.Advice() {
@@ -183,6 +189,13 @@ func (c *serveCommand) config() (gateway.Config, error) {
 	}
 	if c.TLSCert != "" || c.TLSKey != "" {
 		config.Listen.Cert, config.Listen.Key = c.TLSCert, c.TLSKey
+	}
+	if c.TLS != "" && config.Listen.Cert != "" {
+		return config, fmt.Errorf("--tls self-signed and a certificate of yours exclude each other")
+	}
+	if c.HTTP3 != "" {
+		on := c.HTTP3 == "on"
+		config.Listen.HTTP3 = &on
 	}
 	if (config.Listen.Cert == "") != (config.Listen.Key == "") {
 		return config, fmt.Errorf("--tls-cert and --tls-key belong together: each names a file in PEM")

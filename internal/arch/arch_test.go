@@ -34,7 +34,7 @@ var rules = map[string]rule{
 	"web":                {[]string{"internal/static"}, "the pages know the operations by their addresses alone"},
 	"demo":               {[]string{"", "shared", "httpcache", "mcpcache", "admin", "demo/origin", "github.com/modelcontextprotocol/go-sdk", "github.com/google/jsonschema-go", "github.com/alexedwards/scs", "internal/coding", "golang.org/x/"}, "the platform is the example users copy: it uses the public API only, but for how its answers are compressed"},
 	"demo/origin":        {[]string{"modernc.org/sqlite"}, "an origin knows nothing of caches"},
-	"cmd/forebay":        {[]string{"", "shared", "httpcache", "admin", "demo", "demo/origin", "gateway", "redis", "web", "docs", "internal/", "github.com/alecthomas/kong", "go.opentelemetry.io/", "github.com/modelcontextprotocol/go-sdk", "github.com/pires/go-proxyproto"}, "the command wires everyone"},
+	"cmd/forebay":        {[]string{"", "shared", "httpcache", "admin", "demo", "demo/origin", "gateway", "redis", "web", "docs", "internal/", "github.com/alecthomas/kong", "go.opentelemetry.io/", "github.com/modelcontextprotocol/go-sdk", "github.com/pires/go-proxyproto", "github.com/quic-go/quic-go", "golang.org/x/time"}, "the command wires everyone"},
 	"internal/arch":      {nil, "it reads the others' imports from outside"},
 	"internal/framing":   {nil, "a leaf: it reads bytes"},
 	"security":           {[]string{"internal/", "golang.org/x/net"}, "attacks the binary from outside"},
