@@ -101,6 +101,18 @@ func newDecisions(c *forebay.Cache, secret []byte) *decisions {
 	}
 }
 
+// open makes sure that there are the classes of a configuration.
+func (d *decisions) open(ways []Way) error {
+	for _, w := range ways {
+		if w.Auth != nil {
+			if _, err := d.of(w.Auth.Class); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // of returns the function that asks for decisions of a class.
 func (d *decisions) of(class string) (*forebay.Func[authQuestion, decision], error) {
 	d.mu.Lock()
@@ -126,11 +138,6 @@ func newAuthFront(d *decisions, h *httpcache.Cache, ways []Way, next http.Handle
 	mux, err := waysMux(asks)
 	if err != nil {
 		return nil, err
-	}
-	for _, w := range asks {
-		if _, err := d.of(w.Auth.Class); err != nil {
-			return nil, err
-		}
 	}
 	return &authFront{ways: mux, decisions: d, next: next, canonical: h.Canonical}, nil
 }

@@ -69,8 +69,11 @@ func (f *front) share(before *front, o Options) {
 	}
 }
 
-// wire puts the handlers before one another.
+// wire puts the handlers before one another. The rules of MCP count from here on: nothing behind them may fail.
 func (f *front) wire(g *Gateway) (err error) {
+	if err := g.decisions.open(f.config.Ways); err != nil {
+		return err
+	}
 	c, next := f.config, f.http.Handler(f.advice.handler(f.origins))
 	if len(c.MCP) > 0 {
 		if f.mcp, err = newMCPFront(g.cache, f.mcpAny, c.MCP, f.origins, next); err != nil {

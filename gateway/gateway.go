@@ -114,6 +114,9 @@ func (g *Gateway) MaxConnections() int {
 	return g.front.Load().config.Limits.withDefaults().Connections
 }
 
+// Config is the configuration in use.
+func (g *Gateway) Config() Config { return g.front.Load().config }
+
 // Trusts reports whether a peer is one of the proxies that may say who the client is.
 func (g *Gateway) Trusts(addr netip.Addr) bool {
 	return slices.ContainsFunc(g.front.Load().config.Trusted, func(p netip.Prefix) bool { return p.Contains(addr.Unmap()) })

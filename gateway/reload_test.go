@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/forebay-cache/forebay/gateway"
+	"github.com/forebay-cache/forebay/internal/coding"
 )
 
 func parsed(t *testing.T, text string) gateway.Config {
@@ -293,5 +294,48 @@ func TestReloadReadsFilesAgain(t *testing.T) {
 	}
 	if res, body := get(t, server.URL+"/x"); body != "ok" {
 		t.Errorf("the file has changed: %s %s", res.Status, body)
+	}
+}
+
+// A coding that is gone, or stands elsewhere in the list, is not sent under another's name.
+func TestReloadChangesCodings(t *testing.T) {
+	text := strings.Repeat("all work and no play ", 500)
+	g, url := front(t, gateway.Config{Rules: nil}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "max-age=600")
+		w.Header().Set("Content-Type", "text/plain")
+		fmt.Fprint(w, text)
+	}))
+	config := g.Config()
+	for _, codings := range [][]string{{"zstd", "br", "gzip"}, {"gzip", "br"}, {"br"}, {"gzip"}, {"br", "zstd"}} {
+		config.Compression.Codings = codings
+		if _, err := g.Reload(config); err != nil {
+			t.Fatal(err)
+		}
+		for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+			r, err := http.NewRequestWithContext(t.Context(), "GET", url+"/a", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Header.Set("Accept-Encoding", "gzip, br, zstd")
+			res, err := http.DefaultTransport.RoundTrip(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b, err := io.ReadAll(res.Body)
+			res.Body.Close()
+			name := res.Header.Get("Content-Encoding")
+			if name != "" {
+				b, err = coding.Decode(name, b, 1<<20)
+			}
+			if err != nil || string(b) != text || name != "" && name != codings[0] {
+				t.Fatalf("%v: %q: %v", codings, name, err)
+			}
+			if name != "" {
+				break
+			}
+			if time.Now().After(end) {
+				t.Fatal(codings, "never")
+			}
+		}
 	}
 }

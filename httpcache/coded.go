@@ -15,6 +15,7 @@ import (
 // forms are what can be sent instead of a stored body, and how that is said. They never change, but for what is added
 // when the first of them is made.
 type forms struct {
+	of   *Compression             // whose codings they are: another configuration has others
 	vary []string                 // the whole field
 	tags [][]string               // entity tags, by coding
 	keys atomic.Pointer[[]string] // of what is stored, by coding; nil: not known yet
@@ -35,13 +36,13 @@ func (h *Cache) formsOf(a *ask, r *response) *forms {
 
 // codedBy returns the response's forms, or nil where there can be none.
 func (r *response) codedBy(c *Compression) *forms {
-	if f := r.forms.Load(); f != nil {
+	if f := r.forms.Load(); f != nil && f.of == c {
 		if f.vary == nil {
 			return nil
 		}
 		return f
 	}
-	f := &forms{}
+	f := &forms{of: c}
 	data, trailer, isWhole := r.body.complete()
 	if coding.MayEncode(r.header) && !r.incremental() && len(trailer) == 0 && (!isWhole || len(data) >= c.MinBytes) {
 		f.vary = coding.VaryOn(r.header["Vary"])
@@ -81,7 +82,7 @@ func (h *handler) chooseForm(a *ask, f *found) {
 	i := slices.Index(c.Codings, name)
 	if keys := forms.keysOf(); keys != nil {
 		if form, ok := a.route.space.Peek(keys[i]); ok {
-			if form.kind == coded && form.body.length() > 0 {
+			if form.kind == coded && form.selected == name && form.body.length() > 0 {
 				a.form, a.formOf = form, name
 			}
 			return
@@ -149,7 +150,7 @@ func (h *handler) encode(ctx context.Context, s *forebay.Space[*response], key s
 		fill.Abandon(err)
 		return
 	}
-	form := &response{kind: coded, status: r.status, tags: r.tags, body: wholeBody(nil, nil)}
+	form := &response{kind: coded, selected: c.Codings[i], status: r.status, tags: r.tags, body: wholeBody(nil, nil)}
 	if len(out) <= len(data)-len(data)/16 { // else that it does not gain is remembered
 		form.body = wholeBody(out, nil)
 	}

@@ -94,6 +94,9 @@ func succeed(ctx context.Context, listeners map[string]net.Listener) error {
 	}
 	defer read.Close()
 	defer write.Close()
+	if os.Getpid() == 1 { // a container ends with its first process
+		return errors.New("this is the first process of its container: start another container instead")
+	}
 	path, err := os.Executable()
 	if err != nil {
 		return err

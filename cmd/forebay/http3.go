@@ -68,7 +68,7 @@ func newQUICServer(public net.Addr, secure *tls.Config, h http.Handler, mayBeEar
 // alone, which most often has come with the fields. One without is like any other without.
 func sized(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.ContentLength >= 0 || r.Body == nil {
+		if r.ContentLength >= 0 || r.Body == nil || r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodOptions {
 			next.ServeHTTP(w, r)
 			return
 		}
