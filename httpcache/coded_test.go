@@ -364,3 +364,33 @@ type nothing struct{ h http.Header }
 func (n *nothing) Header() http.Header         { return n.h }
 func (n *nothing) Write(p []byte) (int, error) { return len(p), nil }
 func (n *nothing) WriteHeader(int)             {}
+
+// What removes a response removes its forms, also one that is being made.
+func TestFormsGoWithTheirResponse(t *testing.T) {
+	c, err := forebay.Open(t.Context(), forebay.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	h, err := httpcache.New(c, httpcache.Options{Compression: &httpcache.Compression{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	front := h.Handler(&api{text: bytes.Repeat(sampleText(), 200)}) // large enough that its hash takes a while
+	ask := func() {
+		r := httptest.NewRequest("GET", "http://api.test/a", nil)
+		r.Header.Set("Accept-Encoding", "gzip")
+		front.ServeHTTP(httptest.NewRecorder(), r)
+	}
+	for range 10 {
+		ask()
+		ask() // a hit: a form is being made
+		if _, err := c.Invalidate(t.Context(), forebay.Tag("uri:api.test/a")); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(100 * time.Millisecond)
+		for e := range c.Entries() {
+			t.Fatalf("%s is left", e.Key)
+		}
+	}
+}
