@@ -122,3 +122,35 @@ func TestSetClassesWhileLoading(t *testing.T) {
 		}
 	})
 }
+
+// A load that waits for its turn through a change gets it, and gives back what it got.
+func TestSetClassesWhileWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		class := forebay.Class{Name: "a", MaxLoads: 1, LoadTimeout: time.Hour}
+		c, err := forebay.Open(t.Context(), forebay.Options{Classes: []forebay.Class{class}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		end := make(chan bool)
+		f, err := forebay.Wrap(c, "a", func(context.Context, string) (int, error) { <-end; return 1, nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, key := range []string{"1", "2"} {
+			go f.Get(context.WithoutCancel(t.Context()), key)
+			synctest.Wait()
+		}
+		class.MaxLoads = 5
+		if err := c.SetClasses([]forebay.Class{class}); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			end <- true
+			synctest.Wait()
+		}
+		if s := c.Stats().Classes[0]; s.Loading != 0 || s.LoadsEnded != 2 {
+			t.Errorf("%d loads run, %d have ended", s.Loading, s.LoadsEnded)
+		}
+	})
+}

@@ -58,7 +58,10 @@ func TestNamesChange(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, l.Addr()) }))
+		s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			time.Sleep(30 * time.Millisecond) // so that the connection is hardly ever idle
+			fmt.Fprint(w, l.Addr())
+		}))
 		s.Listener.Close()
 		s.Listener = l
 		s.Start()

@@ -339,3 +339,23 @@ func TestReloadChangesCodings(t *testing.T) {
 		}
 	}
 }
+
+// What callers of a tool shared is nobody's when they share no more.
+func TestReloadKeepsCallersApart(t *testing.T) {
+	w := openMCP(t, true)
+	w.ask("tools/call", "public_echo", `{"text":"a"}`, 1, "Authorization", "Bearer anna")
+	if got := w.ask("tools/call", "public_echo", `{"text":"a"}`, 2); got.Result.Structured.Call != 1 {
+		t.Fatalf("callers do not share: %s", got.body)
+	}
+	config := w.g.Config()
+	config.MCP = slices.Clone(config.MCP)
+	for i := range config.MCP {
+		config.MCP[i].Shared = false
+	}
+	if _, err := w.g.Reload(config); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.ask("tools/call", "public_echo", `{"text":"a"}`, 3); got.Result.Structured.Who != "" || got.Result.Structured.Call == 1 {
+		t.Errorf("nobody in particular has what was Anna's: %s", got.body)
+	}
+}

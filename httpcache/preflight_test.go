@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,7 +19,7 @@ func TestPreflights(t *testing.T) {
 		t.Run(string(profile), func(t *testing.T) {
 			s := newSite(t, httpcache.Options{Profile: profile, Rules: []httpcache.Rule{
 				{Match: "GET /a", TTL: time.Hour, Preflights: true}, {Match: "PUT /a", TTL: time.Hour}, {Match: "GET /b", TTL: time.Hour},
-				{Match: "GET /failed", TTL: time.Hour, Preflights: true}, {Match: "GET /never", TTL: time.Hour, Preflights: true},
+				{Match: "GET /failed", TTL: time.Hour, Preflights: true}, {Match: "GET /never", TTL: time.Hour, Preflights: true}, {Match: "GET /short", TTL: 20 * time.Second, Preflights: true},
 			}}, func(w http.ResponseWriter, r *http.Request) {
 				h := w.Header()
 				h.Set("Access-Control-Allow-Origin", r.Header.Get("Origin"))
@@ -75,6 +76,10 @@ func TestPreflights(t *testing.T) {
 				if n := s.calls.Load() - before; n != c.calls {
 					t.Errorf("%+v: %d calls", c, n)
 				}
+			}
+			ask("/short", "https://one.test", "GET", "")
+			if got := ask("/short", "https://one.test", "GET", "").Header.Get("Cache-Status"); !strings.HasPrefix(got, "forebay; hit; ttl=20") && !strings.HasPrefix(got, "forebay; hit; ttl=19") {
+				t.Errorf("the route's TTL bounds it: %s", got)
 			}
 		})
 	}

@@ -62,13 +62,17 @@ func (c *Cache) ask(method string, req mcp.Request, caller string) (q question, 
 	if rule.Arguments != nil { // not what a rule without would store
 		q.Arguments = "of these " + q.Arguments
 	}
-	q.Caller = "all"
+	q.Caller = everybody
 	if !rule.Shared {
 		q.Caller = caller
 	}
 	q.Client = clientOf(req, rule)
 	return q, rule, ""
 }
+
+// everybody is the caller of what a rule says is the same for all: another one than nobody in particular, whom a rule may
+// keep apart.
+const everybody = "all"
 
 // only leaves the members of an object that are named.
 func only(object []byte, names []string) ([]byte, error) {

@@ -189,6 +189,7 @@ func (c *Cache) write(m *message, r *http.Request, params map[string]json.RawMes
 		return err.Error()
 	}
 	m.question.Arguments, m.question.Client = string(key), hashed(append([]string{r.Host, r.URL.RequestURI()}, protocolFields(r.Header, m.rule)...))
+	m.question.Caller = everybody
 	if session := r.Header["Mcp-Session-Id"]; !m.rule.Shared || session != nil {
 		m.question.Caller = hashed(append(c.credentials(r.Header), session...))
 	}
