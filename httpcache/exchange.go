@@ -121,7 +121,8 @@ func (x *exchange) finish(err error) {
 	}
 	body := x.response.body
 	if x.found.response != nil && body == x.found.response.body {
-		return // validated: it was stored with its head
+		x.fill.Abandon(nil) // validated: it was stored with its head, which ends only a load of its own key
+		return
 	}
 	if err == nil && x.ask.r.Method != http.MethodHead && x.length >= 0 && body.length() != x.length && bodyAllowed(x.response.status) {
 		err = errTruncated
