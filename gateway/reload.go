@@ -124,12 +124,20 @@ func differing(from, to reflect.Value) (out []string) {
 		case field.Anonymous || (field.Type.Kind() == reflect.Struct && (field.Name == "Rule" || field.Name == "Way" || field.Name == "MCP")):
 			out = append(out, differing(a, b)...)
 		case a.CanInt() || a.CanFloat() || a.Kind() == reflect.Bool || a.Kind() == reflect.String:
-			out = append(out, fmt.Sprintf("%s %v, was %v", inFileCase(field.Name), b, a))
+			out = append(out, fmt.Sprintf("%s %s, was %s", inFileCase(field.Name), shown(b), shown(a)))
 		default:
 			out = append(out, inFileCase(field.Name))
 		}
 	}
 	return out
+}
+
+// shown is a plain value; one that is not said is none.
+func shown(v reflect.Value) string {
+	if v.IsZero() && v.Kind() != reflect.Bool {
+		return "none"
+	}
+	return fmt.Sprint(v)
 }
 
 // keyFields are those of a route that its keys depend on; strictFields those that say what may be stored, and for whom.

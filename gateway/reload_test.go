@@ -68,7 +68,7 @@ routes:
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"class changed: a: ttl 5m0s, was 15m0s, max_loads 3, was 0: for what is loaded from now on",
+		"class changed: a: ttl 5m0s, was 15m0s, max_loads 3, was none: for what is loaded from now on",
 		"class added: c", "class removed: b",
 		"route changed: GET /a: class c, was a: its keys change: what is stored is not found any more",
 		"route changed: GET /b: class a, was b, query: its keys change: what is stored is not found any more",
