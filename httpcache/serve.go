@@ -99,26 +99,9 @@ func (h *handler) write(w http.ResponseWriter, a *ask, r *response, status []byt
 		header[name] = lines
 	}
 	a.ownFields(header, status, age)
-	body, f := r.body, h.formsOf(a, r)
-	if f != nil {
-		header["Vary"] = f.vary
-	}
-	if a.form != nil {
-		body = a.form.body
-		a.describe(header, f, h.options.Compression)
-	}
-	var forms *Compression // that it is sent in
-	if f != nil {
-		forms = h.options.Compression
-	}
+	body, forms := h.chooseBody(header, a, r)
 	if tag, ok := r.notModified(a.r.Header, header["Etag"], forms); ok {
-		if tag != nil {
-			header["Etag"] = tag
-		}
-		for _, name := range []string{"Content-Length", "Content-Encoding", "Content-Range", "Content-Type"} {
-			delete(header, name)
-		}
-		w.WriteHeader(http.StatusNotModified)
+		writeNotModified(w, tag)
 		return
 	}
 	data, trailer, isWhole := body.complete()
@@ -156,6 +139,31 @@ func (h *handler) write(w http.ResponseWriter, a *ask, r *response, status []byt
 		defer to.close()
 		stream(a.r.Context(), sending{w, to}, r, from)
 	}
+}
+
+// chooseBody is the body that is sent, with what the fields say of it; forms is nil where there is only one.
+func (h *handler) chooseBody(header http.Header, a *ask, r *response) (b *body, forms *Compression) {
+	f := h.formsOf(a, r)
+	if f == nil {
+		return r.body, nil
+	}
+	header["Vary"] = f.vary
+	if a.form == nil {
+		return r.body, h.options.Compression
+	}
+	a.describe(header, f, h.options.Compression)
+	return a.form.body, h.options.Compression
+}
+
+func writeNotModified(w http.ResponseWriter, tag []string) {
+	header := w.Header()
+	if tag != nil {
+		header["Etag"] = tag
+	}
+	for _, name := range []string{"Content-Length", "Content-Encoding", "Content-Range", "Content-Type"} {
+		delete(header, name)
+	}
+	w.WriteHeader(http.StatusNotModified)
 }
 
 // sending writes to a client piece by piece.
