@@ -68,7 +68,7 @@ bench-http: ## what a miss and a hit cost through the HTTP cache, against a plai
 
 # package:target of each parser. Their seeds are a part of every test run.
 FUZZ = .:FuzzKey .:FuzzPattern ./internal/codec:FuzzEnvelope ./internal/framing:FuzzScanner ./gateway:FuzzConfig \
-	./httpcache:FuzzCachedIsUncached ./httpcache:FuzzForwardedAlike ./httpcache:FuzzFields ./httpcache:FuzzCanonicalJSON ./httpcache:FuzzParts
+	./httpcache:FuzzCachedIsUncached ./httpcache:FuzzForwardedAlike ./httpcache:FuzzFields ./httpcache:FuzzCanonicalJSON ./httpcache:FuzzParts ./httpcache:FuzzGraphQL ./httpcache:FuzzOwnTags ./internal/coding:FuzzChoose
 
 fuzz: ## look for new inputs, FUZZTIME (a minute) for each target
 	@for f in $(FUZZ); do $(GO) test -run '^$$' -fuzz "^$${f##*:}\$$" -fuzztime $(or $(FUZZTIME),1m) -fuzzminimizetime 100x $${f%:*} || exit 1; done

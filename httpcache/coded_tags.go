@@ -18,16 +18,16 @@ func (c *Compression) tagsOf(own []string) (out [][]string) {
 }
 
 // tagOf is the entity tag of a response in a coding: a weak one, because its bytes are not the origin's. "+" says that
-// the origin's own is a strong one: see ownTags.
+// the origin's own is a strong one, "fb" that the tag is of ours: servers end theirs in "-gzip". See ownTags.
 func tagOf(tag, name string) []string {
 	opaque, ok := strings.CutSuffix(tag, `"`)
 	if !ok {
 		return nil
 	}
 	if weak, ok := strings.CutPrefix(opaque, "W/"); ok {
-		return []string{weakTag + weak + "-" + name + `"`}
+		return []string{weakTag + weak + "-fb-" + name + `"`}
 	}
-	return []string{weakTag + opaque + "+" + name + `"`}
+	return []string{weakTag + opaque + "+fb-" + name + `"`}
 }
 
 const weakTag = "W/"
@@ -69,10 +69,10 @@ func (c *Compression) ownTags(lines []string) []string {
 
 func (c *Compression) ownTag(tag string) string {
 	for _, name := range c.Codings {
-		if strong, ok := strings.CutSuffix(tag, "+"+name+`"`); ok && strings.HasPrefix(tag, weakTag) {
+		if strong, ok := strings.CutSuffix(tag, "+fb-"+name+`"`); ok && strings.HasPrefix(tag, weakTag) {
 			return strings.TrimPrefix(strong, weakTag) + `"`
 		}
-		if weak, ok := strings.CutSuffix(tag, "-"+name+`"`); ok && strings.HasPrefix(tag, weakTag) {
+		if weak, ok := strings.CutSuffix(tag, "-fb-"+name+`"`); ok && strings.HasPrefix(tag, weakTag) {
 			return weak + `"`
 		}
 	}

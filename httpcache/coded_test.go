@@ -122,7 +122,7 @@ func TestEveryFormHasTheSameBytes(t *testing.T) {
 				if err != nil || !bytes.Equal(plain, origin.text) || len(b)*4 > len(plain) {
 					t.Fatalf("hit: %d bytes are %d: %v", len(b), len(plain), err)
 				}
-				tag := `W/"v1+` + name + `"`
+				tag := `W/"v1+fb-` + name + `"`
 				for field, want := range map[string]string{"Etag": tag, "Vary": "Accept-Encoding", "Content-Length": fmt.Sprint(len(b)), "Accept-Ranges": ""} {
 					if got := res.Header.Get(field); got != want {
 						t.Errorf("%s: %q, want %q", field, got, want)
@@ -144,7 +144,7 @@ func TestEveryFormHasTheSameBytes(t *testing.T) {
 				if res, _ := askFor(t, "GET", url+"/a", "If-None-Match", tag); res.StatusCode != 304 || res.Header.Get("Etag") != tag {
 					t.Error("asked for as it is, known in the coding:", res.Status, res.Header)
 				}
-				if res, _ := askFor(t, "GET", url+"/a", "Accept-Encoding", name, "If-None-Match", `"v2+`+name+`"`); res.StatusCode != 200 {
+				if res, _ := askFor(t, "GET", url+"/a", "Accept-Encoding", name, "If-None-Match", `"v2+fb-`+name+`"`); res.StatusCode != 200 {
 					t.Error("another tag:", res.Status)
 				}
 				res, b = askFor(t, "GET", url+"/a", "Accept-Encoding", name, "Range", "bytes=1-4")
@@ -184,7 +184,7 @@ func TestFormsFollowTheirResponse(t *testing.T) {
 	origin.mu.Unlock()
 	for end := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		res, b := askFor(t, "GET", url+"/a", "Accept-Encoding", "br")
-		if res.Header.Get("Etag") == `"v2"` && bytes.Equal(b, origin.text) || res.Header.Get("Etag") == `W/"v2+br"` {
+		if res.Header.Get("Etag") == `"v2"` && bytes.Equal(b, origin.text) || res.Header.Get("Etag") == `W/"v2+fb-br"` {
 			break
 		}
 		if time.Now().After(end) {
@@ -300,12 +300,13 @@ func TestTheOriginKnowsItsOwnTags(t *testing.T) {
 		got.Store(r.Header.Get("If-Match"))
 	}))
 	for said, want := range map[string]string{
-		`W/"v1+br"`:             `"v1"`,
-		`W/"v1-gzip"`:           `W/"v1"`,
-		`"x", W/"a,b+zstd","y"`: `"x", "a,b", "y"`,
-		`"v1+br"`:               `"v1+br"`,
-		`*`:                     `*`,
-		`W/"unfinished+br`:      `W/"unfinished+br`,
+		`W/"v1+fb-br"`:             `"v1"`,
+		`W/"v1-fb-gzip"`:           `W/"v1"`,
+		`"x", W/"a,b+fb-zstd","y"`: `"x", "a,b", "y"`,
+		`"v1+fb-br"`:               `"v1+fb-br"`,
+		`W/"apache-gzip"`:          `W/"apache-gzip"`,
+		`*`:                        `*`,
+		`W/"unfinished+fb-br`:      `W/"unfinished+fb-br`,
 	} {
 		askFor(t, "PUT", url+"/a", "If-Match", said)
 		if got.Load() != want {
