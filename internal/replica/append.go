@@ -142,11 +142,8 @@ func (r *Replica) appendBatch(ctx context.Context, records []shared.Record) (sha
 	if err := r.Take(ctx, q, answer); err != nil {
 		return answer, err
 	}
-	if head, _ := r.ledger.place(); head.Epoch != answer.Epoch || head.ID.Compare(answer.Appended[len(records)-1]) < 0 {
+	if !r.ledger.acknowledge(records, shared.Stamp{Epoch: answer.Epoch, ID: answer.Appended[len(records)-1]}) {
 		return answer, shared.ErrAway // the log that has them is not the one that this node follows now
-	}
-	if r.tier != nil {
-		r.own.add(records, answer.Epoch)
 	}
 	return answer, nil
 }

@@ -24,12 +24,15 @@ type ledger struct {
 	number atomic.Uint64
 	// behind: the log goes on beyond the head, by more than one answer holds. It is stored with mu held.
 	behind atomic.Bool
+	// owing counts what the journal has to have. It is raised with mu held.
+	owing atomic.Int64
 
 	// What is set once, by init.
 	me        string              // begins the By of this node's records, before the number that each took
 	learned   func(shared.Record) // told each record of another node, under the lock; may be nil
 	keyring   *codec.Keyring      // that records must be written with; nil: any record counts
 	size      int                 // targets held at most
+	shared    bool                // others read the log
 	retention atomic.Int64        // after which a mark has outlived every entry before it, in nanoseconds
 
 	mu       sync.RWMutex // guards the fields below
@@ -46,9 +49,10 @@ type ledger struct {
 
 	// pending holds the numbers of this node's invalidations that the log does not have yet, the
 	// oldest first.
-	pending    []uint64
-	unreadable uint64 // records that counted as everything
-	replaying  bool   // reading history from before this node knew the log: not reported to learned
+	pending      []uint64
+	acknowledged acknowledged
+	unreadable   uint64 // records that counted as everything
+	replaying    bool   // reading history from before this node knew the log: not reported to learned
 }
 
 type place struct {
@@ -96,7 +100,7 @@ const (
 
 func (l *ledger) init(o Options) {
 	l.me = rand.Text()[:12] + "."
-	l.learned, l.keyring, l.size = o.Learned, o.Keys, o.Targets
+	l.learned, l.keyring, l.size, l.shared = o.Learned, o.Keys, o.Targets, o.Tier != nil
 	l.retention.Store(int64(o.Retention))
 	if l.size == 0 {
 		l.size = defaultTargets
@@ -122,6 +126,10 @@ func (r *Replica) Retain(d time.Duration) {
 func (l *ledger) note(targets []shared.Target, mode shared.Mode) uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return l.noteLocked(targets, mode)
+}
+
+func (l *ledger) noteLocked(targets []shared.Target, mode shared.Mode) uint64 {
 	n := l.number.Load() + 1
 	for _, t := range targets {
 		l.markLocked(t, mode, place{n: n})

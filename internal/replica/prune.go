@@ -18,7 +18,8 @@ func (l *ledger) pruneLocked() {
 		if m == nil {
 			continue
 		}
-		if id := m.newest(); m.last() > l.floor.n && (id == (shared.ID{}) || id.Ms >= cut) {
+		waits := len(l.pending) > 0 && m.last() >= l.pending[0] // the floor of a new log says nothing of what is not in it yet
+		if id := m.newest(); waits || m.last() > l.floor.n && (id == (shared.ID{}) || id.Ms >= cut) {
 			break
 		}
 		l.dropLocked(l.aging[0])

@@ -26,7 +26,7 @@ func (r *Replica) Confirmed() bool {
 // Ready reports whether the shared tier may be read: the log was read to its end once, the copy is not far behind,
 // and nothing that this node has invalidated still waits to be appended (rule 9).
 func (r *Replica) Ready() bool {
-	return r.tier != nil && !r.ledger.behind.Load() && r.caughtUp.Load() && r.journal.empty()
+	return r.tier != nil && !r.ledger.behind.Load() && r.caughtUp.Load() && r.ledger.owing.Load() == 0 && r.journal.empty()
 }
 
 // A Question is asked of the log: everything from Head on. Its answer says nothing of what came after it was asked.
@@ -121,8 +121,9 @@ func (r *Replica) restart(ctx context.Context, seenAt shared.Stamp) error {
 // reappend defers again what was acknowledged to this node in earlier epochs: a master that is gone may have been
 // the only server to have it (rule 10).
 func (r *Replica) reappend() {
-	for mode, targets := range r.own.takeEarlier(r.ledger.epoch(), r.ledger.keeps()) {
-		r.journal.note(targets, mode, r.ledger.note(targets, mode)) // a request must not wait for the disk: flush saves it
+	for _, one := range r.ledger.takeOwed() {
+		r.journal.note(one.targets, one.mode, one.number) // a request must not wait for the disk: flush saves it
+		r.ledger.owing.Add(-1)
 	}
 }
 

@@ -49,8 +49,7 @@ type Replica struct {
 	tier      shared.Tier // nil: alone
 	log       shared.Log  // the tier, or one in memory
 	journal   *journal    // invalidations that the log does not have yet
-	own       acknowledged
-	batch     batch // of the reads of strict callers
+	batch     batch       // of the reads of strict callers
 	appendFor time.Duration
 	now       func() int64
 	logger    *slog.Logger

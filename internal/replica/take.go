@@ -30,6 +30,7 @@ func (l *ledger) take(asked shared.Stamp, r shared.Reading) takeResult {
 			learned = nil
 		}
 		l.takeLocked(r, learned)
+		l.oweLocked()
 		if atEnd := l.head.ID == r.Records[len(r.Records)-1].ID; atEnd && (!r.More || l.head != before) {
 			l.behind.Store(r.More) // otherwise this answer is older than what another goroutine has read
 			l.replaying = l.replaying && r.More
@@ -66,6 +67,7 @@ func (l *ledger) restart(r shared.Reading) {
 	l.replaying = r.More
 	l.behind.Store(r.More)
 	l.number.Store(max(n, l.number.Load()))
+	l.oweLocked()
 }
 
 func (l *ledger) takeLocked(r shared.Reading, learned func(shared.Record)) {
