@@ -102,7 +102,7 @@ func jsonLog(next http.Handler, sample float64, logger *slog.Logger) http.Handle
 			attributes := []slog.Attr{
 				slog.String("method", cutText(r.Method)), slog.String("path", cutText(r.URL.Path)),
 				slog.Int("status", rec.final()), slog.Int64("bytes", rec.bytes), slog.Duration("took", time.Since(start)),
-				slog.String("cache", rec.Header().Get("Cache-Status")), slog.String("remote", r.RemoteAddr),
+				slog.String("cache_status", rec.Header().Get("Cache-Status")), slog.String("remote", r.RemoteAddr),
 			}
 			attributes = append(attributes, ofCache(did, rec.Header().Get("X-Request-Id"))...)
 			if !whole {

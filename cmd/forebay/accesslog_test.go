@@ -144,3 +144,35 @@ func TestServingFlags(t *testing.T) {
 		t.Errorf("%d %s", code, b.String())
 	}
 }
+
+// A record says what the cache made of the request; a sample leaves records out, but for what the server failed.
+func TestAccessLogOfTheGateway(t *testing.T) {
+	gateway, admin, out := start(t, "serve", "--origin", startOrigin(t), "--cache", "GET /a=1h", "--access-log", "json")
+	fetch(t, gateway+"/a")
+	loaded(t, admin)
+	fetch(t, gateway+"/a")
+	var records []map[string]any
+	eventually(t, "there are no records", func() bool {
+		records = nil
+		for line := range strings.Lines(out.String()) {
+			var r map[string]any
+			if json.Unmarshal([]byte(line), &r) == nil && r["path"] == "/a" {
+				records = append(records, r)
+			}
+		}
+		return len(records) == 2
+	})
+	miss, hit := records[0], records[1]
+	key, _ := miss["key"].(string)
+	if miss["cache_status"] != "forebay; fwd=uri-miss; stored" || miss["route"] != "GET /a" || miss["class"] != "http" || len(key) != 16 || miss["origin"] == nil {
+		t.Errorf("a miss: %v", miss)
+	}
+	if status, _ := hit["cache_status"].(string); !strings.HasPrefix(status, "forebay; hit") || hit["key"] != miss["key"] || hit["origin"] != nil {
+		t.Errorf("a hit: %v", hit)
+	}
+	for status, want := range map[int]bool{200: true, 404: true, 500: false} {
+		if skips(0, status) != want {
+			t.Errorf("%d: skipped %t", status, !want)
+		}
+	}
+}
