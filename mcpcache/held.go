@@ -77,8 +77,8 @@ func (h *held) answered() bool {
 func (h *held) Flush() {}
 
 // ask sends a request on.
-func (l *load) ask(ctx context.Context) (*held, error) {
-	ctx, end := context.WithCancel(ctx)
+func (l *load) ask(whole context.Context) (*held, error) {
+	ctx, end := context.WithCancel(whole)
 	defer end()
 	h := &held{header: http.Header{}, end: end}
 	r := l.r.Clone(ctx)
@@ -102,10 +102,13 @@ func (l *load) ask(ctx context.Context) (*held, error) {
 	if h.tooMuch || h.done {
 		return h, nil
 	}
+	if err := whole.Err(); err != nil { // what broke off broke off for that
+		return nil, err
+	}
 	if h.status == 0 {
 		return nil, errors.New("mcpcache: the response of the MCP server broke off")
 	}
-	return h, ctx.Err()
+	return h, nil
 }
 
 // fromHTTP loads over HTTP. What is no complete result of this one request is its caller's alone.
