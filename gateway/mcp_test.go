@@ -353,3 +353,22 @@ func TestMCPMistakes(t *testing.T) {
 		}
 	}
 }
+
+// A server that begins its answer and says no more is late, not broken.
+func TestMCPServerThatIsLate(t *testing.T) {
+	config, err := gateway.ParseConfig([]byte(mcpFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.Origin = ""
+	w := &mcpWorld{t: t}
+	w.g, w.url = front(t, config, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		rw.Header().Set("Content-Type", "application/json")
+		io.WriteString(rw, `{"jsonrpc":`)
+		http.NewResponseController(rw).Flush()
+		<-r.Context().Done()
+	}))
+	if a := w.ask("tools/call", "get_slow", `{}`, 3); !strings.Contains(a.body, "isError") || !strings.Contains(a.body, "did not answer in time") {
+		t.Errorf("%s", a.body)
+	}
+}
