@@ -16,7 +16,7 @@ func ledgerIn(t *testing.T, epoch string) *Replica {
 	return r
 }
 
-// acknowledged has the copy invalidate a key, and the log of its epoch have it.
+// invalidated has the copy invalidate a key, and the log of its epoch have it.
 func invalidated(t *testing.T, r *Replica, key string) (shared.Target, uint64) {
 	t.Helper()
 	target := shared.Target{Kind: shared.KindKey, Name: key}
@@ -32,6 +32,19 @@ func invalidated(t *testing.T, r *Replica, key string) (shared.Target, uint64) {
 // The copy is never in a log without what it owes to it: a reader that comes between "the log is another" and "what this node
 // had acknowledged is appended again" finds nothing older.
 func TestNoEpochWithoutWhatIsOwed(t *testing.T) {
+	for name, moves := range map[string]func(l *ledger, head shared.Stamp, fence shared.Record){
+		"a log that does not join on": func(l *ledger, _ shared.Stamp, fence shared.Record) {
+			l.restart(shared.Reading{Epoch: fence.Epoch, Records: []shared.Record{fence}})
+		},
+		"a fence in the log that is read on": func(l *ledger, head shared.Stamp, fence shared.Record) {
+			l.take(head, shared.Reading{Epoch: fence.Epoch, Records: []shared.Record{{Epoch: head.Epoch, ID: head.ID}, fence}})
+		},
+	} {
+		t.Run(name, func(t *testing.T) { stillCounts(t, moves) })
+	}
+}
+
+func stillCounts(t *testing.T, moves func(l *ledger, head shared.Stamp, fence shared.Record)) {
 	r := ledgerIn(t, "E1")
 	target, n := invalidated(t, r, "k")
 	head, _ := r.ledger.place()
@@ -41,7 +54,7 @@ func TestNoEpochWithoutWhatIsOwed(t *testing.T) {
 	r.ledger.settle(n)
 	// Another node, whose clock is ahead, has stored what it began to load before.
 	stamp := shared.Stamp{Epoch: "E2", ID: shared.ID{Ms: 9000}}
-	r.ledger.restart(shared.Reading{Epoch: "E2", Records: []shared.Record{{Fence: true, Epoch: "E2", ID: stamp.ID}}})
+	moves(&r.ledger, head, shared.Record{Fence: true, Epoch: "E2", ID: stamp.ID})
 	if v, _, _ := r.JudgeStamp("k", "c", nil, stamp); v == Valid {
 		t.Error("what this node had invalidated is valid in the new log")
 	}
