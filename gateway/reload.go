@@ -132,7 +132,7 @@ func differing(from, to reflect.Value) (out []string) {
 	return out
 }
 
-// shown is a plain value; one that is not said is none.
+// shown is a plain value as it is told; "none" stands for one that the file does not give.
 func shown(v reflect.Value) string {
 	if v.IsZero() && v.Kind() != reflect.Bool {
 		return "none"

@@ -23,7 +23,7 @@ func (d *reading) route(n ast.Node) (r httpcache.Rule, mcp *MCPRule, way Way) {
 			d.mcpRule(n, mcp)
 		},
 	}
-	for _, some := range []fields{d.storing(&r), d.keying(&r), d.passing(&r), d.leading(&way)} {
+	for _, some := range []fields{d.storing(&r), d.keying(&r), d.leading(&way)} {
 		maps.Copy(all, some)
 	}
 	d.mapping(n, all)
@@ -33,7 +33,7 @@ func (d *reading) route(n ast.Node) (r httpcache.Rule, mcp *MCPRule, way Way) {
 	return r, mcp, way
 }
 
-// storing are the fields that say what is stored, and for how long.
+// storing are the fields that say what is stored, and for how long, and what passes.
 func (d *reading) storing(r *httpcache.Rule) fields {
 	return fields{
 		"class":         d.className(&r.Class),
@@ -45,6 +45,7 @@ func (d *reading) storing(r *httpcache.Rule) fields {
 		"compress":      func(n ast.Node) { r.Compress = new(bool); d.boolean(r.Compress)(n) },
 		"events":        func(n ast.Node) { d.oneOf(n, (*string)(&r.Events), "openai", "done", "close") },
 		"pace":          d.duration(&r.Pace),
+		"upgrade":       func(n ast.Node) { r.Upgrade = []string{}; d.texts(&r.Upgrade)(n) },
 	}
 }
 
@@ -90,11 +91,6 @@ func (d *reading) keying(r *httpcache.Rule) fields {
 			})
 		},
 	}
-}
-
-// passing are the fields of what is passed on.
-func (d *reading) passing(r *httpcache.Rule) fields {
-	return fields{"upgrade": func(n ast.Node) { r.Upgrade = []string{}; d.texts(&r.Upgrade)(n) }}
 }
 
 // leading are the fields of the way to the origin.

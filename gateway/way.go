@@ -194,7 +194,7 @@ func (o *origins) forMany() http.Handler {
 	})
 }
 
-// same returns the origin that would be made; nil: there is none.
+// same returns the origin that is there and equals the one that would be made; nil: it has to be made.
 func (o *origins) same(c Config, u Upstream) *origin {
 	if o == nil {
 		return nil
