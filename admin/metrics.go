@@ -65,66 +65,79 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 
 // Collect implements [prometheus.Collector].
 func (c *collector) Collect(out chan<- prometheus.Metric) {
-	count := func(d *prometheus.Desc, v float64, labels ...string) {
-		out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v, labels...)
-	}
-	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
-		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
-	}
-	raw := c.admin.cache.Stats()
+	raw, to := c.admin.cache.Stats(), figures{out}
 	s := c.admin.statsOf(raw)
 	checks := map[string]bool{}
 	for _, cause := range c.admin.verdict.look(time.Now(), raw) {
 		if !cause.Warning && !checks[cause.Check] {
 			checks[cause.Check] = true
-			gauge(degradedDesc, 1, cause.Check)
+			to.gauge(degradedDesc, 1, cause.Check)
 		}
 	}
-	for name, k := range s.Classes {
-		count(requestsDesc, float64(k.Hits), name, "hit")
-		count(requestsDesc, float64(k.StaleHits), name, "stale")
-		count(requestsDesc, float64(k.Coalesced), name, "coalesced")
-		count(requestsDesc, float64(k.Misses), name, "miss")
-		count(requestsDesc, float64(k.Bypasses), name, "bypass")
-		for reason, n := range k.MissesBy {
-			count(missesDesc, float64(n), name, reason)
-		}
-		for reason, n := range k.NotStored {
-			count(notStoredDesc, float64(n), name, reason)
-		}
-		count(loadsDesc, float64(k.Loads), name)
-		count(passedDesc, float64(k.Passed), name)
-		count(passedErrDesc, float64(k.PassedErrors), name)
-		gauge(loadingDesc, float64(k.Loading), name)
-		count(loadErrorsDesc, float64(k.LoadErrors), name)
-		count(refusedDesc, float64(k.LoadsRefused), name)
-		count(savedDesc, k.SavedSeconds, name)
-		if k.SavedCost != nil {
-			count(savedCostDesc, *k.SavedCost, name)
-		}
-		gauge(entriesDesc, float64(k.Entries), name)
-		count(evictionsDesc, float64(k.Evictions), name)
+	for name, class := range s.Classes {
+		to.class(name, class)
 	}
-	gauge(bytesDesc, float64(s.Near.Bytes))
-	gauge(maxBytesDesc, float64(s.Near.MaxBytes))
-	gauge(confirmedDesc, one(s.Log.Confirmed))
-	gauge(lagDesc, s.Log.LagMS/1000)
-	if sh := s.Shared; sh != nil {
-		gauge(connectedDesc, one(sh.Usable))
-		count(lookupsDesc, float64(sh.Lookups))
-		count(sharedErrDesc, float64(sh.Errors))
-		count(droppedDesc, float64(sh.Dropped))
-		gauge(deferredDesc, float64(sh.Deferred))
-		for reason, n := range sh.Unusable {
-			count(unusableDesc, float64(n), reason)
-		}
+	to.gauge(bytesDesc, float64(s.Near.Bytes))
+	to.gauge(maxBytesDesc, float64(s.Near.MaxBytes))
+	to.gauge(confirmedDesc, one(s.Log.Confirmed))
+	to.gauge(lagDesc, s.Log.LagMS/1000)
+	if s.Shared != nil {
+		to.shared(s.Shared)
 	}
-	count(invalidDesc, float64(c.admin.activity.everInvalidated()))
-	gauge(nodesDesc, float64(len(s.Nodes)))
+	to.count(invalidDesc, float64(c.admin.activity.everInvalidated()))
+	to.gauge(nodesDesc, float64(len(s.Nodes)))
 	c.admin.requests.collect(out)
 	c.admin.work.collect(out, s.Shared != nil)
 	c.admin.mcp.collect(out)
-	gauge(infoDesc, 1, s.Version)
+	to.gauge(infoDesc, 1, s.Version)
+}
+
+// figures are sent to Prometheus.
+type figures struct{ out chan<- prometheus.Metric }
+
+func (f figures) count(d *prometheus.Desc, v float64, labels ...string) {
+	f.out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v, labels...)
+}
+
+func (f figures) gauge(d *prometheus.Desc, v float64, labels ...string) {
+	f.out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+}
+
+func (f figures) class(name string, k ClassStats) {
+	f.count(requestsDesc, float64(k.Hits), name, "hit")
+	f.count(requestsDesc, float64(k.StaleHits), name, "stale")
+	f.count(requestsDesc, float64(k.Coalesced), name, "coalesced")
+	f.count(requestsDesc, float64(k.Misses), name, "miss")
+	f.count(requestsDesc, float64(k.Bypasses), name, "bypass")
+	for reason, n := range k.MissesBy {
+		f.count(missesDesc, float64(n), name, reason)
+	}
+	for reason, n := range k.NotStored {
+		f.count(notStoredDesc, float64(n), name, reason)
+	}
+	f.count(loadsDesc, float64(k.Loads), name)
+	f.count(passedDesc, float64(k.Passed), name)
+	f.count(passedErrDesc, float64(k.PassedErrors), name)
+	f.gauge(loadingDesc, float64(k.Loading), name)
+	f.count(loadErrorsDesc, float64(k.LoadErrors), name)
+	f.count(refusedDesc, float64(k.LoadsRefused), name)
+	f.count(savedDesc, k.SavedSeconds, name)
+	if k.SavedCost != nil {
+		f.count(savedCostDesc, *k.SavedCost, name)
+	}
+	f.gauge(entriesDesc, float64(k.Entries), name)
+	f.count(evictionsDesc, float64(k.Evictions), name)
+}
+
+func (f figures) shared(s *SharedStats) {
+	f.gauge(connectedDesc, one(s.Usable))
+	f.count(lookupsDesc, float64(s.Lookups))
+	f.count(sharedErrDesc, float64(s.Errors))
+	f.count(droppedDesc, float64(s.Dropped))
+	f.gauge(deferredDesc, float64(s.Deferred))
+	for reason, n := range s.Unusable {
+		f.count(unusableDesc, float64(n), reason)
+	}
 }
 
 func one(yes bool) float64 {

@@ -41,31 +41,20 @@ const (
 // throughHTTP measures what the gateway costs: the CPU of a process that passes misses, against one
 // that does nothing but pass them, and the allocations of a hit.
 func throughHTTP(w *bytes.Buffer, rounds int) error {
-	origin, err := startChild("origin", "")
-	if err != nil {
-		return err
+	children := map[string]*child{}
+	for _, name := range []string{"origin", "proxy", "keeper", "gateway", "full"} {
+		to := ""
+		if origin := children["origin"]; origin != nil {
+			to = origin.addr
+		}
+		one, err := startChild(name, to)
+		if err != nil {
+			return err
+		}
+		defer one.stop()
+		children[name] = one
 	}
-	defer origin.stop()
-	proxy, err := startChild("proxy", origin.addr)
-	if err != nil {
-		return err
-	}
-	defer proxy.stop()
-	keeper, err := startChild("keeper", origin.addr)
-	if err != nil {
-		return err
-	}
-	defer keeper.stop()
-	gate, err := startChild("gateway", origin.addr)
-	if err != nil {
-		return err
-	}
-	defer gate.stop()
-	full, err := startChild("full", origin.addr)
-	if err != nil {
-		return err
-	}
-	defer full.stop()
+	proxy, keeper, gate, full := children["proxy"], children["keeper"], children["gateway"], children["full"]
 
 	n := 0
 	another := func(i int) string { return fmt.Sprintf("/item?n=%d", n+i) }

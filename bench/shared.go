@@ -263,27 +263,9 @@ func sharedLog(w *bytes.Buffer, addr string) error {
 		return err
 	}
 	defer closeB()
-	f, err := forebay.Wrap(b, "structs", func(context.Context, string) (int64, error) { return time.Now().UnixNano(), nil })
+	lags, err := lagsOf(a, b)
 	if err != nil {
 		return err
-	}
-	var lags []time.Duration
-	for i := range 1000 {
-		old, err := f.Get(ctx, "k")
-		if err != nil {
-			return err
-		}
-		if _, err := a.Invalidate(ctx, forebay.Tag(fmt.Sprint("none", i)), forebay.Key(f.Key("k"))); err != nil {
-			return err
-		}
-		begin := time.Now()
-		for v := old; v == old; {
-			time.Sleep(50 * time.Microsecond) // two cores are shared by both nodes and the server
-			if v, err = f.Get(ctx, "k"); err != nil {
-				return err
-			}
-		}
-		lags = append(lags, time.Since(begin))
 	}
 	before, err := memoryOf(addr)
 	if err != nil {
@@ -317,6 +299,32 @@ func sharedLog(w *bytes.Buffer, addr string) error {
 	fmt.Fprintf(w, "| a million records in Redis | %.0f MB |\n", float64(after-before)/1e6)
 	fmt.Fprintf(w, "| and in the two nodes' ledgers, which hold 100,000 targets each | %.0f MB |\n", float64(int64(liveHeap())-int64(heap))/1e6)
 	return nil
+}
+
+// lagsOf are how long after an invalidation of a was acknowledged b still served what it had.
+func lagsOf(a, b *forebay.Cache) (lags []time.Duration, err error) {
+	f, err := forebay.Wrap(b, "structs", func(context.Context, string) (int64, error) { return time.Now().UnixNano(), nil })
+	if err != nil {
+		return nil, err
+	}
+	for i := range 1000 {
+		old, err := f.Get(ctx, "k")
+		if err != nil {
+			return nil, err
+		}
+		if _, err := a.Invalidate(ctx, forebay.Tag(fmt.Sprint("none", i)), forebay.Key(f.Key("k"))); err != nil {
+			return nil, err
+		}
+		begin := time.Now()
+		for v := old; v == old; {
+			time.Sleep(50 * time.Microsecond) // two cores are shared by both nodes and the server
+			if v, err = f.Get(ctx, "k"); err != nil {
+				return nil, err
+			}
+		}
+		lags = append(lags, time.Since(begin))
+	}
+	return lags, nil
 }
 
 func memoryOf(addr string) (uint64, error) {

@@ -39,14 +39,8 @@ func (x *exchange) head(status int) {
 		x.keep = false
 	}
 	why := v.why
-	if tags, few := tagsOf(x.ask.r, x.header); !few {
-		x.keep, v.lasting, why = false, true, tooManyTags
-		r.tags = tags[:maxTags]
-	} else {
-		r.tags = tags
-	}
-	if x.keep && x.length > int64(x.h.options.MaxBody) {
-		x.keep, v.lasting, why = false, true, tooLarge
+	if beyond := x.bound(r); beyond != "" {
+		x.keep, v.lasting, why = false, true, beyond
 	}
 	if x.keep && r.events {
 		x.events = newEventCheck(x.ask.route.Events)
@@ -62,6 +56,19 @@ func (x *exchange) head(status int) {
 		x.ask.route.space.CountNotStored(string(r.unstored))
 	}
 	x.tell(r, v, now)
+}
+
+// bound gives the response its tags, and says which bound it is beyond, if any.
+func (x *exchange) bound(r *response) notStored {
+	tags, few := tagsOf(x.ask.r, x.header)
+	switch r.tags = tags; {
+	case !few:
+		r.tags = tags[:maxTags]
+		return tooManyTags
+	case x.keep && x.length > int64(x.h.options.MaxBody):
+		return tooLarge
+	}
+	return ""
 }
 
 // received is a response with the fields that go on.

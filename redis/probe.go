@@ -132,6 +132,11 @@ func (t *Tier) connect(ctx context.Context) {
 		return
 	}
 	t.o.Logger.Info("forebay: the shared tier is connected", "server", t.State().Version)
+	t.advise(ctx)
+}
+
+// advise looks for what the server's configuration will cost, and says it.
+func (t *Tier) advise(ctx context.Context) {
 	advice, err := t.Advise(mayDial(ctx, dialToProbe))
 	if err != nil {
 		return // nothing to say: what works is used

@@ -73,14 +73,8 @@ func printExplanation(w io.Writer, e admin.Explanation) {
 	}
 	if !e.Stored {
 		line("stored", "nothing")
-		if e.Nearest != nil {
-			var parts []string
-			for _, p := range e.Nearest.Differs {
-				parts = append(parts, p.Name+": "+cmp.Or(p.Value, "(none)"))
-			}
-			line("", "with %s it would be found, under %s", strings.Join(parts, " and "), e.Nearest.Key)
-		} else if e.Nearby > 0 {
-			line("", "%d other responses of this path are: one of the parts above differs, or a field that this request lacks", e.Nearby)
+		if near := nearby(e); near != "" {
+			line("", "%s", near)
 		}
 		return
 	}
@@ -97,6 +91,21 @@ func printExplanation(w io.Writer, e admin.Explanation) {
 	if e.Value != nil {
 		fmt.Fprintf(w, "\n%s\n\n", cmp.Or(e.Value.Text, e.Value.Base64))
 	}
+}
+
+// nearby says what is stored beside a request for which nothing is; "" if nothing is.
+func nearby(e admin.Explanation) string {
+	switch {
+	case e.Nearest != nil:
+		var parts []string
+		for _, p := range e.Nearest.Differs {
+			parts = append(parts, p.Name+": "+cmp.Or(p.Value, "(none)"))
+		}
+		return fmt.Sprintf("with %s it would be found, under %s", strings.Join(parts, " and "), e.Nearest.Key)
+	case e.Nearby > 0:
+		return fmt.Sprintf("%d other responses of this path are: one of the parts above differs, or a field that this request lacks", e.Nearby)
+	}
+	return ""
 }
 
 // printHoldings says what the others hold under the key.

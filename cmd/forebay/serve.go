@@ -94,10 +94,15 @@ func (c *serveCommand) Run(t terminal) error {
 		s.add(own.operators, withProfiles(a, withMCP(a.MCP(admin.MCPOptions{Loopback: isLoopback(own.operators)}), web.Handler("/", a.Handler()))))
 		fmt.Fprintf(t.out, "admin     http://%s\n", own.operators.Addr())
 	}
-	watching, stop := context.WithCancel(t.ctx)
+	return serveAndReload(t.ctx, &s, newReloader(c, g, secure, clients, a, logger))
+}
+
+// serveAndReload serves, and reloads the configuration meanwhile.
+func serveAndReload(ctx context.Context, s *servers, r *reloader) error {
+	watching, stop := context.WithCancel(ctx)
 	var reloading sync.WaitGroup
-	reloading.Go(func() { newReloader(c, g, secure, clients, a, logger).run(watching) })
-	err = s.serve(t.ctx)
+	reloading.Go(func() { r.run(watching) })
+	err := s.serve(ctx)
 	stop()
 	reloading.Wait()
 	return err
