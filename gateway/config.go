@@ -46,8 +46,18 @@ func (c Config) compression() *httpcache.Compression {
 type Listen struct {
 	Addr          string // default: the flag's
 	Cert, Key     string // files in PEM: then TLS is spoken, with HTTP/2 and HTTP/1.1
+	ACME          ACME   // whose certificates are used instead of files; no domains: none
 	HTTP3         *bool  // nil: where TLS is spoken
 	ProxyProtocol bool   // trusted proxies say who the client is before the first byte (HAProxy's PROXY protocol, 1 and 2)
+}
+
+// ACME is how certificates are obtained (RFC 8555).
+type ACME struct {
+	Domains   []string
+	Email     string // that the authority may write to; default: none
+	Directory string // URL of the authority's directory; default: Let's Encrypt's
+	CA        string // file in PEM of who vouches for the directory's own certificate; default: the system's
+	Storage   string // folder of what was obtained, where there is no shared tier; default: forebay/certificates in the user's configuration
 }
 
 // ReadConfig reads a file. Its error names every mistake, each with its line and column.

@@ -112,6 +112,7 @@ func (d *decoder) listen(n ast.Node, c *Config) {
 				d.wrong(n, "tls needs both: cert and key, each a file in PEM")
 			}
 		},
+		"acme":           func(n ast.Node) { d.acme(n, c) },
 		"http3":          func(n ast.Node) { c.Listen.HTTP3 = new(bool); d.boolean(c.Listen.HTTP3)(n) },
 		"proxy_protocol": d.boolean(&c.Listen.ProxyProtocol),
 		"trusted_proxies": func(n ast.Node) {

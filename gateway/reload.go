@@ -59,7 +59,7 @@ func (c Config) changes(to Config) (out []string) {
 	if !slices.Equal(c.Ignore, to.Ignore) {
 		say("ignore_headers: %v, was %v: the keys of all routes without a rule change: what is stored of them is not found any more", to.Ignore, c.Ignore)
 	}
-	if c.Listen.Addr != to.Listen.Addr || c.Listen.ProxyProtocol != to.Listen.ProxyProtocol || !reflect.DeepEqual(c.Listen.HTTP3, to.Listen.HTTP3) || (c.Listen.Cert == "") != (to.Listen.Cert == "") {
+	if c.Listen.Addr != to.Listen.Addr || c.Listen.ProxyProtocol != to.Listen.ProxyProtocol || !reflect.DeepEqual(c.Listen.HTTP3, to.Listen.HTTP3) || !reflect.DeepEqual(c.Listen.ACME, to.Listen.ACME) || (c.Listen.Cert == "") != (to.Listen.Cert == "") {
 		say("listen counts from the next start on")
 	}
 	if c.KeysEnv != to.KeysEnv || c.Encrypt != to.Encrypt {

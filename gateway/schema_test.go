@@ -37,6 +37,7 @@ func TestSchemaHasTheFields(t *testing.T) {
 		"properties limits":                  "limits: {zzz: 1}",
 		"properties listen":                  "listen: {zzz: 1}",
 		"$defs compression":                  "compression: {zzz: 1}",
+		"properties listen properties acme":  "listen: {acme: {domains: [a.example], zzz: 1}}",
 		"properties listen properties tls":   "listen: {tls: {cert: a, key: b, zzz: 1}}",
 		"properties integrity":               "integrity: {zzz: 1}",
 		"$defs class":                        "classes: {a: {zzz: 1}}",

@@ -238,7 +238,11 @@ type nothing = struct{}
 // Set implements [shared.Tier].
 func (t *Tier) Set(ctx context.Context, key string, value []byte, ttl time.Duration) error {
 	_, err := guard(ctx, t, t.o.Budget, func(ctx context.Context, c clients) (nothing, error) {
-		return nothing{}, c.values.Do(ctx, c.values.B().Set().Key(t.valueKey(key)).Value(rueidis.BinaryString(value)).PxMilliseconds(max(1, ttl.Milliseconds())).Build()).Error()
+		set := c.values.B().Set().Key(t.valueKey(key)).Value(rueidis.BinaryString(value))
+		if ttl == 0 {
+			return nothing{}, c.values.Do(ctx, set.Build()).Error()
+		}
+		return nothing{}, c.values.Do(ctx, set.PxMilliseconds(max(1, ttl.Milliseconds())).Build()).Error()
 	})
 	return err
 }

@@ -27,9 +27,10 @@ type Memory struct {
 type held struct {
 	value []byte
 	until time.Time
+	kept  bool // until it is unlinked
 }
 
-func (h held) alive() bool { return time.Now().Before(h.until) }
+func (h held) alive() bool { return h.kept || time.Now().Before(h.until) }
 
 // makeRoom keeps a table within its bound: what has expired goes first, then whatever comes.
 func makeRoom(table map[string]held) {
@@ -37,11 +38,13 @@ func makeRoom(table map[string]held) {
 		return
 	}
 	maps.DeleteFunc(table, func(_ string, h held) bool { return !h.alive() })
-	for key := range table {
+	for key, h := range table {
 		if len(table) < memoryHeld {
 			return
 		}
-		delete(table, key)
+		if !h.kept {
+			delete(table, key)
+		}
 	}
 }
 
@@ -153,7 +156,7 @@ func (m *Memory) Set(_ context.Context, key string, value []byte, ttl time.Durat
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	makeRoom(m.values)
-	m.values[key] = held{slices.Clone(value), time.Now().Add(ttl)}
+	m.values[key] = held{slices.Clone(value), time.Now().Add(ttl), ttl == 0}
 	return nil
 }
 
@@ -175,7 +178,7 @@ func (m *Memory) Lease(_ context.Context, key, token string, life time.Duration)
 		return false, m.getLocked(key), nil
 	}
 	makeRoom(m.leases)
-	m.leases[key] = held{[]byte(token), time.Now().Add(life)}
+	m.leases[key] = held{value: []byte(token), until: time.Now().Add(life)}
 	return true, m.getLocked(key), nil
 }
 
@@ -210,7 +213,7 @@ func (m *Memory) Renew(_ context.Context, key, token string, life time.Duration)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if h := m.leases[key]; h.alive() && string(h.value) == token {
-		m.leases[key] = held{h.value, time.Now().Add(life)}
+		m.leases[key] = held{value: h.value, until: time.Now().Add(life)}
 	}
 	return nil
 }

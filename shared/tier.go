@@ -25,7 +25,7 @@ type Tier interface {
 	GetAndRead(ctx context.Context, key string, head Stamp) ([]byte, Reading, error)
 	// GetMany is Get for many keys, in one round trip: one value for each, in their order.
 	GetMany(ctx context.Context, keys []string) ([][]byte, error)
-	// Set stores a value for a time.
+	// Set stores a value for a time; 0: until it is unlinked, however short the room is.
 	Set(ctx context.Context, key string, value []byte, ttl time.Duration) error
 	// Unlink removes keys.
 	Unlink(ctx context.Context, keys ...string) error

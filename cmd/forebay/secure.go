@@ -19,9 +19,10 @@ import (
 	"github.com/forebay-cache/forebay/gateway"
 )
 
-// A certificate is read from two files, and read again when they change.
+// A certificate is read from two files, and read again when they change; or it is an authority's.
 type certificate struct {
-	now atomic.Pointer[tls.Certificate]
+	now  atomic.Pointer[tls.Certificate]
+	from *authority // nil: the files'
 }
 
 // certificateOf reads the files of a configuration, or makes one for development; nil: there is no TLS.
@@ -68,6 +69,20 @@ func (c *certificate) make(addr string) error {
 	return nil
 }
 
+// manage has an authority obtain the certificates of names, if there is one: the listener is there.
+func (c *certificate) manage(ctx context.Context, public net.Addr, names []string) error {
+	if c == nil || c.from == nil {
+		return nil
+	}
+	return c.from.manage(ctx, public, names)
+}
+
+func (c *certificate) close() {
+	if c != nil {
+		c.from.close()
+	}
+}
+
 func (c *certificate) scheme() string {
 	if c == nil {
 		return "http"
@@ -90,10 +105,14 @@ func (c *certificate) config() *tls.Config {
 	if c == nil {
 		return nil
 	}
-	return &tls.Config{
+	config := &tls.Config{
 		MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.now.Load(), nil },
 	}
+	if c.from != nil {
+		return c.from.tls(config)
+	}
+	return config
 }
 
 // A tlsListener speaks TLS on the connections of another.

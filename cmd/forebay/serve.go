@@ -17,6 +17,7 @@ import (
 	"github.com/forebay-cache/forebay/gateway"
 	"github.com/forebay-cache/forebay/httpcache"
 	"github.com/forebay-cache/forebay/redis"
+	"github.com/forebay-cache/forebay/shared"
 	"github.com/forebay-cache/forebay/web"
 )
 
@@ -34,6 +35,7 @@ type serveCommand struct {
 	HTTP3     string   `name:"http3" default:"" enum:",on,off" placeholder:"on|off" help:"Serve HTTP/3 on the same port of UDP. Default on with TLS."`
 	TLSCert   string   `name:"tls-cert" placeholder:"FILE" help:"Speak TLS on the public listener, with this certificate (PEM). It is read again when it changes."`
 	TLSKey    string   `name:"tls-key" placeholder:"FILE" help:"The certificate's key (PEM)."`
+	ACME      []string `name:"acme" placeholder:"DOMAIN" help:"Obtain a certificate for this name from Let's Encrypt, and renew it; port 443 of the name must lead to the public listener. Repeatable."`
 	NearBytes byteSize `placeholder:"SIZE" help:"Memory of the near tier. Default: a quarter of what the process may use, at most 512MiB."`
 }
 
@@ -57,10 +59,11 @@ func (c *serveCommand) Run(t terminal) error {
 	if err != nil {
 		return usageError{err}
 	}
-	secure, err := certificateOf(config.Listen, c.TLS == "self-signed")
+	secure, err := c.certificate(config.Listen, tier, logger)
 	if err != nil {
 		return usageError{err}
 	}
+	defer secure.close()
 	g, err := gateway.Open(t.ctx, o)
 	if err != nil {
 		return usageError{err}
@@ -94,6 +97,9 @@ func (c *serveCommand) Run(t terminal) error {
 		s.add(own.operators, withProfiles(a, withMCP(a.MCP(admin.MCPOptions{Loopback: isLoopback(own.operators)}), web.Handler("/", a.Handler()))))
 		fmt.Fprintf(t.out, "admin     http://%s\n", own.operators.Addr())
 	}
+	if err := secure.manage(t.ctx, own.public.Addr(), config.Listen.ACME.Domains); err != nil {
+		return err
+	}
 	return serveAndReload(t.ctx, &s, newReloader(c, g, secure, clients, a, logger))
 }
 
@@ -106,6 +112,22 @@ func serveAndReload(ctx context.Context, s *servers, r *reloader) error {
 	stop()
 	reloading.Wait()
 	return err
+}
+
+// certificate is that of the public listener; nil: there is no TLS.
+func (c *serveCommand) certificate(l gateway.Listen, tier *redis.Tier, logger *slog.Logger) (*certificate, error) {
+	if len(l.ACME.Domains) == 0 {
+		return certificateOf(l, c.TLS == "self-signed")
+	}
+	var storage shared.Tier
+	if tier != nil {
+		storage = tier
+	}
+	from, err := newAuthority(l, storage, c.Secret, logger)
+	if err != nil {
+		return nil, err
+	}
+	return &certificate{from: from}, nil
 }
 
 func (c *serveCommand) warn(logger *slog.Logger, config gateway.Config) {
@@ -194,6 +216,15 @@ func (c *serveCommand) config() (gateway.Config, error) {
 	}
 	if c.TLSCert != "" || c.TLSKey != "" {
 		config.Listen.Cert, config.Listen.Key = c.TLSCert, c.TLSKey
+	}
+	config.Listen.ACME.Domains = append(config.Listen.ACME.Domains, c.ACME...)
+	for _, name := range c.ACME {
+		if err := gateway.CheckDomain(name); err != nil {
+			return config, fmt.Errorf("--acme: %w", err)
+		}
+	}
+	if len(config.Listen.ACME.Domains) > 0 && (c.TLS != "" || config.Listen.Cert != "") {
+		return config, fmt.Errorf("--acme, --tls self-signed and a certificate of yours exclude each other: choose one")
 	}
 	if c.TLS != "" && config.Listen.Cert != "" {
 		return config, fmt.Errorf("--tls self-signed and a certificate of yours exclude each other")

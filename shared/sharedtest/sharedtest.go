@@ -103,7 +103,13 @@ func eventually(t *testing.T, what string, holds func() bool) {
 
 func testExpiry(t *testing.T, s shared.Tier) {
 	ok(t, s.Set(ctx, "a", []byte("1"), 30*time.Millisecond))
+	ok(t, s.Set(ctx, "kept", []byte("2"), 0))
 	eventually(t, "the value expires", func() bool { v, err := s.Get(ctx, "a"); return err == nil && v == nil })
+	if v := must[[]byte](t)(s.Get(ctx, "kept")); string(v) != "2" {
+		t.Errorf("what is stored without a time to live: %q", v)
+	}
+	ok(t, s.Set(ctx, "kept", []byte("3"), time.Millisecond))
+	eventually(t, "it is given a time to live, and expires", func() bool { v, err := s.Get(ctx, "kept"); return err == nil && v == nil })
 }
 
 func testUnlink(t *testing.T, s shared.Tier) {

@@ -35,6 +35,22 @@ describe('the pages', { timeout: 200_000 }, () => {
     });
   }
 
+  it('do not move under a finger while they fill', async () => {
+    const page = await world.browse();
+    await page.addInitScript(() => {
+      window.moved = [];
+      new PerformanceObserver((list) => window.moved.push(...list.getEntries().map((e) => e.value))).observe({ type: 'layout-shift', buffered: true });
+    });
+    for (const path of pages) {
+      await page.goto(world.admin + path);
+      await page.getByTestId('live-sign').getByText('Live', { exact: true }).waitFor();
+      await sleep(1500);
+      const moved = await page.evaluate(() => window.moved.reduce((a, b) => a + b, 0));
+      assert.ok(moved < 0.1, `${path}: the cumulative layout shift is ${moved}`);
+    }
+    await page.context().close();
+  });
+
   it('System Health shows live figures, whose definitions are one click away', async () => {
     const page = await world.browse();
     await page.goto(world.admin);

@@ -123,6 +123,7 @@ export function Follow({ playback, picked, onPick }: { playback: Playback; picke
   return (
     <Card
       title="Follow one request"
+      height={requests ? undefined : 320}
       right={
         held && (
           <Group gap="xs">

@@ -78,8 +78,15 @@ interface Props {
   onPick: (id: string) => void;
 }
 
+/** How the picture stands: upright on a narrow screen. */
+const useTall = () => useMediaQuery('(max-width: 760px)') ?? false;
+const heightOf = (tall: boolean) => (tall ? 640 : 400);
+
+/** Room for the picture, until it is known what to draw. */
+export const PictureToCome = () => <div className="card" style={{ height: heightOf(useTall()) }} />;
+
 export const Picture = memo(function Picture({ topology, lit, note, onPick }: Props) {
-  const tall = useMediaQuery('(max-width: 760px)') ?? false;
+  const tall = useTall();
   const still = useReducedMotion();
   const nodes = useMemo<PartNode[]>(
     () =>
@@ -113,7 +120,7 @@ export const Picture = memo(function Picture({ topology, lit, note, onPick }: Pr
     [topology, lit, still, tall],
   );
   return (
-    <div className="card picture" style={{ height: tall ? 640 : 400, padding: 0 }} role="group" aria-label="The parts and what flows between them; the same as a table is below">
+    <div className="card picture" style={{ height: heightOf(tall), padding: 0 }} role="group" aria-label="The parts and what flows between them; the same as a table is below">
       <ReactFlow
         nodes={nodes}
         edges={edges}

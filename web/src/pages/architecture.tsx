@@ -7,7 +7,7 @@ import { ask, type Topology } from '../api/client';
 import { useNow } from '../api/live';
 import { Follow, usePlayback } from '../architecture/follow';
 import { PartDrawer } from '../architecture/part';
-import { Picture } from '../architecture/picture';
+import { Picture, PictureToCome } from '../architecture/picture';
 import { Card } from '../parts/card';
 import { perSecond } from '../format';
 
@@ -39,7 +39,7 @@ export default function ArchitecturePage() {
           As it is connected now. The wider an edge, the more flows through it; it stands still where nothing does. Each part opens its figures.
         </Text>
       </div>
-      {topology && <Picture topology={topology} lit={playback.lit} note={playback.note} onPick={open} />}
+      {topology ? <Picture topology={topology} lit={playback.lit} note={playback.note} onPick={open} /> : <PictureToCome />}
       <PartDrawer part={part} edges={topology?.edges ?? []} onClose={() => set('part')} />
       <Follow playback={playback} picked={search.get('request') ?? undefined} onPick={(id) => set('request', id)} />
       <Card title="What flows">

@@ -20,8 +20,8 @@ export default function PlatformPage() {
       <div className="charts">
         <Chat />
         <Partners />
-        <Templates />
         <Drill />
+        <Templates />
       </div>
     </Stack>
   );

@@ -15,11 +15,9 @@ export const Tile = memo(function Tile({ name, word, value, note }: { name: stri
         <Define word={word} of={name} />
       </Group>
       <div className={`big${value === none ? ' none' : ''}`}>{value}</div>
-      {note && (
-        <Text size="xs" className="soft">
-          {note}
-        </Text>
-      )}
+      <Text size="xs" className="soft">
+        {note ?? '\u00a0'}
+      </Text>
     </div>
   );
 });

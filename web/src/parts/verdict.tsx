@@ -20,7 +20,10 @@ export function Verdict({ health, stats }: { health?: Health; stats?: Stats }) {
   if (!health) {
     return (
       <section className="card verdict state-off" aria-label="Verdict" role="status">
-        <Title order={2}>No word from the node yet.</Title>
+        <Title order={2} style={{ fontSize: '1.35rem' }}>
+          No word from the node yet.
+        </Title>
+        <Text size="sm">&nbsp;</Text>
       </section>
     );
   }

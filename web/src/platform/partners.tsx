@@ -15,6 +15,8 @@ interface Partner {
   updated_at: string;
 }
 
+const most = 6;
+
 /** Partners, with an edit that invalidates: the next answer is a miss, and shows the change. */
 export function Partners() {
   const [org, setOrg] = useState('acme');
@@ -27,7 +29,7 @@ export function Partners() {
     mutationFn: (p: Partner) => send<Partner>('PUT', `api/partners/${p.id}`, { status: p.status === 'active' ? 'paused' : 'active' }),
     onSuccess: () => list.refetch(),
   });
-  const shown = list.data?.body.partners.slice(0, 6) ?? [];
+  const shown = list.data?.body.partners.slice(0, most) ?? [];
   return (
     <Card title="Partners" right={<Text size="sm" className="soft">class partner_data, strict, 15 min</Text>}>
       <Group gap="xs" align="end" mb={8}>
@@ -51,6 +53,17 @@ export function Partners() {
             </Table.Tr>
           </Table.Thead>
           <Table.Tbody>
+            {/* Rows that are to come have their room, so that nothing moves under a finger. */}
+            {Array.from({ length: list.data ? 0 : most }, (_, i) => (
+              <Table.Tr key={i}>
+                <Table.Td colSpan={3}>…</Table.Td>
+                <Table.Td>
+                  <Button size="compact-xs" variant="default" disabled style={{ visibility: 'hidden' }}>
+                    Pause
+                  </Button>
+                </Table.Td>
+              </Table.Tr>
+            ))}
             {shown.map((p) => (
               <Table.Tr key={p.id}>
                 <Table.Td>{p.name}</Table.Td>

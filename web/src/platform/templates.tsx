@@ -9,6 +9,9 @@ import { Failure } from '../parts/failure';
 import { RunQuery } from './query';
 import type { Template } from './types';
 
+// Room for the three templates that a clean room has, so that nothing moves when they come.
+const room3 = 150;
+
 /** The templates of a clean room, of which one is run as a query. */
 export function Templates() {
   const [room, setRoom] = useState('cr-1');
@@ -31,7 +34,7 @@ export function Templates() {
           <CameBadge came={list.data?.came} />
         </Group>
         <Failure error={list.error} />
-        <List size="sm" spacing={6} listStyleType="none">
+        <List size="sm" spacing={6} listStyleType="none" mih={room3}>
           {templates.map((t) => (
             <List.Item key={t.id}>
               <Group justify="space-between" wrap="nowrap" gap="xs">
@@ -52,7 +55,7 @@ export function Templates() {
           ))}
         </List>
       </Card>
-      {template && <RunQuery key={template.id} template={template} />}
+      {template ? <RunQuery key={template.id} template={template} /> : <Card title="Query" height={150} />}
     </>
   );
 }
