@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -52,7 +53,10 @@ func start(t *testing.T, args ...string) (public, admin string, out *screen) {
 	ctx, stop := context.WithCancel(context.Background())
 	out = newScreen()
 	code := make(chan int)
-	args = append(args, "--addr", "127.0.0.1:0", "--admin", "127.0.0.1:0")
+	args = append(args, "--admin", "127.0.0.1:0")
+	if !slices.Contains(args, "--addr") {
+		args = append(args, "--addr", "127.0.0.1:0")
+	}
 	go func() { code <- run(ctx, args, out, out) }()
 	t.Cleanup(func() {
 		stop()
