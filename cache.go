@@ -37,6 +37,11 @@ type Cache struct {
 	names    map[string]*space // by "class" or "class/function"
 	declared bool              // Options.Classes has some: other names are errors
 
+	own struct { // what Keep has stored, where there is no shared tier
+		mu     sync.Mutex
+		values map[string][]byte
+	}
+
 	unread  atomic.Int64 // when unreadable records were logged last
 	closed  atomic.Bool
 	stop    context.CancelFunc // ends the workers …

@@ -28,9 +28,9 @@ func (f *flakyTier) Lease(ctx context.Context, key, token string, life time.Dura
 	return held, value, err
 }
 
-func (f *flakyTier) Renew(ctx context.Context, key, token string, life time.Duration) error {
+func (f *flakyTier) Renew(ctx context.Context, key, token string, life time.Duration) (bool, error) {
 	if f.lostRenews.Add(-1) >= 0 {
-		return shared.ErrAway
+		return false, shared.ErrAway
 	}
 	return f.Memory.Renew(ctx, key, token, life)
 }

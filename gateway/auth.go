@@ -165,6 +165,9 @@ func (f *authFront) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.next.ServeHTTP(w, r)
 		return
 	}
+	if t := outerOf(w); t != nil {
+		t.asked = true
+	}
 	q := authQuestion{way.Auth.URL, r.Method, way.Match, f.credential(r, way.Auth)}
 	if way.Auth.By != byRoute {
 		q.Target = r.Host + r.URL.RequestURI()

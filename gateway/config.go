@@ -28,6 +28,7 @@ type Config struct {
 	Encrypt      bool           // the values in the shared tier
 	KeepControl  bool           // see httpcache.Options.KeepControl
 	Compression  httpcache.Compression
+	CDN          *CDN     // above the gateway; nil: none
 	Uncompressed bool     // nothing is compressed but by the origin
 	Warnings     []string // of what is not a mistake, but very likely not meant
 	Classes      []forebay.Class
@@ -40,6 +41,17 @@ func (c Config) compression() *httpcache.Compression {
 		return nil
 	}
 	return &c.Compression
+}
+
+// CDN is a cache above the gateway, which is told what it may keep, and has removed what is invalidated.
+type CDN struct {
+	Vendor    string // of edge.Profiles
+	Zone      string // that is purged; with the vendor none: nothing is purged
+	TokenEnv  string // the variable that holds the token; default CDN_TOKEN
+	API       string // of the vendor; default: its own
+	Probe     string // URL that is fetched through the CDN after each purge; default: none
+	PerMinute int    // purges that the account may make; default: the vendor's
+	Settle    time.Duration
 }
 
 // Listen is how clients reach the gateway.

@@ -39,7 +39,7 @@ func (g *Gateway) newFront(c Config, before *front) (*front, error) {
 	f.http, err = httpcache.New(g.cache, httpcache.Options{
 		Profile: c.Profile, Rules: c.Rules, Class: otherClass, IgnoreHeaders: c.Ignore, MaxBody: c.MaxBody, Uncached: f.advice.uncached, Logger: o.Logger,
 		Relayed: []string{"X-Forwarded-Proto", "X-Forwarded-Host"}, KeepControl: c.KeepControl, Compression: c.compression(),
-		BodyBytes: int64(g.cache.Stats().Near.MaxBytes / bodiesOfNear), MayLoad: mayLoad(f.misses), Replaces: replaces,
+		BodyBytes: int64(g.cache.Stats().Near.MaxBytes / bodiesOfNear), MayLoad: mayLoad(f.misses), Replaces: replaces, Served: c.served(),
 	})
 	if err == nil {
 		err = f.wire(g)

@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 
 	"github.com/forebay-cache/forebay"
+	"github.com/forebay-cache/forebay/edge"
 	"github.com/forebay-cache/forebay/httpcache"
 	"github.com/forebay-cache/forebay/shared"
 )
@@ -27,6 +28,7 @@ type Options struct {
 	Journal   string       // file of the invalidations that the log does not have yet; default: memory
 	Secret    []byte       // keys the hashes of credentials; nodes that share a tier need the same
 	Keys      [][]byte     // see forebay.Options.Keys; default: Secret; empty: none
+	Purger    edge.Purger  // purges the CDN above; nil: nobody does
 	Logger    *slog.Logger // default slog.Default()
 }
 
@@ -36,6 +38,7 @@ type Gateway struct {
 	pseudonym string
 	cache     *forebay.Cache
 	decisions *decisions
+	outer     *outerCache // nil: there is no CDN above
 
 	reload sync.Mutex // one at a time
 	front  atomic.Pointer[front]
@@ -59,6 +62,9 @@ func Open(ctx context.Context, o Options) (*Gateway, error) {
 		return nil, errors.Join(err, cache.Close())
 	}
 	g.front.Store(f)
+	if err := g.openOuter(ctx, o); err != nil {
+		return nil, errors.Join(err, g.Close())
+	}
 	return g, nil
 }
 
@@ -88,6 +94,10 @@ func (c Config) classes() []forebay.Class {
 
 // ServeHTTP answers from the cache or from the origin.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if g.outer != nil {
+		g.outer.serve(g, w, r)
+		return
+	}
 	g.front.Load().handler.ServeHTTP(w, r)
 }
 
@@ -172,7 +182,11 @@ func (g *Gateway) Limits() []forebay.Limit {
 
 // Close ends the cache, then the connections to the origin. It is safe to call twice.
 func (g *Gateway) Close() error {
-	err := g.cache.Close()
+	var err error
+	if q := g.Edge(); q != nil {
+		err = q.Close()
+	}
+	err = errors.Join(err, g.cache.Close())
 	g.reload.Lock()
 	defer g.reload.Unlock()
 	g.front.Load().origins.closeBut(nil)

@@ -37,6 +37,7 @@ func ParseConfig(text []byte) (Config, error) {
 		"ignore_headers": d.texts(&c.Ignore),
 		"keep_control":   d.boolean(&c.KeepControl),
 		"compression":    func(n ast.Node) { d.compression(n, c) },
+		"cdn":            func(n ast.Node) { d.cdn(n, c) },
 		"request_id":     d.boolean(&c.RequestIDs),
 		"limits":         func(n ast.Node) { d.limits(n, &c.Limits) },
 		"listen":         func(n ast.Node) { d.listen(n, c) },

@@ -35,6 +35,7 @@ func TestSchemaHasTheFields(t *testing.T) {
 	for path, file := range map[string]string{
 		"":                                   "zzz: 1",
 		"properties limits":                  "limits: {zzz: 1}",
+		"properties cdn":                     "cdn: {vendor: none, zzz: 1}",
 		"properties listen":                  "listen: {zzz: 1}",
 		"$defs compression":                  "compression: {zzz: 1}",
 		"properties listen properties acme":  "listen: {acme: {domains: [a.example], zzz: 1}}",

@@ -100,6 +100,7 @@ func (h *handler) write(w http.ResponseWriter, a *ask, r *response, status []byt
 	}
 	a.ownFields(header, status, age)
 	body, forms := h.chooseBody(header, a, r)
+	h.tellServed(w, a, r)
 	if tag, ok := r.notModified(a.r.Header, header["Etag"], forms); ok {
 		writeNotModified(w, tag)
 		return

@@ -8,6 +8,7 @@ sudo=""
 command -v redis-server >/dev/null || packages="$packages redis-server"
 ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1 || packages="$packages libfaketime"
 command -v chromium >/dev/null || packages="$packages chromium"
+command -v gcc >/dev/null || packages="$packages gcc libc6-dev"
 command -v node >/dev/null || packages="$packages nodejs npm"
 command -v slowhttptest >/dev/null || packages="$packages slowhttptest"
 python3 -c 'import flask' 2>/dev/null || /usr/bin/python3 -c 'import flask' 2>/dev/null || packages="$packages python3-flask"
@@ -31,6 +32,21 @@ if ! command -v promtool >/dev/null; then
 	chmod 755 "$unpacked"
 	(cd "$unpacked" && apt-get download -qq prometheus >/dev/null 2>&1 && dpkg -x prometheus_*.deb .)
 	$sudo install "$unpacked/usr/bin/promtool" /usr/local/bin/promtool
+	rm -rf "$unpacked"
+fi
+# Varnish with its modules, as a CDN stands above a gateway: unpacked, without its service.
+varnish=/usr/local/lib/varnish-for-tests
+if ! [ -x $varnish/usr/sbin/varnishd ]; then
+	if ! command -v apt-get >/dev/null || { [ "$(id -u)" != 0 ] && [ "${CI:-}" != true ]; }; then
+		echo "missing: varnish. Install: mkdir -p $varnish && cd $varnish && apt-get download varnish varnish-modules libvarnishapi3 && for d in *.deb; do dpkg -x \$d .; done" >&2
+		exit 1
+	fi
+	[ -n "$packages" ] || $sudo apt-get update -qq
+	unpacked=$(mktemp -d)
+	chmod 755 "$unpacked"
+	(cd "$unpacked" && apt-get download -qq varnish varnish-modules libvarnishapi3 >/dev/null 2>&1 && for d in *.deb; do dpkg -x "$d" .; done && rm ./*.deb)
+	$sudo rm -rf $varnish
+	$sudo cp -r "$unpacked" $varnish
 	rm -rf "$unpacked"
 fi
 cd "$(dirname "$0")/.."

@@ -81,11 +81,11 @@ var (
 )
 
 // Renew implements [shared.Tier].
-func (t *Tier) Renew(ctx context.Context, key, token string, life time.Duration) error {
-	_, err := guard(ctx, t, t.o.Budget, func(ctx context.Context, c clients) (nothing, error) {
-		return nothing{}, renewScript.Exec(ctx, c.values, []string{t.leaseKey(key)}, []string{token, strconv.FormatInt(life.Milliseconds(), 10)}).Error()
+func (t *Tier) Renew(ctx context.Context, key, token string, life time.Duration) (held bool, err error) {
+	return guard(ctx, t, t.o.Budget, func(ctx context.Context, c clients) (bool, error) {
+		n, err := renewScript.Exec(ctx, c.values, []string{t.leaseKey(key)}, []string{token, strconv.FormatInt(life.Milliseconds(), 10)}).AsInt64()
+		return n == 1, err
 	})
-	return err
 }
 
 // Release implements [shared.Tier].

@@ -209,13 +209,15 @@ func (m *Memory) LeaseMany(ctx context.Context, keys []string, token string, lif
 func (m *Memory) Visit(ctx context.Context) context.Context { return ctx }
 
 // Renew implements [Tier].
-func (m *Memory) Renew(_ context.Context, key, token string, life time.Duration) error {
+func (m *Memory) Renew(_ context.Context, key, token string, life time.Duration) (bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if h := m.leases[key]; h.alive() && string(h.value) == token {
-		m.leases[key] = held{value: h.value, until: time.Now().Add(life)}
+	h := m.leases[key]
+	if !h.alive() || string(h.value) != token {
+		return false, nil
 	}
-	return nil
+	m.leases[key] = held{value: h.value, until: time.Now().Add(life)}
+	return true, nil
 }
 
 // Release implements [Tier].

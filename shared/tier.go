@@ -35,8 +35,8 @@ type Tier interface {
 	Lease(ctx context.Context, key, token string, life time.Duration) (held bool, value []byte, err error)
 	// LeaseMany is Lease for many keys, in one round trip: one lease for each, in their order.
 	LeaseMany(ctx context.Context, keys []string, token string, life time.Duration) ([]Lease, error)
-	// Renew prolongs a lease that the token still holds.
-	Renew(ctx context.Context, key, token string, life time.Duration) error
+	// Renew prolongs a lease that the token still holds, and says whether it does.
+	Renew(ctx context.Context, key, token string, life time.Duration) (held bool, err error)
 	// Release gives a lease back, if the token still holds it.
 	Release(ctx context.Context, key, token string) error
 

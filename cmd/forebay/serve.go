@@ -14,6 +14,8 @@ import (
 	"github.com/forebay-cache/forebay"
 	"github.com/forebay-cache/forebay/admin"
 	"github.com/forebay-cache/forebay/docs"
+	"github.com/forebay-cache/forebay/edge"
+	"github.com/forebay-cache/forebay/edge/cdn"
 	"github.com/forebay-cache/forebay/gateway"
 	"github.com/forebay-cache/forebay/httpcache"
 	"github.com/forebay-cache/forebay/redis"
@@ -146,6 +148,9 @@ func (c *serveCommand) options(config gateway.Config, tier *redis.Tier, logger *
 	if o.Keys, err = keysOf(config.KeysEnv); err != nil {
 		return o, err
 	}
+	if o.Purger, err = purgerOf(config.CDN); err != nil {
+		return o, err
+	}
 	if len(o.Secret) == 0 {
 		o.Secret = []byte(rand.Text())
 		if o.Keys == nil {
@@ -191,6 +196,18 @@ func keysOf(variable string) ([][]byte, error) {
 		return nil, fmt.Errorf("--config: integrity: keys_env: %s is not set: give it one key, or several separated by commas, the one that writes first", variable)
 	}
 	return out, nil
+}
+
+// purgerOf is the CDN above; nil: there is none, or nobody purges it.
+func purgerOf(c *gateway.CDN) (edge.Purger, error) {
+	if c == nil || c.Vendor == "none" {
+		return nil, nil
+	}
+	p, err := cdn.Open(cdn.Options{Vendor: c.Vendor, Zone: c.Zone, Token: cdn.TokenOf(c.Vendor, c.TokenEnv), API: c.API, PerMinute: c.PerMinute})
+	if err != nil {
+		return nil, fmt.Errorf("--config: cdn: %w (token_env: %s)", err, c.TokenEnv)
+	}
+	return p, nil
 }
 
 // hostOf leaves out what of an origin's URL may be secret.

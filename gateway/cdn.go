@@ -1,0 +1,182 @@
+package gateway
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/forebay-cache/forebay/edge"
+	"github.com/forebay-cache/forebay/httpcache"
+	"github.com/goccy/go-yaml/ast"
+)
+
+// cdn reads which CDN stands above.
+func (d *decoder) cdn(n ast.Node, c *Config) {
+	to := &CDN{TokenEnv: "CDN_TOKEN"}
+	d.mapping(n, fields{
+		"vendor": func(n ast.Node) { d.oneOf(n, &to.Vendor, "cloudflare", "fastly", "cloudfront", "none") },
+		"zone":   d.text(&to.Zone), "token_env": d.text(&to.TokenEnv), "api": d.text(&to.API), "settle": d.duration(&to.Settle),
+		"probe": func(n ast.Node) {
+			d.text(&to.Probe)(n)
+			if _, err := edge.NewProbe(to.Probe, nil); err != nil {
+				d.wrong(n, "%s", err)
+			}
+		},
+		"per_minute": func(n ast.Node) {
+			if to.PerMinute = d.integer(n); to.PerMinute < 1 {
+				d.wrong(n, "per_minute is a number above 0, not %s", n)
+			}
+		},
+	})
+	switch {
+	case to.Vendor == "":
+		d.wrong(n, "cdn needs a vendor: cloudflare, fastly, cloudfront or none")
+	case to.Vendor != "none" && to.Zone == "":
+		d.wrong(n, "cdn needs the zone that is purged: %s's own name of it", to.Vendor)
+	}
+	c.CDN = to
+}
+
+// An outerCache is the CDN above, as responses are told of it.
+type outerCache struct {
+	profile edge.Profile
+	settle  time.Duration
+	queue   *edge.Queue // nil: nothing is purged
+	logger  *slog.Logger
+	said    atomic.Int64 // when it was said last that there are too many tags: seconds since 1970
+}
+
+// sayOverflow says now and then that a response has more tags than the CDN takes. Nothing is lost: it goes with each purge.
+func (o *outerCache) sayOverflow(s *httpcache.Served) {
+	if now, last := time.Now().Unix(), o.said.Load(); now-last >= 60 && o.said.CompareAndSwap(last, now) {
+		o.logger.Warn("edge: tags-overflow: a response has more tags than the CDN takes, and is purged with every tag: give it fewer",
+			"route", s.Rule, "class", s.Class.Name, "tags", len(s.Tags))
+	}
+}
+
+func (g *Gateway) openOuter(ctx context.Context, o Options) error {
+	if o.CDN == nil {
+		return nil
+	}
+	profile, err := edge.ProfileOf(o.CDN.Vendor)
+	if err != nil {
+		return err
+	}
+	g.outer = &outerCache{profile: profile, settle: o.CDN.Settle, logger: g.options.Logger}
+	if g.outer.settle == 0 {
+		g.outer.settle = time.Second
+	}
+	if o.Purger == nil {
+		return nil
+	}
+	eo := edge.Options{Cache: g.cache, Purger: o.Purger, Settle: g.outer.settle, Logger: o.Logger}
+	if o.CDN.Probe != "" {
+		if eo.Probe, err = edge.NewProbe(o.CDN.Probe, g); err != nil {
+			return err
+		}
+	}
+	g.outer.queue = edge.Open(ctx, eo)
+	return nil
+}
+
+// Edge is the queue of what is purged at the CDN above; nil: there is none.
+func (g *Gateway) Edge() *edge.Queue {
+	if g.outer == nil {
+		return nil
+	}
+	return g.outer.queue
+}
+
+// serve answers through a writer that tells the CDN what it may keep: nothing, unless the cache says so. What the
+// origin says to CDNs ends here.
+func (o *outerCache) serve(g *Gateway, w http.ResponseWriter, r *http.Request) {
+	t := &toOuter{ResponseWriter: w, cache: o}
+	number, begun := g.cache.Number(), time.Now()
+	g.front.Load().handler.ServeHTTP(t, r)
+	if t.kept == nil || o.queue == nil || time.Since(begun) < o.settle/2 {
+		return
+	}
+	// It may have been invalidated on its way, and the CDN may store it after both purges.
+	if k := t.kept; g.cache.InvalidatedSince(number, k.Key, k.Class.Name, k.Tags) {
+		o.queue.Late(context.WithoutCancel(r.Context()), k.Key)
+	}
+}
+
+// A toOuter sends a response to a CDN.
+type toOuter struct {
+	http.ResponseWriter
+	cache *outerCache
+	may   *httpcache.Served // nil: the CDN may keep nothing of it
+	asked bool              // a service was asked whether this caller may have it: nobody else's is known
+	told  bool
+	kept  *httpcache.Served // the CDN may have kept it
+}
+
+// outerOf finds the writer behind those that stand before it.
+func outerOf(w http.ResponseWriter) *toOuter {
+	for {
+		switch at := w.(type) {
+		case *toOuter:
+			return at
+		case interface{ Unwrap() http.ResponseWriter }:
+			w = at.Unwrap()
+		default:
+			return nil
+		}
+	}
+}
+
+// served is nil where there is no CDN to tell.
+func (c Config) served() func(http.ResponseWriter, httpcache.Served) {
+	if c.CDN == nil {
+		return nil
+	}
+	return mayKeep
+}
+
+// mayKeep is for [httpcache.Options.Served]. A strict class promises that what was invalidated is gone at once: no CDN does.
+func mayKeep(w http.ResponseWriter, s httpcache.Served) {
+	if t := outerOf(w); t != nil && !s.Class.Strict && !t.asked {
+		t.may = &s
+	}
+}
+
+// tell completes the fields.
+func (t *toOuter) tell(status int) {
+	if t.told || status < 200 && status != http.StatusSwitchingProtocols {
+		return
+	}
+	t.told = true
+	if t.may == nil || status == http.StatusPartialContent || status == http.StatusRequestedRangeNotSatisfiable || status >= 500 {
+		t.cache.profile.Refuse(t.Header())
+		return
+	}
+	t.kept = t.may
+	fits := t.cache.profile.Keep(t.Header(), edge.Response{Class: t.may.Class.Name, Key: t.may.Key, Tags: t.may.Tags, Vary: t.may.Vary, Lifetime: t.may.Lifetime})
+	if !fits {
+		t.cache.sayOverflow(t.may)
+	}
+}
+
+// WriteHeader implements [http.ResponseWriter].
+func (t *toOuter) WriteHeader(status int) {
+	t.tell(status)
+	t.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements [http.ResponseWriter].
+func (t *toOuter) Write(p []byte) (int, error) {
+	t.tell(http.StatusOK)
+	return t.ResponseWriter.Write(p)
+}
+
+// FlushError is for [http.ResponseController].
+func (t *toOuter) FlushError() error {
+	t.tell(http.StatusOK)
+	return http.NewResponseController(t.ResponseWriter).Flush()
+}
+
+// Unwrap lets [http.ResponseController] reach the writer below.
+func (t *toOuter) Unwrap() http.ResponseWriter { return t.ResponseWriter }
