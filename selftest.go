@@ -54,10 +54,13 @@ func newSelfTest(c *Cache) *selfTest {
 	return &selfTest{cache: c, space: sp, key: string(keys.AppendEscaped([]byte(sp.prefix), c.options.Node)) + "," + rand.Text() + ","}
 }
 
+// selfTestFirst is how soon a cache tests after it was opened: from then on the others hear it.
+const selfTestFirst = 50 * time.Millisecond
+
 // run tests until ctx ends: every so often, and soon when there is doubt.
 func (k *selfTest) run(ctx context.Context, every time.Duration) {
 	again := min(selfTestAgain, every)
-	for pause := every; ; {
+	for pause := min(selfTestFirst, every); ; {
 		select {
 		case <-time.After(pause):
 		case <-k.cache.shared.doubts:

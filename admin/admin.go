@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/forebay-cache/forebay"
+	"github.com/forebay-cache/forebay/edge"
 	"github.com/forebay-cache/forebay/shared"
 )
 
@@ -50,6 +51,8 @@ type Options struct {
 	Limits func() []forebay.Limit
 	// Requirements is a text that MCP clients can read: what was asked of the program. Default: none.
 	Requirements string
+	// Edge follows invalidations beyond this node, to a CDN above. May be nil.
+	Edge *edge.Queue
 	// Parts are the names of what the cache stands between.
 	Parts Parts
 	// Shared is the cache's shared tier, through which nodes tell each other how they are. May be nil.
@@ -114,6 +117,7 @@ func New(c *forebay.Cache, o Options) *Admin {
 	stats := c.Stats()
 	a.series = newSeries(stats)
 	a.verdict = newVerdict(time.Now(), stats, a.begun, a.ended)
+	a.verdict.findMore = a.findEdge
 	a.unhook = []func(){c.Observe(a.activity), c.Observe(a.work)}
 	window := a.requests.open()
 	a.working.Go(func() { a.sample(window) })

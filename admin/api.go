@@ -80,6 +80,7 @@ func (a *Admin) registerGuarded(api huma.API) {
 	drill := guarded("drill", http.MethodPost, "/api/drill", "Take the shared tier away for a while, and report what that did")
 	drill.Metadata = map[string]any{changing: true}
 	huma.Register(api, drill, a.drill)
+	a.registerEdge(api, guarded)
 	signIn := guarded("sign-in", http.MethodPost, "/api/sign-in", "Give the token once, for a cookie that stands for it")
 	signIn.Middlewares, signIn.Security = huma.Middlewares{a.sameOrigin(api)}, nil
 	huma.Register(api, signIn, a.signIn)

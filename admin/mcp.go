@@ -124,6 +124,7 @@ func (a *Admin) newMCP(o MCPOptions, r role) *mcp.Server {
 	}
 	if r >= roleRead {
 		a.addReadingTools(s)
+		a.addReceiptTool(s)
 		a.addResources(s)
 		addPrompts(s)
 	}

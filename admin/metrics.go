@@ -50,6 +50,7 @@ var (
 	notStoredDesc  = desc("not_stored_total", "Responses that were not stored, and requests that went past the cache, by reason.", "class", "reason")
 	invalidDesc    = desc("invalidations_total", "Invalidations that this node has made or heard of.")
 	nodesDesc      = desc("nodes", "Nodes on the log that this one hears, itself included.")
+	purgesDesc     = desc("cdn_purges_total", "Purges that this node has asked the CDN above for, by what it answered.", "outcome")
 	infoDesc       = desc("build_info", "Always 1; the version is the label.", "version")
 )
 
@@ -58,7 +59,7 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{requestsDesc, missesDesc, loadsDesc, passedDesc, passedErrDesc, degradedDesc, loadingDesc, loadErrorsDesc, refusedDesc,
 		savedDesc, entriesDesc, evictionsDesc, bytesDesc, maxBytesDesc, confirmedDesc, connectedDesc, lookupsDesc,
 		sharedErrDesc, droppedDesc, unusableDesc, deferredDesc, lagDesc, infoDesc,
-		notStoredDesc, invalidDesc, nodesDesc, durationDesc, statusDesc, loadTimeDesc, sharedTimeDesc, entrySizeDesc, savedCostDesc, mcpCallsDesc, mcpTimeDesc} {
+		notStoredDesc, invalidDesc, nodesDesc, durationDesc, statusDesc, loadTimeDesc, sharedTimeDesc, entrySizeDesc, savedCostDesc, mcpCallsDesc, mcpTimeDesc, purgesDesc} {
 		out <- d
 	}
 }
@@ -89,6 +90,12 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	c.admin.requests.collect(out)
 	c.admin.work.collect(out, s.Shared != nil)
 	c.admin.mcp.collect(out)
+	if e := c.admin.o.Edge; e != nil && e.Vendor() != "" {
+		taken, refused, failed := e.Calls()
+		to.count(purgesDesc, float64(taken), "taken")
+		to.count(purgesDesc, float64(refused), "refused")
+		to.count(purgesDesc, float64(failed), "failed")
+	}
 	to.gauge(infoDesc, 1, s.Version)
 }
 

@@ -39,6 +39,7 @@ type Incident struct {
 // node that has served for a day must say within seconds that its origin fails, and that it works again.
 type verdict struct {
 	begun, ended func(Cause)
+	findMore     func(finder) // what statistics do not say; may be nil
 
 	mu    sync.Mutex // guards the fields below
 	looks []look     // one in rememberEvery, for the last longWindow, the oldest first
@@ -118,6 +119,9 @@ func (v *verdict) look(now time.Time, s forebay.Stats) []Cause {
 	}
 	v.findShared(s, find)
 	v.findNodes(now, s, find)
+	if v.findMore != nil {
+		v.findMore(find)
+	}
 	for _, c := range s.Classes {
 		v.findClass(now, c, find)
 	}

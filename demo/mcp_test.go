@@ -175,7 +175,7 @@ func TestAColdToolIsAskedOnce(t *testing.T) {
 // The tools that a client sees follow from its token, its role, and where its requests come from.
 func TestMCPRoles(t *testing.T) {
 	const tokens = "alice/operate:S1,grafana/read:S2"
-	all := []string{"cache_stats", "chat", "check_status", "find_entries", "get_results", "get_template", "health", "incidents", "invalidate", "list_partners", "list_templates", "recent_misses", "submit_query"}
+	all := []string{"cache_stats", "chat", "check_status", "find_entries", "get_results", "get_template", "health", "incidents", "invalidate", "list_partners", "list_templates", "receipt", "recent_misses", "submit_query"}
 	plain := []string{"chat", "check_status", "get_results", "get_template", "list_partners", "list_templates", "submit_query"}
 	for _, test := range []struct {
 		name           string

@@ -16,6 +16,7 @@ import (
 	"github.com/forebay-cache/forebay"
 	"github.com/forebay-cache/forebay/admin"
 	"github.com/forebay-cache/forebay/demo/origin"
+	"github.com/forebay-cache/forebay/edge"
 	"github.com/forebay-cache/forebay/shared"
 )
 
@@ -35,6 +36,7 @@ type Options struct {
 
 // A Platform is the running platform. Its methods are safe for concurrent use.
 type Platform struct {
+	edge     *edge.Queue
 	cache    *forebay.Cache
 	api      *origin.API
 	sessions *scs.SessionManager
@@ -79,7 +81,7 @@ func Open(ctx context.Context, o Options) (*Platform, error) {
 	if err != nil {
 		return nil, errors.Join(err, api.Close())
 	}
-	p := &Platform{cache: cache, api: api, logger: o.Logger, version: o.Version}
+	p := &Platform{cache: cache, edge: edge.Open(ctx, edge.Options{Cache: cache, Logger: o.Logger}), api: api, logger: o.Logger, version: o.Version}
 	if o.Assistant == nil {
 		o.Assistant = embedded{api}
 	}
@@ -137,7 +139,7 @@ func (p *Platform) Close() error {
 	for _, a := range p.admins {
 		a.Close()
 	}
-	return errors.Join(p.cache.Close(), p.api.Close())
+	return errors.Join(p.edge.Close(), p.cache.Close(), p.api.Close())
 }
 
 // Handler serves the public listener. The admin's reading operations are mounted on it.
@@ -169,6 +171,7 @@ func (p *Platform) handler(operations func(*http.ServeMux)) http.Handler {
 func (p *Platform) Admin(o admin.Options) *admin.Admin {
 	o.Version, o.Logger, o.OriginCalls = p.version, p.logger, p.api.Calls
 	o.Checks = map[string]admin.Check{"database": p.api.DB().PingContext}
+	o.Edge = p.edge
 	o.Platform, o.Parts = true, admin.Parts{Front: "platform", Origin: "partner API", Database: "SQLite"}
 	a := admin.New(p.cache, o)
 	p.mu.Lock()

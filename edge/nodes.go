@@ -84,7 +84,7 @@ func applied(ctx context.Context, c *forebay.Cache, at shared.Stamp) (all bool, 
 		var r report
 		if err == nil && kept[i] != nil && json.Unmarshal(kept[i], &r) == nil {
 			one.ID = r.Head.ID.String()
-			if r.Head.Epoch == at.Epoch && r.Head.ID.Compare(at.ID) >= 0 {
+			if at == (shared.Stamp{}) || r.Head.Epoch == at.Epoch && r.Head.ID.Compare(at.ID) >= 0 {
 				one.At = r.At
 			}
 		}

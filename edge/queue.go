@@ -20,8 +20,10 @@ import (
 type Options struct {
 	// Cache is the one whose invalidations are passed on.
 	Cache *forebay.Cache
-	// Purger is the CDN.
+	// Purger is the CDN; nil: nothing is purged, and the queue tells how far the nodes have come.
 	Purger Purger
+	// Vendor is the CDN's name, for people.
+	Vendor string
 	// Settle is how long after the first purge the second one follows: what a node had sent before it applied the invalidation
 	// may reach the CDN after the first. Default 1 s.
 	Settle time.Duration
@@ -45,6 +47,7 @@ type Queue struct {
 	work    sync.WaitGroup
 	unwatch func()
 
+	counts  counts
 	leads   atomic.Bool
 	problem atomic.Pointer[problem] // nil: none
 }
@@ -81,12 +84,8 @@ func Open(ctx context.Context, o Options) *Queue {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	perMinute := max(o.Purger.Limits().PerMinute, 1)
 	working, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	q := &Queue{
-		o: o, token: rand.Text(), bell: make(chan struct{}, 1), cancel: cancel,
-		rate: rate.NewLimiter(rate.Every(time.Minute/time.Duration(perMinute)), max(perMinute/12, 1)), // five seconds' worth at once
-	}
+	q := &Queue{o: o, token: rand.Text(), bell: make(chan struct{}, 1), cancel: cancel}
 	reports := newReporter(o.Cache)
 	q.unwatch = o.Cache.Observe(forebay.ObserverFunc(func(e forebay.Event) {
 		switch e.Kind {
@@ -95,7 +94,11 @@ func Open(ctx context.Context, o Options) *Queue {
 			ring(reports.bell)
 		}
 	}))
-	q.work.Go(func() { q.run(working) })
+	if o.Purger != nil {
+		perMinute := max(o.Purger.Limits().PerMinute, 1)
+		q.rate = rate.NewLimiter(rate.Every(time.Minute/time.Duration(perMinute)), max(perMinute/12, 1)) // five seconds' worth at once
+		q.work.Go(func() { q.run(working) })
+	}
 	q.work.Go(func() { reports.run(working) })
 	return q
 }
@@ -215,7 +218,43 @@ func (q *Queue) save(ctx context.Context, s state) error {
 	return nil
 }
 
-// Again has the CDN purge the tags once more: those of dead letters, or of what reached it late.
+// counts are of calls of the CDN.
+type counts struct{ taken, refused, failed atomic.Uint64 }
+
+func (c *counts) note(err error) {
+	switch {
+	case err == nil:
+		c.taken.Add(1)
+	case refused(err):
+		c.refused.Add(1)
+	default:
+		c.failed.Add(1)
+	}
+}
+
+// Calls returns how many purges this node has asked the CDN for: those that it took, refused, and did not take for another reason.
+func (q *Queue) Calls() (taken, refused, failed uint64) {
+	return q.counts.taken.Load(), q.counts.refused.Load(), q.counts.failed.Load()
+}
+
+// Vendor is the CDN's name; empty: nothing is purged.
+func (q *Queue) Vendor() string {
+	if q.o.Purger == nil {
+		return ""
+	}
+	return q.o.Vendor
+}
+
+// Problem says why the queue does not go on, on the node that does the purges.
+func (q *Queue) Problem() (why string, is bool) {
+	p := q.problem.Load()
+	if p == nil {
+		return "", false
+	}
+	return p.text, true
+}
+
+// again has the CDN purge the tags once more: those of dead letters, or of what reached it late.
 func (q *Queue) again(ctx context.Context, tags []string) error {
 	targets := make([]shared.Target, len(tags))
 	for i, tag := range tags {
@@ -228,11 +267,17 @@ func (q *Queue) again(ctx context.Context, tags []string) error {
 // Late says that a response was sent to the end after an invalidation of it: the CDN may have stored it after its purges.
 // Nothing in the caches is invalidated.
 func (q *Queue) Late(ctx context.Context, key string) error {
+	if q.o.Purger == nil {
+		return nil
+	}
 	return q.again(ctx, []string{keyTag(key)})
 }
 
 // Retry has the dead letters purged again, and returns how many tags that are.
 func (q *Queue) Retry(ctx context.Context) (int, error) {
+	if q.o.Purger == nil {
+		return 0, nil
+	}
 	s, _, err := q.load(ctx)
 	if err != nil {
 		return 0, err

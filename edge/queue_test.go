@@ -139,7 +139,7 @@ func (n node) invalidate(t *testing.T, targets ...forebay.Target) shared.ID {
 }
 
 // purged waits until a receipt says what it should.
-func (n node) purged(t *testing.T, id shared.ID, want string) edge.Receipt {
+func (n node) purged(t *testing.T, id shared.ID, want string) edge.Delivery {
 	t.Helper()
 	for range 1200 {
 		r, err := n.queue.Receipt(t.Context(), id)

@@ -13,7 +13,8 @@ import (
 // A batch is what a turn purges.
 type batch struct {
 	hard, soft  []string
-	first, last shared.Stamp
+	first, last shared.Stamp // invalidations in it
+	to          shared.Stamp // how far the log was read: nodes do not report their self-tests
 }
 
 func (b *batch) tags() []string { return reduce(append(slices.Clone(b.hard), b.soft...)) }
@@ -38,8 +39,8 @@ func (q *Queue) turn(ctx context.Context) (more bool, err error) {
 	}
 	if len(b.hard)+len(b.soft) == 0 {
 		q.well(false)
-		if b.last != s.Cursor {
-			s.Cursor = b.last // self-tests alone
+		if b.to != s.Cursor {
+			s.Cursor = b.to // self-tests alone
 			return false, q.save(ctx, s)
 		}
 		return false, nil
@@ -64,7 +65,7 @@ func (q *Queue) turn(ctx context.Context) (more bool, err error) {
 	default:
 		return false, err
 	}
-	s.end(t, b.last)
+	s.end(t, b.to)
 	return true, q.save(ctx, s)
 }
 
@@ -91,10 +92,10 @@ func (q *Queue) holdOn(ctx context.Context, lost context.CancelFunc) {
 	})
 }
 
-// read collects what the log says beyond a place. Where the log does not have the place, or began anew, what was missed is
+// read collects what the log says beyond a place. Where the log does not have the place, or began again, what was missed is
 // not known: everything is purged.
 func (q *Queue) read(ctx context.Context, from shared.Stamp, known bool) (b batch, err error) {
-	b.last = from
+	b.to = from
 	for at, all := from, !known; ; {
 		r, err := q.o.Cache.ReadLog(ctx, at)
 		if err != nil {
@@ -107,13 +108,13 @@ func (q *Queue) read(ctx context.Context, from shared.Stamp, known bool) (b batc
 			all = true
 		}
 		for _, rec := range records {
-			b.last = shared.Stamp{Epoch: rec.Epoch, ID: rec.ID}
+			b.to = shared.Stamp{Epoch: rec.Epoch, ID: rec.ID}
 			tags := tagsOf(rec.Target)
-			if len(tags) == 0 {
+			if len(tags) == 0 && !rec.Fence {
 				continue
 			}
-			if len(b.hard)+len(b.soft) == 0 {
-				b.first = b.last
+			if b.last = b.to; b.first == (shared.Stamp{}) {
+				b.first = b.to
 			}
 			if all = all || rec.Fence || rec.Unreadable; all {
 				continue
@@ -128,13 +129,10 @@ func (q *Queue) read(ctx context.Context, from shared.Stamp, known bool) (b batc
 			b.hard, b.soft = []string{allTag}, nil
 		}
 		b.soft = slices.DeleteFunc(reduce(b.soft), func(tag string) bool { _, hard := slices.BinarySearch(b.hard, tag); return hard })
-		if !r.More || len(records) == 0 || b.last == at {
-			if b.first == (shared.Stamp{}) {
-				b.first = b.last
-			}
+		if !r.More || len(records) == 0 || b.to == at {
 			return b, nil
 		}
-		at = b.last
+		at = b.to
 	}
 }
 
@@ -177,6 +175,7 @@ func (q *Queue) once(ctx context.Context, t *Turn, b batch) error {
 			calling, cancel := context.WithTimeout(ctx, callFor)
 			id, err := q.o.Purger.Purge(calling, tags, part.soft)
 			cancel()
+			q.counts.note(err)
 			if err != nil {
 				return err
 			}

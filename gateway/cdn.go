@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/http"
@@ -43,7 +44,6 @@ func (d *decoder) cdn(n ast.Node, c *Config) {
 type outerCache struct {
 	profile edge.Profile
 	settle  time.Duration
-	queue   *edge.Queue // nil: nothing is purged
 	logger  *slog.Logger
 	said    atomic.Int64 // when it was said last that there are too many tags: seconds since 1970
 }
@@ -56,38 +56,28 @@ func (o *outerCache) sayOverflow(s *httpcache.Served) {
 	}
 }
 
-func (g *Gateway) openOuter(ctx context.Context, o Options) error {
-	if o.CDN == nil {
-		return nil
-	}
-	profile, err := edge.ProfileOf(o.CDN.Vendor)
-	if err != nil {
-		return err
-	}
-	g.outer = &outerCache{profile: profile, settle: o.CDN.Settle, logger: g.options.Logger}
-	if g.outer.settle == 0 {
-		g.outer.settle = time.Second
-	}
-	if o.Purger == nil {
-		return nil
-	}
-	eo := edge.Options{Cache: g.cache, Purger: o.Purger, Settle: g.outer.settle, Logger: o.Logger}
-	if o.CDN.Probe != "" {
-		if eo.Probe, err = edge.NewProbe(o.CDN.Probe, g); err != nil {
+// openEdge opens what follows invalidations beyond this node.
+func (g *Gateway) openEdge(ctx context.Context, o Options) (err error) {
+	eo := edge.Options{Cache: g.cache, Logger: o.Logger}
+	if o.CDN != nil {
+		profile, err := edge.ProfileOf(o.CDN.Vendor)
+		if err != nil {
 			return err
 		}
+		g.outer = &outerCache{profile: profile, settle: cmp.Or(o.CDN.Settle, time.Second), logger: g.options.Logger}
+		eo.Purger, eo.Vendor, eo.Settle = o.Purger, o.CDN.Vendor, g.outer.settle
+		if o.CDN.Probe != "" && o.Purger != nil {
+			if eo.Probe, err = edge.NewProbe(o.CDN.Probe, g); err != nil {
+				return err
+			}
+		}
 	}
-	g.outer.queue = edge.Open(ctx, eo)
+	g.edge = edge.Open(ctx, eo)
 	return nil
 }
 
-// Edge is the queue of what is purged at the CDN above; nil: there is none.
-func (g *Gateway) Edge() *edge.Queue {
-	if g.outer == nil {
-		return nil
-	}
-	return g.outer.queue
-}
+// Edge follows invalidations beyond this node, to the CDN above if there is one.
+func (g *Gateway) Edge() *edge.Queue { return g.edge }
 
 // serve answers through a writer that tells the CDN what it may keep: nothing, unless the cache says so. What the
 // origin says to CDNs ends here.
@@ -95,12 +85,12 @@ func (o *outerCache) serve(g *Gateway, w http.ResponseWriter, r *http.Request) {
 	t := &toOuter{ResponseWriter: w, cache: o}
 	number, begun := g.cache.Number(), time.Now()
 	g.front.Load().handler.ServeHTTP(t, r)
-	if t.kept == nil || o.queue == nil || time.Since(begun) < o.settle/2 {
+	if t.kept == nil || time.Since(begun) < o.settle/2 {
 		return
 	}
 	// It may have been invalidated on its way, and the CDN may store it after both purges.
 	if k := t.kept; g.cache.InvalidatedSince(number, k.Key, k.Class.Name, k.Tags) {
-		o.queue.Late(context.WithoutCancel(r.Context()), k.Key)
+		g.edge.Late(context.WithoutCancel(r.Context()), k.Key)
 	}
 }
 

@@ -39,6 +39,7 @@ type Gateway struct {
 	cache     *forebay.Cache
 	decisions *decisions
 	outer     *outerCache // nil: there is no CDN above
+	edge      *edge.Queue
 
 	reload sync.Mutex // one at a time
 	front  atomic.Pointer[front]
@@ -62,7 +63,7 @@ func Open(ctx context.Context, o Options) (*Gateway, error) {
 		return nil, errors.Join(err, cache.Close())
 	}
 	g.front.Store(f)
-	if err := g.openOuter(ctx, o); err != nil {
+	if err := g.openEdge(ctx, o); err != nil {
 		return nil, errors.Join(err, g.Close())
 	}
 	return g, nil
@@ -183,8 +184,8 @@ func (g *Gateway) Limits() []forebay.Limit {
 // Close ends the cache, then the connections to the origin. It is safe to call twice.
 func (g *Gateway) Close() error {
 	var err error
-	if q := g.Edge(); q != nil {
-		err = q.Close()
+	if g.edge != nil {
+		err = g.edge.Close()
 	}
 	err = errors.Join(err, g.cache.Close())
 	g.reload.Lock()

@@ -23,7 +23,7 @@ type purgeCommand struct {
 	All     bool    `xor:"target" required:"" help:"Everything."`
 	Soft    bool    `help:"Expire: what is stored may still be served while it is loaded again."`
 	DryRun  bool    `help:"Only say what it would reach in the node's near tier."`
-	Wait    bool    `help:"Ask again until the log has taken it, for a minute at most: then every node knows."`
+	Wait    bool    `help:"Wait, a minute at most, until the log has taken it, every node that is heard has applied it, and the CDN above has purged it; each is said as it comes."`
 }
 
 const (
@@ -64,6 +64,11 @@ func (c *purgeCommand) Run(t terminal) error {
 		case <-time.After(purgeAgain):
 		case <-t.ctx.Done():
 			return t.ctx.Err()
+		}
+	}
+	if c.Wait {
+		if err := c.follow(t, receipt.ID); err != nil {
+			return err
 		}
 	}
 	switch {

@@ -166,7 +166,7 @@ func (c *serveCommand) options(config gateway.Config, tier *redis.Tier, logger *
 // adminOptions are what operators see of the gateway.
 func (c *serveCommand) adminOptions(g *gateway.Gateway, own listeners, tier *redis.Tier) admin.Options {
 	o := c.operators(own.operators, tier)
-	o.Version, o.Ask, o.Requirements = version(), g, docs.Requirements
+	o.Version, o.Ask, o.Requirements, o.Edge = version(), g, docs.Requirements, g.Edge()
 	o.Explain, o.Rule, o.URLTag = explainer(g), g.Rule, g.URITag
 	o.Advice = func() []admin.Advice {
 		var out []admin.Advice

@@ -58,3 +58,8 @@ export function moment(time: string | number | Date): string {
 export function clock(time: string | number | Date): string {
   return new Date(time).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit', second: '2-digit', hour12: false });
 }
+
+/** The time to the millisecond: what happens in one blink is told apart. */
+export function exact(time: string | number | Date): string {
+  return `${clock(time)}.${String(new Date(time).getMilliseconds()).padStart(3, '0')}`;
+}

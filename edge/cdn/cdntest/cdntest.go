@@ -46,8 +46,10 @@ const root = "/usr/local/lib/varnish-for-tests/usr"
 const rules = `vcl 4.1;
 import xkey;
 import std;
-backend default { .host = "127.0.0.1"; .port = "%s"; }
+import directors;
+%s
 sub vcl_recv {
+	set req.backend_hint = all.backend();
 	if (req.method == "PURGETAGS") {
 		if (req.http.soft) { set req.http.n = xkey.softpurge(req.http.tags); } else { set req.http.n = xkey.purge(req.http.tags); }
 		return (synth(200, "purged " + req.http.n));
@@ -67,19 +69,24 @@ sub vcl_backend_response {
 sub vcl_deliver { if (obj.hits > 0) { set resp.http.X-Edge = "hit"; } else { set resp.http.X-Edge = "miss"; } }
 `
 
-// Start starts a CDN before a server.
-func Start(t testing.TB, backend string) *CDN {
+// Start starts a CDN before servers, which it asks in turn.
+func Start(t testing.TB, backends ...string) *CDN {
 	t.Helper()
-	u, err := url.Parse(backend)
-	if err != nil {
-		t.Fatal(err)
+	all := "sub vcl_init { new all = directors.round_robin();"
+	for i, backend := range backends {
+		u, err := url.Parse(backend)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = fmt.Sprintf("backend b%d { .host = \"127.0.0.1\"; .port = %q; }\n", i, u.Port()) + all + fmt.Sprintf(" all.add_backend(b%d);", i)
 	}
+	all += " }"
 	if _, err := os.Stat(root + "/sbin/varnishd"); err != nil {
 		t.Fatal("varnish is not installed: CI=true sh internal/install.sh")
 	}
 	dir := t.TempDir()
 	vcl := filepath.Join(dir, "rules.vcl")
-	if err := os.WriteFile(vcl, fmt.Appendf(nil, rules, u.Port()), 0o600); err != nil {
+	if err := os.WriteFile(vcl, fmt.Appendf(nil, rules, all), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	port := redistest.FreePort(t)

@@ -7,6 +7,7 @@ import { useOverview } from '../api/overview';
 import { bytes } from '../format';
 import { Card } from '../parts/card';
 import { Failure } from '../parts/failure';
+import { Followed } from './followed';
 
 type Kind = 'key' | 'tag' | 'class' | 'pattern' | 'url' | 'all';
 
@@ -82,6 +83,7 @@ export function Invalidate() {
               </Text>
             )}
           </Group>
+          {go.data?.id && <Followed id={go.data.id} />}
           <Failure error={go.error ?? preview.error} />
         </Stack>
       </form>

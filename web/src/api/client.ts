@@ -15,6 +15,8 @@ export type Keys = Schemas['Keys'];
 export type Entries = Schemas['Entries'];
 export type Request = Schemas['Request'];
 export type Receipt = Schemas['Receipt'];
+export type Delivery = Schemas['Delivery'];
+export type CDN = Schemas['CDN'];
 export type Report = Schemas['Report'];
 export type Step = '1s' | '10s' | '1m';
 

@@ -55,6 +55,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/edge": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The CDN above: how far it is purged, the latest purges, and those that it has refused */
+        get: operations["edge"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/edge/retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Purge again what the CDN has refused */
+        post: operations["retry-purges"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/entries": {
         parameters: {
             query?: never;
@@ -183,6 +217,23 @@ export interface paths {
         };
         /** Health, statistics, and what this caller may do */
         get: operations["overview"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/receipts/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What became of an invalidation: the nodes that have applied it, the purge of the CDN above, and what a probe through it has seen */
+        get: operations["receipt"];
         put?: never;
         post?: never;
         delete?: never;
@@ -370,6 +421,12 @@ export interface components {
             vary: string[];
             why: string;
         };
+        Applied: {
+            /** Format: date-time */
+            at?: string;
+            id?: string;
+            node: string;
+        };
         Asked: {
             /** Format: int64 */
             bytes: number;
@@ -383,6 +440,37 @@ export interface components {
             status: number;
             /** Format: double */
             took_ms: number;
+        };
+        CDN: {
+            /** @description What the CDN has refused: it can be retried */
+            dead: components["schemas"]["Dead"][];
+            /**
+             * Format: int64
+             * @description Turns, by all nodes
+             */
+            ended: number;
+            /**
+             * Format: int64
+             * @description Turns that were refused
+             */
+            failed: number;
+            /** @description This node does the purges */
+            leads: boolean;
+            /** @description In the log, up to which the CDN is purged */
+            place?: string;
+            /** @description Why the queue does not go on, as far as this node knows */
+            problem?: string;
+            /**
+             * Format: date-time
+             * @description Of the problem
+             */
+            since?: string;
+            /** @description The latest, the newest first */
+            turns: components["schemas"]["Turn"][];
+            /** @description Empty: nothing is purged */
+            vendor?: string;
+            /** @description There is something to purge beyond it */
+            waiting: boolean;
         };
         Cause: {
             /** @description What it is about: shared, log, journal, class NAME, function NAME, node NAME, or a check of the process */
@@ -482,6 +570,28 @@ export interface components {
              * @description Callers that wait for a load now, beside those that lead one
              */
             waiting: number;
+        };
+        Dead: {
+            /** @description Of the first invalidation in it */
+            first: string;
+            /** @description Of the last */
+            id: string;
+            reason: string;
+            /** Format: date-time */
+            since: string;
+            tags: string[];
+        };
+        Delivery: {
+            /** @description Its place in the log */
+            id: string;
+            /** @description Those that are heard, and when they had applied it */
+            nodes: components["schemas"]["Applied"][];
+            /** @description Of the CDN: waiting, purged or refused; none where nothing is purged */
+            state: string;
+            /** @description With which it was purged; only the latest are remembered */
+            turn?: components["schemas"]["Turn"];
+            /** @description Why it waits, or was refused */
+            why?: string;
         };
         DrillRequest: {
             /** @description A duration, such as 30s */
@@ -1023,6 +1133,14 @@ export interface components {
              */
             time: string;
         };
+        Probe: {
+            /** Format: date-time */
+            at: string;
+            error?: string;
+            /** @description The edge answers as the gateway does now */
+            new: boolean;
+            url: string;
+        };
         Quantiles: {
             /** Format: int64 */
             n: number;
@@ -1098,6 +1216,13 @@ export interface components {
             time: string;
             /** Format: double */
             took_ms: number;
+        };
+        Retried: {
+            /**
+             * Format: int64
+             * @description Of the dead letters, that are purged again
+             */
+            tags: number;
         };
         Route: {
             /**
@@ -1285,6 +1410,33 @@ export interface components {
             /** Format: date-time */
             time: string;
         };
+        Turn: {
+            /** Format: date-time */
+            begun: string;
+            /**
+             * Format: date-time
+             * @description When it had taken it for the second time, and said that it had ended
+             */
+            done?: string;
+            /** @description Why the CDN has refused it */
+            error?: string;
+            /** @description Of the first */
+            first: string;
+            /** @description Of the last invalidation in it: its place in the log */
+            id: string;
+            /** @description That had applied it before the CDN was asked */
+            nodes?: components["schemas"]["Applied"][];
+            probe?: components["schemas"]["Probe"];
+            /**
+             * Format: date-time
+             * @description When the CDN had taken it for the first time
+             */
+            purged?: string;
+            /** @description The CDN's own names of the purges */
+            purges?: string[];
+            /** Format: int64 */
+            tags: number;
+        };
         Value: {
             /** @description Where it is no text */
             base64?: string;
@@ -1437,6 +1589,154 @@ export interface operations {
             };
             /** @description Internal Server Error */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    edge: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CDN"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "retry-purges": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Retried"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1851,6 +2151,86 @@ export interface operations {
             };
             /** @description Error */
             default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    receipt: {
+        parameters: {
+            query?: {
+                /** @description How long to wait until nothing is missing: a duration up to 30s; default: not */
+                wait?: string;
+            };
+            header?: never;
+            path: {
+                /** @description Place in the log, as the receipt of the invalidation has it: 1732300000000-0 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Delivery"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };

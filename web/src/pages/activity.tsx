@@ -5,6 +5,7 @@ import { useSearchParams } from 'wouter';
 import { ask, type Item } from '../api/client';
 import { useNow } from '../api/live';
 import { useMay } from '../api/overview';
+import { Edge } from '../activity/edge';
 import { Explain } from '../activity/explain';
 import { Invalidate } from '../activity/invalidate';
 import { Card } from '../parts/card';
@@ -52,6 +53,7 @@ export default function ActivityPage() {
         {may?.explain && <Explain />}
       </div>
       <Drill />
+      <Edge />
       <Card
         title="What happened"
         right={
