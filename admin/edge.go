@@ -133,7 +133,7 @@ func (a *Admin) findEdge(find finder) {
 		return
 	}
 	if why, is := a.o.Edge.Problem(); is {
-		find(Cause{Check: "cdn", Reason: "the CDN above may serve what was invalidated: " + why, Impact: "nothing here is stale, and nothing is lost: it is purged as soon as the CDN takes it",
-			Do: "look at its token, zone and rate; what it has refused can be retried: forebay edge --retry"})
+		find(Cause{Check: "cdn", Reason: "the CDN above may serve what was invalidated: " + why, Impact: "the nodes have applied it, and nothing is lost: what waits is purged when the CDN takes it, what was refused when it is retried",
+			Do: "look at its token, zone and rate; then retry what was refused: forebay edge --retry"})
 	}
 }

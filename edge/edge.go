@@ -11,7 +11,6 @@ package edge
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 )
 
@@ -42,7 +41,7 @@ type RefusedError struct {
 }
 
 func (e *RefusedError) Error() string {
-	return fmt.Sprintf("the CDN refuses the purge (%d): %s", e.Status, e.Reason)
+	return "the CDN refuses the purge: " + e.Reason
 }
 
 // A BusyError says that the CDN takes no purge now, and when it will.

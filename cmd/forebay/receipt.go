@@ -51,7 +51,7 @@ func printReceipt(r edge.Delivery, say func(string, ...any)) {
 			say("applied by %s at %s", n.Node, n.At.Local().Format("15:04:05.000"))
 		}
 	}
-	if t := r.Turn; t != nil {
+	if t := r.Turn; t != nil && t.Error == "" {
 		say("purged at the CDN at %s and again until %s (%s)", t.Purged.Local().Format("15:04:05.000"), t.Done.Local().Format("15:04:05.000"), strings.Join(t.Purges, ", "))
 		if p := t.Probe; p != nil && p.New {
 			say("a probe has seen the new answer at %s: %s", p.At.Local().Format("15:04:05.000"), p.URL)

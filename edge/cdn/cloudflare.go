@@ -53,7 +53,7 @@ func (c cloudflare) Purge(ctx context.Context, tags []string, _ bool) (string, e
 		for _, e := range said.Errors {
 			reasons = append(reasons, fmt.Sprintf("%d %s", e.Code, e.Message))
 		}
-		return "", &edge.RefusedError{Status: http.StatusOK, Reason: strings.Join(reasons, "; ")}
+		return "", &edge.RefusedError{Status: http.StatusOK, Reason: "its answer says no: " + strings.Join(reasons, "; ")}
 	}
 	return said.Result.ID, nil
 }

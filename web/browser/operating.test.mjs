@@ -68,6 +68,7 @@ describe('operating', { timeout: 200_000 }, () => {
     await page.getByRole('button', { name: 'Invalidate', exact: true }).click();
     const receipt = await page.getByTestId('receipt').locator('.mono').textContent();
     assert.match(receipt, /^\d+-\d+$/);
+    await page.getByTestId('followed').getByText(/^Applied by .* at /).waitFor();
     await page.getByTestId('preview').getByText('reaches nothing').waitFor();
     await page.getByText('Audit', { exact: true }).click();
     await page.getByTestId('activity').getByText(receipt).waitFor();

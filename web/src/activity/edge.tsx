@@ -31,7 +31,7 @@ export function Edge() {
     <Card title="The CDN above" right={<Text size="sm" className="soft">{data.vendor}</Text>}>
       <Text size="sm" role="status" data-testid="edge-state" className={data.problem ? 'state-degraded' : undefined}>
         {data.problem ? `Since ${moment(data.since!)}: ${data.problem}` : data.waiting ? 'It is being purged.' : 'It is purged of everything that was invalidated.'}
-        {data.leads && ' This node does it.'}
+        {data.leads && ' This node makes the purges.'}
       </Text>
       {dead.map((d) => (
         <Group key={d.first} gap="xs" mt={6}>
