@@ -156,7 +156,7 @@ func (c *Cache) store(e *entry, token string) bool {
 	}
 	e.space.class.kept.Add(1)
 	c.tell(Event{Kind: EventStore, Class: e.space.class.Name, Key: e.key, Bytes: uint64(e.weight)})
-	if c.shared != nil && !e.fromShared && !e.nearOnly && e.stamp.Epoch != "" { // what was loaded without a place in the log stays near
+	if c.shared != nil && !c.shared.alone && !e.fromShared && !e.nearOnly && e.stamp.Epoch != "" { // what was loaded without a place in the log stays near
 		c.shared.enqueue(job{entry: e, key: e.space.stored(e.key), token: token})
 	}
 	return true

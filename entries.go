@@ -41,7 +41,7 @@ func (c *Cache) entryOf(e *entry) (Entry, bool) {
 		return Entry{}, false
 	}
 	return Entry{
-		Key: e.key, Class: e.space.class.Name, Tags: slices.Clone(e.tags), Bytes: e.weight, Shared: e.fromShared, NearOnly: e.nearOnly || c.shared == nil,
+		Key: e.key, Class: e.space.class.Name, Tags: slices.Clone(e.tags), Bytes: e.weight, Shared: e.fromShared, NearOnly: e.nearOnly || c.shared == nil || c.shared.alone,
 		Age: time.Duration(now - e.created), TTL: time.Duration(e.fresh - now), LoadTime: e.took,
 	}, true
 }

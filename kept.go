@@ -107,3 +107,28 @@ func (c *Cache) InvalidatedSince(number uint64, key, class string, tags []string
 
 // Number counts what this node has learned of invalidations.
 func (c *Cache) Number() uint64 { return c.replica.Number() }
+
+// Place is how far this node has applied the log.
+func (c *Cache) Place() shared.Stamp {
+	at, _ := c.replica.Place()
+	return at
+}
+
+// CatchUp returns nil once this node has applied the log up to a place that another one has applied: what it answers from
+// then on has no load in it that the other's invalidations cover. It reads the log at most once.
+func (c *Cache) CatchUp(ctx context.Context, at shared.Stamp) error {
+	has := func() bool {
+		own := c.Place()
+		return own.Epoch == at.Epoch && own.ID.Compare(at.ID) >= 0
+	}
+	if has() {
+		return nil
+	}
+	if err := c.replica.Read(ctx); err != nil {
+		return fmt.Errorf("read the log: %w", err)
+	}
+	if !has() {
+		return fmt.Errorf("the log is at %s in another epoch, or before %s", c.Place().ID, at.ID)
+	}
+	return nil
+}

@@ -41,7 +41,7 @@ func (c *Cache) tracedLease(f *flight, patient bool) (answered bool, err error) 
 // a caller that could not confirm: another node's answer would not satisfy it; and so does a function whose values
 // stay near, because there is no answer to wait for.
 func (c *Cache) lease(f *flight, patient bool) (answered bool, err error) {
-	if !c.replica.Ready() || f.stamp.Epoch == "" || f.since > 0 || f.space.lossyField() != "" {
+	if !c.replica.Ready() || c.shared.alone || f.stamp.Epoch == "" || f.since > 0 || f.space.lossyField() != "" {
 		return false, nil
 	}
 	token, ctx := rand.Text(), within(f.ctx, f.visit)
@@ -101,7 +101,7 @@ func (c *Cache) leaseMany(flights []*flight) []leaseState {
 
 func (c *Cache) leaseSome(flights []*flight, out []leaseState) {
 	first := flights[0]
-	if !c.replica.Ready() || first.stamp.Epoch == "" || first.since > 0 || first.space.lossyField() != "" {
+	if !c.replica.Ready() || c.shared.alone || first.stamp.Epoch == "" || first.since > 0 || first.space.lossyField() != "" {
 		return // each node loads: see lease
 	}
 	token, keys := rand.Text(), make([]string, len(flights))

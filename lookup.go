@@ -34,7 +34,7 @@ func (c *Cache) lookup(ctx context.Context, sp *space, key string) lookup {
 	}
 	l := lookup{unconfirmed: c.shared != nil && !c.replica.Confirmed()}
 	l.entry, l.state = c.nearLookup(ctx, sp, key, now)
-	if c.shared == nil || l.state < isOnError || sp.class.now().TTL == 0 || !c.replica.Ready() {
+	if c.shared == nil || c.shared.alone || l.state < isOnError || sp.class.now().TTL == 0 || !c.replica.Ready() {
 		return l
 	}
 	visit := c.shared.Visit(ctx)
@@ -53,7 +53,7 @@ func (l lookup) in(visit context.Context) lookup {
 // strictLookup confirms, in the same round trip as the read. It returns false if it cannot.
 func (c *Cache) strictLookup(ctx, visit context.Context, sp *space, key string) (lookup, bool) {
 	e, st := c.nearLookup(ctx, sp, key, c.now())
-	if st > isAhead || !c.replica.Confirmed() {
+	if !c.shared.alone && (st > isAhead || !c.replica.Confirmed()) {
 		return c.sharedLookup(within(ctx, visit), sp, key, true)
 	}
 	step := beginStep(ctx, StageLog, sp, key)
@@ -62,7 +62,10 @@ func (c *Cache) strictLookup(ctx, visit context.Context, sp *space, key string) 
 	if err != nil {
 		return lookup{}, false
 	}
-	if e, st = c.near.judge(e, c.now()); st <= isAhead {
+	if e != nil {
+		e, st = c.near.judge(e, c.now())
+	}
+	if st <= isAhead || c.shared.alone {
 		return lookup{entry: e, state: st}, true
 	}
 	return c.sharedLookup(within(ctx, visit), sp, key, true)
@@ -163,7 +166,7 @@ func (c *Cache) lookupMany(ctx context.Context, sp *space, keys []string) []look
 			missing = append(missing, i)
 		}
 	}
-	for ; readable && len(missing) > 0 && c.replica.Ready(); missing = missing[min(lookupSize, len(missing)):] {
+	for ; readable && !c.shared.alone && len(missing) > 0 && c.replica.Ready(); missing = missing[min(lookupSize, len(missing)):] {
 		c.lookupShared(ctx, sp, keys, missing[:min(lookupSize, len(missing))], out)
 	}
 	return out

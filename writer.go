@@ -19,6 +19,7 @@ type tier struct {
 	shared.Tier
 	codec codec.ID
 	keys  *codec.Keyring
+	alone bool                   // it holds the log and no values: see shared.LogOnly
 	most  int                    // bytes of an entry; 0: no bound
 	jobs  [queueWorkers]chan job // see enqueue
 
@@ -52,6 +53,7 @@ const sharedMax = 1 << 20
 
 func newTier(o Options, keys *codec.Keyring) *tier {
 	t := &tier{Tier: o.Shared, codec: o.Codec.id(), keys: keys, most: o.SharedMax, doubts: make(chan struct{}, 1), unread: map[string]uint64{}}
+	_, t.alone = o.Shared.(shared.LogOnly)
 	for i := range t.jobs {
 		t.jobs[i] = make(chan job, queueLength)
 	}

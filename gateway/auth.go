@@ -165,7 +165,7 @@ func (f *authFront) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.next.ServeHTTP(w, r)
 		return
 	}
-	if t := outerOf(w); t != nil {
+	if t := tellingOf(w); t != nil {
 		t.asked = true
 	}
 	q := authQuestion{way.Auth.URL, r.Method, way.Match, f.credential(r, way.Auth)}

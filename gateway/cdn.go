@@ -10,6 +10,7 @@ import (
 
 	"github.com/forebay-cache/forebay/edge"
 	"github.com/forebay-cache/forebay/httpcache"
+	"github.com/forebay-cache/forebay/relay"
 	"github.com/goccy/go-yaml/ast"
 )
 
@@ -73,6 +74,9 @@ func (g *Gateway) openEdge(ctx context.Context, o Options) (err error) {
 		}
 	}
 	g.edge = edge.Open(ctx, eo)
+	if o.Children && o.Shared != nil && o.Token != "" {
+		g.relay = relay.NewServer(o.Shared, o.Token)
+	}
 	return nil
 }
 
@@ -82,7 +86,7 @@ func (g *Gateway) Edge() *edge.Queue { return g.edge }
 // serve answers through a writer that tells the CDN what it may keep: nothing, unless the cache says so. What the
 // origin says to CDNs ends here.
 func (o *outerCache) serve(g *Gateway, w http.ResponseWriter, r *http.Request) {
-	t := &toOuter{ResponseWriter: w, cache: o}
+	t := &telling{ResponseWriter: w, fields: o.fields}
 	number, begun := g.cache.Number(), time.Now()
 	g.front.Load().handler.ServeHTTP(t, r)
 	if t.kept == nil || time.Since(begun) < o.settle/2 {
@@ -94,79 +98,14 @@ func (o *outerCache) serve(g *Gateway, w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// A toOuter sends a response to a CDN.
-type toOuter struct {
-	http.ResponseWriter
-	cache *outerCache
-	may   *httpcache.Served // nil: the CDN may keep nothing of it
-	asked bool              // a service was asked whether this caller may have it: nobody else's is known
-	told  bool
-	kept  *httpcache.Served // the CDN may have kept it
-}
-
-// outerOf finds the writer behind those that stand before it.
-func outerOf(w http.ResponseWriter) *toOuter {
-	for {
-		switch at := w.(type) {
-		case *toOuter:
-			return at
-		case interface{ Unwrap() http.ResponseWriter }:
-			w = at.Unwrap()
-		default:
-			return nil
-		}
+// fields tells the CDN what it may keep. A strict class promises that what was invalidated is gone at once: no CDN does.
+func (o *outerCache) fields(h http.Header, may *httpcache.Served, status int) (keeps bool) {
+	if may == nil || may.Class.Strict || status == http.StatusPartialContent || status == http.StatusRequestedRangeNotSatisfiable || status >= 500 {
+		o.profile.Refuse(h)
+		return false
 	}
-}
-
-// served is nil where there is no CDN to tell.
-func (c Config) served() func(http.ResponseWriter, httpcache.Served) {
-	if c.CDN == nil {
-		return nil
+	if !o.profile.Keep(h, edge.Response{Class: may.Class.Name, Key: may.Key, Tags: may.Tags, Vary: may.Vary, Lifetime: may.Lifetime}) {
+		o.sayOverflow(may)
 	}
-	return mayKeep
+	return true
 }
-
-// mayKeep is for [httpcache.Options.Served]. A strict class promises that what was invalidated is gone at once: no CDN does.
-func mayKeep(w http.ResponseWriter, s httpcache.Served) {
-	if t := outerOf(w); t != nil && !s.Class.Strict && !t.asked {
-		t.may = &s
-	}
-}
-
-// tell completes the fields.
-func (t *toOuter) tell(status int) {
-	if t.told || status < 200 && status != http.StatusSwitchingProtocols {
-		return
-	}
-	t.told = true
-	if t.may == nil || status == http.StatusPartialContent || status == http.StatusRequestedRangeNotSatisfiable || status >= 500 {
-		t.cache.profile.Refuse(t.Header())
-		return
-	}
-	t.kept = t.may
-	fits := t.cache.profile.Keep(t.Header(), edge.Response{Class: t.may.Class.Name, Key: t.may.Key, Tags: t.may.Tags, Vary: t.may.Vary, Lifetime: t.may.Lifetime})
-	if !fits {
-		t.cache.sayOverflow(t.may)
-	}
-}
-
-// WriteHeader implements [http.ResponseWriter].
-func (t *toOuter) WriteHeader(status int) {
-	t.tell(status)
-	t.ResponseWriter.WriteHeader(status)
-}
-
-// Write implements [http.ResponseWriter].
-func (t *toOuter) Write(p []byte) (int, error) {
-	t.tell(http.StatusOK)
-	return t.ResponseWriter.Write(p)
-}
-
-// FlushError is for [http.ResponseController].
-func (t *toOuter) FlushError() error {
-	t.tell(http.StatusOK)
-	return http.NewResponseController(t.ResponseWriter).Flush()
-}
-
-// Unwrap lets [http.ResponseController] reach the writer below.
-func (t *toOuter) Unwrap() http.ResponseWriter { return t.ResponseWriter }

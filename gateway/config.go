@@ -28,6 +28,8 @@ type Config struct {
 	Encrypt      bool           // the values in the shared tier
 	KeepControl  bool           // see httpcache.Options.KeepControl
 	Compression  httpcache.Compression
+	Parents      []string // gateways that are asked instead of an origin: see package relay
+	Children     bool     // others may have this one for a parent
 	CDN          *CDN     // above the gateway; nil: none
 	Uncompressed bool     // nothing is compressed but by the origin
 	Warnings     []string // of what is not a mistake, but very likely not meant

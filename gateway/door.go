@@ -84,7 +84,7 @@ func isSafe(method string) bool {
 }
 
 // clientOf is the address that a request came from, as far as the proxies that say so are trusted.
-func clientOf(r *http.Request, relayed *relay) string {
+func clientOf(r *http.Request, relayed *onBehalf) string {
 	if relayed != nil {
 		if said := lastMember(relayed.claims["X-Forwarded-For"]); said != "" {
 			return said
@@ -122,8 +122,8 @@ func (d *door) lastHop(w http.ResponseWriter, r *http.Request) (answered bool) {
 	return false
 }
 
-// A relay is what a trusted proxy said of the client.
-type relay struct {
+// onBehalf is what a trusted proxy said of the client.
+type onBehalf struct {
 	peer        string      // the proxy itself
 	claims      http.Header // as it sent them
 	proto, host string      // where they differ from what this connection shows
@@ -132,12 +132,12 @@ type relay struct {
 type relayKey struct{}
 
 // relay returns nil for a request that no trusted proxy sent.
-func (d *door) relay(r *http.Request, claims http.Header) *relay {
+func (d *door) relay(r *http.Request, claims http.Header) *onBehalf {
 	if len(d.trusted) == 0 || !d.trusts(r.RemoteAddr) {
 		return nil
 	}
 	peer, _, _ := net.SplitHostPort(r.RemoteAddr)
-	out := &relay{peer: peer, claims: claims}
+	out := &onBehalf{peer: peer, claims: claims}
 	proto, host := lastMember(claims["X-Forwarded-Proto"]), lastMember(claims["X-Forwarded-Host"])
 	if line := lastMember(claims["Forwarded"]); line != "" {
 		for pair := range strings.SplitSeq(line, ";") {

@@ -32,7 +32,9 @@ func (g *Gateway) newFront(c Config, before *front) (*front, error) {
 	}
 	f.share(before, o)
 	var err error
-	f.origins, err = newOrigins(c, earlier, func(u Upstream) (*origin, error) { return newOrigin(c, u, g.pseudonym, o.Logger) })
+	f.origins, err = newOrigins(c, earlier, func(u Upstream) (*origin, error) {
+		return newOrigin(c, u, childWay{g.token, g.cache.Place}, g.pseudonym, o.Logger)
+	})
 	if err != nil {
 		return nil, err
 	}

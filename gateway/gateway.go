@@ -17,6 +17,7 @@ import (
 	"github.com/forebay-cache/forebay"
 	"github.com/forebay-cache/forebay/edge"
 	"github.com/forebay-cache/forebay/httpcache"
+	"github.com/forebay-cache/forebay/relay"
 	"github.com/forebay-cache/forebay/shared"
 )
 
@@ -28,6 +29,7 @@ type Options struct {
 	Journal   string       // file of the invalidations that the log does not have yet; default: memory
 	Secret    []byte       // keys the hashes of credentials; nodes that share a tier need the same
 	Keys      [][]byte     // see forebay.Options.Keys; default: Secret; empty: none
+	Token     string       // that gateways of one deployment show each other (relay.Token), as parent and child; empty: nobody is a child
 	Purger    edge.Purger  // purges the CDN above; nil: nobody does
 	Logger    *slog.Logger // default slog.Default()
 }
@@ -40,6 +42,8 @@ type Gateway struct {
 	decisions *decisions
 	outer     *outerCache // nil: there is no CDN above
 	edge      *edge.Queue
+	token     string
+	relay     *relay.Server // nil: nobody is a child
 
 	reload sync.Mutex // one at a time
 	front  atomic.Pointer[front]
@@ -57,7 +61,7 @@ func Open(ctx context.Context, o Options) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Gateway{options: o, pseudonym: newPseudonym(), cache: cache, decisions: newDecisions(cache, o.Secret)}
+	g := &Gateway{options: o, pseudonym: newPseudonym(), cache: cache, decisions: newDecisions(cache, o.Secret), token: o.Token}
 	f, err := g.newFront(o.Config, nil)
 	if err != nil {
 		return nil, errors.Join(err, cache.Close())
@@ -75,7 +79,7 @@ func mayLoad(clients *perClient) func(*http.Request) bool {
 		return nil
 	}
 	return func(r *http.Request) bool {
-		relayed, _ := r.Context().Value(relayKey{}).(*relay)
+		relayed, _ := r.Context().Value(relayKey{}).(*onBehalf)
 		return clients.allow(clientOf(r, relayed))
 	}
 }
@@ -95,6 +99,9 @@ func (c Config) classes() []forebay.Class {
 
 // ServeHTTP answers from the cache or from the origin.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if (r.Header[relay.TokenField] != nil || r.Header[placeField] != nil || r.URL.Path == relay.Path) && g.serveChildren(w, r) {
+		return
+	}
 	if g.outer != nil {
 		g.outer.serve(g, w, r)
 		return
@@ -186,6 +193,9 @@ func (g *Gateway) Close() error {
 	var err error
 	if g.edge != nil {
 		err = g.edge.Close()
+	}
+	if g.relay != nil {
+		err = errors.Join(err, g.relay.Close())
 	}
 	err = errors.Join(err, g.cache.Close())
 	g.reload.Lock()

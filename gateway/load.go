@@ -30,6 +30,9 @@ func (o *origin) load(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer res.Body.Close()
+	if o.made.token != "" {
+		ofParent(w, res)
+	}
 	if err := o.received(res); err != nil {
 		o.failed(w, out, err)
 		return

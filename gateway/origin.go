@@ -40,12 +40,13 @@ type origin struct {
 	via       via  // in requests
 	public    bool // loads too say on whose behalf they are
 	made      made
+	child     childWay // counts where made has a token
 
 	requests, streams *places
 }
 
 // newOrigin prepares the way to an origin.
-func newOrigin(c Config, u Upstream, pseudonym string, logger *slog.Logger) (*origin, error) {
+func newOrigin(c Config, u Upstream, child childWay, pseudonym string, logger *slog.Logger) (*origin, error) {
 	if err := u.check(); err != nil {
 		return nil, fmt.Errorf("origin %s: %w", u.Name, err)
 	}
@@ -60,13 +61,13 @@ func newOrigin(c Config, u Upstream, pseudonym string, logger *slog.Logger) (*or
 	if err != nil {
 		return nil, fmt.Errorf("origin %s: %w", u.Name, err)
 	}
-	made, suffix := madeOf(c, u), ""
+	made, suffix := madeOf(c, u, child.token), ""
 	if u.Name != defaultName {
 		suffix = " " + u.Name
 	}
 	o := &origin{
 		name: u.Name, requests: newPlaces("origin_requests"+suffix, made.requests), streams: newPlaces("origin_streams"+suffix, made.streams),
-		to: to, upstream: up, condition: condition{logger: logger}, via: newVia(pseudonym), public: made.public, made: made,
+		to: to, upstream: up, condition: condition{logger: logger}, via: newVia(pseudonym), public: made.public, made: made, child: child,
 	}
 	o.held = &httputil.ReverseProxy{
 		Transport: &bounded{up, o.requests, o.streams}, BufferPool: &buffers, Rewrite: o.rewriteHeld, ModifyResponse: o.received, ErrorHandler: o.failed,
@@ -83,12 +84,16 @@ type made struct {
 	upstream          Upstream
 	requests, streams int
 	public            bool
+	token             string    // that is shown to parents; empty: these are servers of an API
 	files             [3]string // what the files of its TLS hold
 }
 
-func madeOf(c Config, u Upstream) made {
+func madeOf(c Config, u Upstream, token string) made {
 	limits := c.Limits.withDefaults()
-	m := made{upstream: u, requests: limits.Requests, streams: limits.Streams, public: c.Profile == httpcache.RFC}
+	if len(c.Parents) == 0 || u.Name != defaultName {
+		token = ""
+	}
+	m := made{token: token, upstream: u, requests: limits.Requests, streams: limits.Streams, public: c.Profile == httpcache.RFC}
 	if u.Requests > 0 {
 		m.requests = u.Requests
 	}
@@ -129,8 +134,11 @@ func (o *origin) rewritePassing(p *httputil.ProxyRequest) {
 func (o *origin) rewrite(p *httputil.ProxyRequest) {
 	p.SetURL(o.to)
 	way := wayOf(p.In)
-	if way != nil && way.KeepHost {
+	if way != nil && way.KeepHost || o.made.token != "" {
 		p.Out.Host = p.In.Host
+	}
+	if o.made.token != "" {
+		o.child.sign(p.Out.Header)
 	}
 	p.SetXForwarded()
 	for _, name := range []string{"X-Forwarded-Proto", "X-Forwarded-Host"} {
@@ -151,7 +159,7 @@ func (o *origin) rewrite(p *httputil.ProxyRequest) {
 
 // addRelay hands on what a trusted proxy said of the client, and adds that proxy.
 func addRelay(p *httputil.ProxyRequest) {
-	r, ok := p.In.Context().Value(relayKey{}).(*relay)
+	r, ok := p.In.Context().Value(relayKey{}).(*onBehalf)
 	if !ok {
 		return
 	}

@@ -12,12 +12,13 @@ import (
 // A reading of a file remembers where things stand that can be judged only when all of it is read.
 type reading struct {
 	*decoder
-	config  Config
-	origin  ast.Node
-	classes []ast.Node
-	routes  []ast.Node          // of the rules
-	used    map[string]ast.Node // classes that routes name
-	named   map[string]ast.Node // origins that routes name
+	config    Config
+	origin    ast.Node
+	classes   []ast.Node
+	routes    []ast.Node // of the rules
+	parentsAt ast.Node
+	used      map[string]ast.Node // classes that routes name
+	named     map[string]ast.Node // origins that routes name
 }
 
 // ParseConfig reads the text of a file.
@@ -37,6 +38,8 @@ func ParseConfig(text []byte) (Config, error) {
 		"ignore_headers": d.texts(&c.Ignore),
 		"keep_control":   d.boolean(&c.KeepControl),
 		"compression":    func(n ast.Node) { d.compression(n, c) },
+		"parents":        func(n ast.Node) { d.parentsAt = n; d.parents(n, c) },
+		"children":       d.boolean(&c.Children),
 		"cdn":            func(n ast.Node) { d.cdn(n, c) },
 		"request_id":     d.boolean(&c.RequestIDs),
 		"limits":         func(n ast.Node) { d.limits(n, &c.Limits) },
@@ -50,6 +53,9 @@ func ParseConfig(text []byte) (Config, error) {
 		},
 		"routes": func(n ast.Node) { d.list(n, d.takeRoute) },
 	})
+	if len(c.Parents) > 0 && (c.Origin != "" || slices.ContainsFunc(c.Upstreams, func(u Upstream) bool { return u.Name == defaultName })) {
+		d.wrong(d.parentsAt, "parents stand instead of origin and origins.default: leave one of them out")
+	}
 	d.checkClasses()
 	d.checkOrigins(c, d.origin, d.named)
 	d.validate(c, d.classes, d.routes, d.origin)

@@ -62,6 +62,9 @@ func (c Config) changes(to Config) (out []string) {
 	if c.Listen.Addr != to.Listen.Addr || c.Listen.ProxyProtocol != to.Listen.ProxyProtocol || !reflect.DeepEqual(c.Listen.HTTP3, to.Listen.HTTP3) || !reflect.DeepEqual(c.Listen.ACME, to.Listen.ACME) || (c.Listen.Cert == "") != (to.Listen.Cert == "") {
 		say("listen counts from the next start on")
 	}
+	if !slices.Equal(c.Parents, to.Parents) || c.Children != to.Children {
+		say("parents and children count from the next start on")
+	}
 	if !reflect.DeepEqual(c.CDN, to.CDN) {
 		say("cdn counts from the next start on")
 	}

@@ -154,6 +154,9 @@ func waysMux(all []Way) (mux *http.ServeMux, err error) {
 
 // upstreams are the origins of a configuration, the one that is named by its URL alone among them.
 func (c Config) upstreams() []Upstream {
+	if len(c.Parents) > 0 {
+		return append([]Upstream{{Name: defaultName, Servers: c.Parents, Balance: balanceHash}}, c.Upstreams...)
+	}
 	if c.Origin == "" {
 		return c.Upstreams
 	}
@@ -199,7 +202,7 @@ func (o *origins) same(c Config, u Upstream) *origin {
 	if o == nil {
 		return nil
 	}
-	if one := o.by[u.Name]; one != nil && reflect.DeepEqual(one.made, madeOf(c, u)) {
+	if one := o.by[u.Name]; one != nil && reflect.DeepEqual(one.made, madeOf(c, u, one.made.token)) {
 		return one
 	}
 	return nil

@@ -23,6 +23,7 @@ type ask struct {
 	body       []byte // of a query
 	bypass     bypass
 	alone      bool // what others wait for is not for this caller
+	left       bool // its response is not to be stored, whatever it says: see Leave
 
 	form   *response // sent instead of the stored body; nil: that is sent
 	formOf string    // its coding

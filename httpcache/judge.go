@@ -61,6 +61,8 @@ func judgeSharing(p Profile, a *ask, status int, h http.Header, d directives) (v
 	// An error says little of the next answer.
 	lasting := func(why notStored) (verdict, bool) { return verdict{why: why, lasting: p == RFC || status < 400}, true }
 	switch {
+	case a.left:
+		return refuse(leftAlone)
 	case a.directives.noStore:
 		return refuse(requestNoStore)
 	case status == http.StatusNotModified:
@@ -109,7 +111,7 @@ func judgeFreshness(a *ask, status int, h http.Header, d directives, arrived tim
 }
 
 // controlFields speak to caches in front of the origin, and end at the last one ([Options.KeepControl]).
-var controlFields = []string{targetName, "Surrogate-Control", "Surrogate-Key", "Cache-Tag"}
+var controlFields = []string{targetName, TagsField, "Surrogate-Control", "Surrogate-Key", "Cache-Tag"}
 
 // split parts a response's fields: those that go on, and those that speak to this cache. The lines are
 // shared.

@@ -19,6 +19,7 @@ const (
 	tooManyTags     notStored = "too-many-tags"
 	noRoom          notStored = "no-room"
 	brokenEvents    notStored = "events"
+	leftAlone       notStored = "left-alone"
 	notWorthKeeping notStored = "stale-on-arrival"
 )
 

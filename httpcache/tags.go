@@ -21,10 +21,26 @@ func tagsOf(r *http.Request, h http.Header) (tags []string, ok bool) {
 			tags = appendTag(tags, tag)
 		}
 	}
+	for _, tag := range groups(h[TagsField]) {
+		tags = appendTag(tags, tag)
+	}
 	for _, group := range groups(h["Cache-Groups"]) {
 		tags = appendTag(append(tags, groupTag(r, group)), group)
 	}
 	return tags, len(tags) <= maxTags
+}
+
+// TagsField gives a response tags as a list of strings (RFC 9651), of which each may have any printable characters.
+const TagsField = "Forebay-Tags"
+
+// FormatTags writes a [TagsField]; false: a tag has a character that the field cannot carry.
+func FormatTags(tags []string) (string, bool) {
+	list := make(httpsfv.List, len(tags))
+	for i, tag := range tags {
+		list[i] = httpsfv.NewItem(tag)
+	}
+	text, err := httpsfv.Marshal(list)
+	return text, err == nil
 }
 
 func appendTag(tags []string, tag string) []string {

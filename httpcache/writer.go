@@ -106,3 +106,19 @@ func exchangeOf(w http.ResponseWriter) *exchange {
 		}
 	}
 }
+
+// Leave tells the cache, from inside the next handler and before the head of its answer, to store nothing of it and to give it to
+// this caller alone, whatever it and the rule say.
+func Leave(w http.ResponseWriter) {
+	if x := exchangeOf(w); x != nil {
+		x.ask.left = true
+	}
+}
+
+// ClassOf is the class of what w is an answer for, inside the next handler; empty where it is not held.
+func ClassOf(w http.ResponseWriter) string {
+	if x := exchangeOf(w); x != nil {
+		return x.ask.route.class.Name
+	}
+	return ""
+}

@@ -63,6 +63,12 @@ type Tier interface {
 	Close() error
 }
 
+// A LogOnly tier joins nodes by the log alone: it holds no values for them, which stay near, and each node loads.
+type LogOnly interface {
+	Tier
+	LogOnly()
+}
+
 // A Lease is what came of asking for one. Err: nobody will ever give it back, because it is not a node's.
 type Lease struct {
 	Held  bool

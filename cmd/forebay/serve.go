@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -19,6 +20,7 @@ import (
 	"github.com/forebay-cache/forebay/gateway"
 	"github.com/forebay-cache/forebay/httpcache"
 	"github.com/forebay-cache/forebay/redis"
+	"github.com/forebay-cache/forebay/relay"
 	"github.com/forebay-cache/forebay/shared"
 	"github.com/forebay-cache/forebay/web"
 )
@@ -50,7 +52,7 @@ func (c *serveCommand) Run(t terminal) error {
 	}
 	c.warn(logger, config)
 	limitMemory()
-	tier, err := openTier(t.ctx, c.Redis, logger)
+	tier, parents, err := c.tiers(t.ctx, config, logger)
 	if err != nil {
 		return err
 	}
@@ -60,6 +62,10 @@ func (c *serveCommand) Run(t terminal) error {
 	o, err := c.options(config, tier, logger)
 	if err != nil {
 		return usageError{err}
+	}
+	if parents != nil {
+		defer parents.Close()
+		o.Shared = parents
 	}
 	secure, err := c.certificate(config.Listen, tier, logger)
 	if err != nil {
@@ -86,6 +92,9 @@ func (c *serveCommand) Run(t terminal) error {
 		s.serveHTTP3(g, secure.config())
 	}
 	ao := c.adminOptions(g, own, tier)
+	if parents != nil {
+		ao.Shared = parents
+	}
 	ao.Limits = func() []forebay.Limit { return append(append(g.Limits(), clients.limit()), s.quic.limits()...) }
 	ao.Logger, ao.Parts, ao.TraceID = logger, admin.Parts{Front: "gateway", Origin: hostOf(config.Origin)}, traces.id()
 	a := admin.New(g.Cache(), ao)
@@ -116,6 +125,37 @@ func serveAndReload(ctx context.Context, s *servers, r *reloader) error {
 	return err
 }
 
+// tiers opens the shared tier, or the log of the parents.
+func (c *serveCommand) tiers(ctx context.Context, config gateway.Config, logger *slog.Logger) (*redis.Tier, *relay.Client, error) {
+	if len(config.Parents) == 0 {
+		tier, err := openTier(ctx, c.Redis, logger)
+		return tier, nil, err
+	}
+	if c.Redis != "" {
+		return nil, nil, usageError{errors.New("parents and --redis exclude each other: a child has the log of its parents; give it --redis alone where it can reach theirs")}
+	}
+	keys, err := keysOf(config.KeysEnv)
+	if err != nil {
+		return nil, nil, usageError{err}
+	}
+	if keys == nil && c.Secret != "" {
+		keys = [][]byte{[]byte(c.Secret)}
+	}
+	parents, err := relay.Open(relay.Options{Parents: config.Parents, Token: c.token(), Keys: keys, Coarse: true, Logger: logger})
+	if err != nil {
+		return nil, nil, usageError{fmt.Errorf("--config: parents: %w", err)}
+	}
+	return nil, parents, nil
+}
+
+// token is what gateways of one deployment show each other; empty without a secret.
+func (c *serveCommand) token() string {
+	if c.Secret == "" {
+		return ""
+	}
+	return relay.Token([]byte(c.Secret))
+}
+
 // certificate is that of the public listener; nil: there is no TLS.
 func (c *serveCommand) certificate(l gateway.Listen, tier *redis.Tier, logger *slog.Logger) (*certificate, error) {
 	if len(l.ACME.Domains) == 0 {
@@ -140,13 +180,16 @@ func (c *serveCommand) warn(logger *slog.Logger, config gateway.Config) {
 
 // options are the gateway's.
 func (c *serveCommand) options(config gateway.Config, tier *redis.Tier, logger *slog.Logger) (gateway.Options, error) {
-	o := gateway.Options{Config: config, NearBytes: int64(c.NearBytes), Journal: c.Journal, Secret: []byte(c.Secret), Logger: logger}
+	o := gateway.Options{Config: config, NearBytes: int64(c.NearBytes), Journal: c.Journal, Secret: []byte(c.Secret), Token: c.token(), Logger: logger}
 	if tier != nil {
 		o.Shared = tier
 	}
 	var err error
 	if o.Keys, err = keysOf(config.KeysEnv); err != nil {
 		return o, err
+	}
+	if config.Children && (c.Secret == "" || c.Redis == "") {
+		return o, errors.New("--config: children: true needs FOREBAY_SECRET, by which they are known, and --redis, whose log they have")
 	}
 	if o.Purger, err = purgerOf(config.CDN); err != nil {
 		return o, err
@@ -274,7 +317,10 @@ func (c *serveCommand) config() (gateway.Config, error) {
 		}
 		config.SetRule(rule)
 	}
-	if config.Origin == "" && len(config.Upstreams) == 0 {
+	if len(config.Parents) > 0 && c.Origin != "" {
+		return config, fmt.Errorf("--origin and parents exclude each other: a child asks its parents")
+	}
+	if config.Origin == "" && len(config.Upstreams) == 0 && len(config.Parents) == 0 {
 		return config, fmt.Errorf("no origin: say which API to stand in front of, with --origin http://127.0.0.1:5000 or origin: or origins: in --config")
 	}
 	return config, nil
