@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/forebay-cache/forebay/audit"
 	"github.com/forebay-cache/forebay/edge"
 	"github.com/forebay-cache/forebay/shared"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -38,6 +39,9 @@ func (a *Admin) registerEdge(api huma.API, guarded func(id, method, path, summar
 	status := guarded("edge", http.MethodGet, "/api/edge", "The CDN above: how far it is purged, the latest purges, and those that it has refused")
 	status.Errors = append(status.Errors, http.StatusNotFound, http.StatusServiceUnavailable)
 	huma.Register(api, status, a.edgeStatus)
+	found := guarded("audit", http.MethodGet, "/api/audit", "What an audit has found: whether caches served what was removed, by tier and by time after the invalidation")
+	found.Errors = append(found.Errors, http.StatusNotFound, http.StatusServiceUnavailable)
+	huma.Register(api, found, a.readAudit)
 	retry := guarded("retry-purges", http.MethodPost, "/api/edge/retry", "Purge again what the CDN has refused")
 	retry.Metadata = map[string]any{changing: true}
 	retry.Errors = append(retry.Errors, http.StatusNotFound, http.StatusServiceUnavailable)
@@ -103,6 +107,34 @@ func (a *Admin) retryPurges(ctx context.Context, _ *struct{}) (*answer[Retried],
 	}
 	a.audit(ctx, Item{Text: fmt.Sprintf("purges that the CDN had refused are made again: %d tags", n)})
 	return &answer[Retried]{Retried{n}}, nil
+}
+
+func (a *Admin) readAudit(ctx context.Context, _ *struct{}) (*answer[audit.Findings], error) {
+	r, found, err := audit.Read(ctx, a.cache)
+	switch {
+	case err != nil:
+		return nil, huma.Error503ServiceUnavailable(err.Error())
+	case !found:
+		return nil, huma.Error404NotFound("no audit runs: forebay audit --redis URL --node ADDR")
+	}
+	return &answer[audit.Findings]{r}, nil
+}
+
+// auditFor is how old a report may be that metrics tell of.
+const auditFor = time.Minute
+
+// collectAudit sends what the last report says.
+func (a *Admin) collectAudit(to figures) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	r, found, err := audit.Read(ctx, a.cache)
+	if err != nil || !found || time.Since(r.At) > auditFor {
+		return
+	}
+	for _, n := range r.Counts {
+		to.count(auditChecksDesc, float64(n.Checked), n.Tier, n.After)
+		to.count(auditViolationsDesc, float64(n.Violations), n.Tier, n.After)
+	}
 }
 
 type receiptIn struct {

@@ -24,34 +24,36 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 }
 
 var (
-	requestsDesc   = desc("requests_total", "Requests by what happened to them.", "class", "outcome")
-	missesDesc     = desc("misses_total", "Misses by reason.", "class", "reason")
-	loadsDesc      = desc("loads_total", "Loads: calls of the origin whose answer may be shared and stored.", "class")
-	passedDesc     = desc("passed_total", "Calls of the origin for one caller, of which nothing is stored.", "class")
-	passedErrDesc  = desc("passed_errors_total", "Calls for one caller that failed.", "class")
-	degradedDesc   = desc("degraded", "1 for each cause for which the node is degraded now.", "reason")
-	loadingDesc    = desc("loads_in_flight", "Calls of the origin that run now.", "class")
-	loadErrorsDesc = desc("load_errors_total", "Calls of the origin that failed.", "class")
-	refusedDesc    = desc("loads_refused_total", "Loads not begun because the class had all of its loads running.", "class")
-	savedDesc      = desc("saved_seconds_total", "Load time that requests did not wait for.", "class")
-	savedCostDesc  = desc("saved_cost_total", "What the loads would have cost that requests did without, in the unit of the class's cost.", "class")
-	entriesDesc    = desc("near_entries", "Entries in the near tier.", "class")
-	evictionsDesc  = desc("near_evictions_total", "Entries removed from the near tier for room.", "class")
-	bytesDesc      = desc("near_bytes", "Memory the near tier takes.")
-	maxBytesDesc   = desc("near_max_bytes", "Memory the near tier may take.")
-	confirmedDesc  = desc("log_confirmed", "1 while the node knows every invalidation.")
-	connectedDesc  = desc("shared_connected", "1 while the shared tier is connected and its breaker closed.")
-	lookupsDesc    = desc("shared_lookups_total", "Look-ups in the shared tier.")
-	sharedErrDesc  = desc("shared_errors_total", "Operations on the shared tier that failed.")
-	droppedDesc    = desc("shared_writes_dropped_total", "Writes to the shared tier for which the queue had no room.")
-	unusableDesc   = desc("shared_unusable_total", "Values of the shared tier that could not be used.", "reason")
-	deferredDesc   = desc("log_deferred", "Invalidations that wait to be told to the other nodes.")
-	lagDesc        = desc("log_lag_seconds", "Time since the latest check of the log was sent.")
-	notStoredDesc  = desc("not_stored_total", "Responses that were not stored, and requests that went past the cache, by reason.", "class", "reason")
-	invalidDesc    = desc("invalidations_total", "Invalidations that this node has made or heard of.")
-	nodesDesc      = desc("nodes", "Nodes on the log that this one hears, itself included.")
-	purgesDesc     = desc("cdn_purges_total", "Purges that this node has asked the CDN above for, by what it answered.", "outcome")
-	infoDesc       = desc("build_info", "Always 1; the version is the label.", "version")
+	requestsDesc        = desc("requests_total", "Requests by what happened to them.", "class", "outcome")
+	missesDesc          = desc("misses_total", "Misses by reason.", "class", "reason")
+	loadsDesc           = desc("loads_total", "Loads: calls of the origin whose answer may be shared and stored.", "class")
+	passedDesc          = desc("passed_total", "Calls of the origin for one caller, of which nothing is stored.", "class")
+	passedErrDesc       = desc("passed_errors_total", "Calls for one caller that failed.", "class")
+	degradedDesc        = desc("degraded", "1 for each cause for which the node is degraded now.", "reason")
+	loadingDesc         = desc("loads_in_flight", "Calls of the origin that run now.", "class")
+	loadErrorsDesc      = desc("load_errors_total", "Calls of the origin that failed.", "class")
+	refusedDesc         = desc("loads_refused_total", "Loads not begun because the class had all of its loads running.", "class")
+	savedDesc           = desc("saved_seconds_total", "Load time that requests did not wait for.", "class")
+	savedCostDesc       = desc("saved_cost_total", "What the loads would have cost that requests did without, in the unit of the class's cost.", "class")
+	entriesDesc         = desc("near_entries", "Entries in the near tier.", "class")
+	evictionsDesc       = desc("near_evictions_total", "Entries removed from the near tier for room.", "class")
+	bytesDesc           = desc("near_bytes", "Memory the near tier takes.")
+	maxBytesDesc        = desc("near_max_bytes", "Memory the near tier may take.")
+	confirmedDesc       = desc("log_confirmed", "1 while the node knows every invalidation.")
+	connectedDesc       = desc("shared_connected", "1 while the shared tier is connected and its breaker closed.")
+	lookupsDesc         = desc("shared_lookups_total", "Look-ups in the shared tier.")
+	sharedErrDesc       = desc("shared_errors_total", "Operations on the shared tier that failed.")
+	droppedDesc         = desc("shared_writes_dropped_total", "Writes to the shared tier for which the queue had no room.")
+	unusableDesc        = desc("shared_unusable_total", "Values of the shared tier that could not be used.", "reason")
+	deferredDesc        = desc("log_deferred", "Invalidations that wait to be told to the other nodes.")
+	lagDesc             = desc("log_lag_seconds", "Time since the latest check of the log was sent.")
+	notStoredDesc       = desc("not_stored_total", "Responses that were not stored, and requests that went past the cache, by reason.", "class", "reason")
+	invalidDesc         = desc("invalidations_total", "Invalidations that this node has made or heard of.")
+	nodesDesc           = desc("nodes", "Nodes on the log that this one hears, itself included.")
+	purgesDesc          = desc("cdn_purges_total", "Purges that this node has asked the CDN above for, by what it answered.", "outcome")
+	auditChecksDesc     = desc("audit_checks_total", "Times that the running audit has asked a cache, by its tier and the time after the invalidation.", "tier", "after")
+	auditViolationsDesc = desc("audit_violations_total", "Of those, that the cache served what was removed.", "tier", "after")
+	infoDesc            = desc("build_info", "Always 1; the version is the label.", "version")
 )
 
 // Describe implements [prometheus.Collector].
@@ -59,7 +61,7 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{requestsDesc, missesDesc, loadsDesc, passedDesc, passedErrDesc, degradedDesc, loadingDesc, loadErrorsDesc, refusedDesc,
 		savedDesc, entriesDesc, evictionsDesc, bytesDesc, maxBytesDesc, confirmedDesc, connectedDesc, lookupsDesc,
 		sharedErrDesc, droppedDesc, unusableDesc, deferredDesc, lagDesc, infoDesc,
-		notStoredDesc, invalidDesc, nodesDesc, durationDesc, statusDesc, loadTimeDesc, sharedTimeDesc, entrySizeDesc, savedCostDesc, mcpCallsDesc, mcpTimeDesc, purgesDesc} {
+		notStoredDesc, invalidDesc, nodesDesc, durationDesc, statusDesc, loadTimeDesc, sharedTimeDesc, entrySizeDesc, savedCostDesc, mcpCallsDesc, mcpTimeDesc, purgesDesc, auditChecksDesc, auditViolationsDesc} {
 		out <- d
 	}
 }
@@ -96,6 +98,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		to.count(purgesDesc, float64(refused), "refused")
 		to.count(purgesDesc, float64(failed), "failed")
 	}
+	c.admin.collectAudit(to)
 	to.gauge(infoDesc, 1, s.Version)
 }
 

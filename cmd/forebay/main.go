@@ -35,6 +35,7 @@ type commands struct {
 	Explain     explainCommand    `cmd:"" help:"Say what a running gateway makes of a request: its key, what is stored, what the answer would be and why."`
 	Purge       purgeCommand      `cmd:"" help:"Invalidate by key, tag, class, pattern or URL on a running node."`
 	Edge        edgeCommand       `cmd:"" help:"Show how far the CDN above is purged, and what it has refused."`
+	Audit       auditCommand      `cmd:"" help:"Ask the nodes, and URLs, whether they serve what was removed: 1, 10 and 60 s after each invalidation."`
 	Top         topCommand        `cmd:"" help:"Watch a running node: what it does each second."`
 	Routes      routesCommand     `cmd:"" help:"Show each route of a running node: requests, hits, times, why answers are not stored."`
 	Nodes       nodesCommand      `cmd:"" help:"Show the nodes on the log side by side: verdict, hit rate, memory, lag, whom each hears."`

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/forebay-cache/forebay/admin"
+	"github.com/forebay-cache/forebay/edge"
 	"github.com/forebay-cache/forebay/httpcache"
 )
 
@@ -66,14 +68,18 @@ func (c *purgeCommand) Run(t terminal) error {
 			return t.ctx.Err()
 		}
 	}
+	var delivery *edge.Delivery
 	if c.Wait {
-		if err := c.follow(t, receipt.ID); err != nil {
+		d, err := c.follow(t, receipt.ID)
+		if delivery = &d; err != nil && !c.JSON {
 			return err
+		} else if err != nil {
+			return errors.Join(err, c.printJSON(t, receipt, delivery))
 		}
 	}
 	switch {
 	case c.JSON:
-		return json.NewEncoder(t.out).Encode(receipt)
+		return c.printJSON(t, receipt, delivery)
 	case receipt.Deferred:
 		fmt.Fprintln(t.out, "deferred: it counts on this node, and everywhere once the log can be reached")
 	default:
@@ -81,6 +87,13 @@ func (c *purgeCommand) Run(t terminal) error {
 	}
 	fmt.Fprintf(t.err, "in this node's near tier it covered %d entries, %.1f KiB\n", receipt.Entries, float64(receipt.Bytes)/(1<<10))
 	return nil
+}
+
+func (*purgeCommand) printJSON(t terminal, r admin.Receipt, d *edge.Delivery) error {
+	return json.NewEncoder(t.out).Encode(struct {
+		admin.Receipt
+		Delivery *edge.Delivery `json:"delivery,omitempty"`
+	}{r, d})
 }
 
 // target is the one thing that is named, as the operations take it; empty for everything.

@@ -16,31 +16,31 @@ import (
 // receiptAsk is how long one question waits.
 const receiptAsk = 5 * time.Second
 
-// follow waits until an invalidation has come everywhere, and says on standard error how far it is.
-func (c *purgeCommand) follow(t terminal, id string) error {
+// follow waits until an invalidation has come everywhere, and says on standard error how far it is, to people.
+func (c *purgeCommand) follow(t terminal, id string) (r edge.Delivery, err error) {
 	said := map[string]bool{}
 	say := func(format string, args ...any) {
-		if line := fmt.Sprintf(format, args...); !said[line] {
+		if line := fmt.Sprintf(format, args...); !c.JSON && !said[line] {
 			said[line] = true
 			fmt.Fprintln(t.err, line)
 		}
 	}
 	for begun := time.Now(); ; {
-		var r edge.Delivery
+		r = edge.Delivery{}
 		ctx, cancel := context.WithTimeout(t.ctx, receiptAsk+clientTimeout)
-		err := c.callFor(ctx, http.MethodGet, "/api/receipts/"+url.PathEscape(id)+"?wait="+receiptAsk.String(), nil, &r)
+		err = c.callFor(ctx, http.MethodGet, "/api/receipts/"+url.PathEscape(id)+"?wait="+receiptAsk.String(), nil, &r)
 		cancel()
 		if err != nil {
-			return err
+			return r, err
 		}
 		printReceipt(r, say)
 		switch {
 		case r.State == edge.Failed:
-			return fmt.Errorf("the nodes have applied it; the CDN has refused to purge it: %s: it is kept, and can be made again with: forebay edge --retry", r.Why)
+			return r, fmt.Errorf("the nodes have applied it; the CDN has refused to purge it: %s: it is kept, and can be made again with: forebay edge --retry", r.Why)
 		case r.Complete():
-			return nil
+			return r, nil
 		case time.Since(begun) > purgeWait:
-			return fmt.Errorf("not everywhere after %s: it counts on this node and in the log; %s", purgeWait, missing(r))
+			return r, fmt.Errorf("not everywhere after %s: it counts on this node and in the log; %s", purgeWait, missing(r))
 		}
 	}
 }

@@ -21,6 +21,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What an audit has found: whether caches served what was removed, by tier and by time after the invalidation */
+        get: operations["audit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/cache-stats": {
         parameters: {
             query?: never;
@@ -571,6 +588,23 @@ export interface components {
              */
             waiting: number;
         };
+        Count: {
+            after: string;
+            /**
+             * Format: int64
+             * @description Times that a cache was asked
+             */
+            checked: number;
+            /**
+             * Format: int64
+             * @description Times that it did not answer
+             */
+            failed: number;
+            /** @enum {string} */
+            tier: "node" | "edge";
+            /** Format: int64 */
+            violations: number;
+        };
         Dead: {
             /** @description Of the first invalidation in it */
             first: string;
@@ -765,6 +799,25 @@ export interface components {
              * @description null: no data
              */
             value: number | null;
+        };
+        Findings: {
+            /** Format: date-time */
+            at: string;
+            /**
+             * Format: int64
+             * @description Of those, that were checked
+             */
+            audited: number;
+            counts: components["schemas"]["Count"][];
+            /**
+             * Format: int64
+             * @description That were seen
+             */
+            invalidations: number;
+            /** @description Violations, the newest first */
+            latest: components["schemas"]["Violation"][];
+            /** Format: date-time */
+            since: string;
         };
         Health: {
             /** @description The same, each with since when, what it touches and what to do; what only warns, too */
@@ -1444,6 +1497,24 @@ export interface components {
             cut?: boolean;
             text?: string;
         };
+        Violation: {
+            /** @description How long after it: 1s, 10s or 1m0s */
+            after: string;
+            /**
+             * Format: double
+             * @description Since its load began
+             */
+            age_seconds: number;
+            /** Format: date-time */
+            at: string;
+            /** @description Of the invalidation: its place in the log */
+            id: string;
+            place: string;
+            target: string;
+            tier: string;
+            /** @description The key, or the URL */
+            what: string;
+        };
     };
     responses: never;
     parameters: never;
@@ -1500,6 +1571,80 @@ export interface operations {
             };
             /** @description Internal Server Error */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    audit: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Findings"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };

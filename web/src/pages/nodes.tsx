@@ -4,6 +4,7 @@ import { ask, type Schemas } from '../api/client';
 import { useNow } from '../api/live';
 import { useMay } from '../api/overview';
 import { bytes, ms, percent, perSecond, span } from '../format';
+import { Audit } from '../parts/audit';
 import { Card } from '../parts/card';
 import { OperatorsOnly } from '../parts/operators-only';
 
@@ -47,6 +48,7 @@ export default function NodesPage() {
         )}
         {nodes.length === 1 && <Text size="sm" className="soft">No other node was heard of in the last ten minutes.</Text>}
       </Card>
+      <Audit />
     </OperatorsOnly>
   );
 }
