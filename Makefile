@@ -66,6 +66,9 @@ conformance: deps ## the HTTP cache against the public suite (SUITE=folder: anot
 bench-http: ## what a miss and a hit cost through the HTTP cache, against a plain reverse proxy
 	cd bench && $(GO) run . -only gateway
 
+bench-world: ## three regions, 5, 80 and 200 ms away: without a cache, with a gateway in the middle, with gateways in the regions
+	cd bench && $(GO) run . -only world
+
 # package:target of each parser. Their seeds are a part of every test run.
 FUZZ = .:FuzzKey .:FuzzPattern ./internal/codec:FuzzEnvelope ./internal/framing:FuzzScanner ./gateway:FuzzConfig \
 	./httpcache:FuzzCachedIsUncached ./httpcache:FuzzForwardedAlike ./httpcache:FuzzFields ./httpcache:FuzzCanonicalJSON ./httpcache:FuzzParts ./httpcache:FuzzGraphQL ./httpcache:FuzzOwnTags ./internal/coding:FuzzChoose
