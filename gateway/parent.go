@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/forebay-cache/forebay/httpcache"
@@ -87,6 +88,7 @@ func (g *Gateway) serveChildren(w http.ResponseWriter, r *http.Request) bool {
 	delete(r.Header, relay.TokenField)
 	delete(r.Header, placeField)
 	if is {
+		withoutLast(r.Header, "Via") // the child's own, by which the answers to each child would be apart
 		w = &telling{ResponseWriter: w, fields: toChild, asked: !knows}
 	} else if g.outer != nil {
 		g.outer.serve(g, w, r)
@@ -102,4 +104,20 @@ func ofParent(w http.ResponseWriter, res *http.Response) {
 		httpcache.Leave(w)
 	}
 	delete(res.Header, classField)
+}
+
+// withoutLast takes the last member off a list. A loop is seen all the same: this gateway stands further in front.
+func withoutLast(h http.Header, name string) {
+	lines := h[name]
+	if len(lines) == 0 {
+		return
+	}
+	last := lines[len(lines)-1]
+	lines = slices.Clone(lines[:len(lines)-1])
+	if i := strings.LastIndexByte(last, ','); i >= 0 {
+		lines = append(lines, last[:i])
+	}
+	if h[name] = lines; len(lines) == 0 {
+		delete(h, name)
+	}
 }

@@ -107,6 +107,13 @@ func TestParentAndChild(t *testing.T) {
 			}
 		}
 	}
+	// What one child has brought to the parent is a hit for another.
+	second, _, _ := start(t, "serve", "--config", writeFile(t, "parents: ["+parent+"]\n"+rulesOfBoth))
+	get(child, "/api/partners?shared", "")
+	before := calls
+	if _, h := get(second, "/api/partners?shared", ""); calls != before || !strings.HasPrefix(status(h), "forebay; hit") {
+		t.Errorf("%d calls of the API: %s", calls-before, status(h))
+	}
 	// Age travels.
 	get(child, "/api/partners", "")
 	version++
