@@ -37,10 +37,10 @@ func (a *Admin) registerEdge(api huma.API, guarded func(id, method, path, summar
 	receipt.Errors = append(receipt.Errors, http.StatusNotFound, http.StatusServiceUnavailable)
 	huma.Register(api, receipt, a.receipt)
 	status := guarded("edge", http.MethodGet, "/api/edge", "The CDN above: how far it is purged, the latest purges, and those that it has refused")
-	status.Errors = append(status.Errors, http.StatusNotFound, http.StatusServiceUnavailable)
+	status.Errors = append(status.Errors, http.StatusServiceUnavailable)
 	huma.Register(api, status, a.edgeStatus)
 	found := guarded("audit", http.MethodGet, "/api/audit", "What an audit has found: whether caches served what was removed, by tier and by time after the invalidation")
-	found.Errors = append(found.Errors, http.StatusNotFound, http.StatusServiceUnavailable)
+	found.Errors = append(found.Errors, http.StatusServiceUnavailable)
 	huma.Register(api, found, a.readAudit)
 	retry := guarded("retry-purges", http.MethodPost, "/api/edge/retry", "Purge again what the CDN has refused")
 	retry.Metadata = map[string]any{changing: true}
@@ -88,7 +88,7 @@ const receiptLook = 50 * time.Millisecond
 
 func (a *Admin) edgeStatus(ctx context.Context, _ *struct{}) (*answer[CDN], error) {
 	if a.o.Edge == nil {
-		return nil, errNoEdge
+		return &answer[CDN]{CDN{Status: edge.Status{Turns: []edge.Turn{}, Dead: []edge.Dead{}}}}, nil
 	}
 	s, err := a.o.Edge.Status(ctx)
 	if err != nil {
@@ -109,18 +109,24 @@ func (a *Admin) retryPurges(ctx context.Context, _ *struct{}) (*answer[Retried],
 	return &answer[Retried]{Retried{n}}, nil
 }
 
-func (a *Admin) readAudit(ctx context.Context, _ *struct{}) (*answer[audit.Findings], error) {
+// An Audit is what the last one has found.
+type Audit struct {
+	Running bool            `json:"running" doc:"Its last word is less than a minute old"`
+	Found   *audit.Findings `json:"found,omitempty" doc:"Missing: there was none"`
+}
+
+func (a *Admin) readAudit(ctx context.Context, _ *struct{}) (*answer[Audit], error) {
 	r, found, err := audit.Read(ctx, a.cache)
 	switch {
 	case err != nil:
 		return nil, huma.Error503ServiceUnavailable(err.Error())
 	case !found:
-		return nil, huma.Error404NotFound("no audit runs: forebay audit --redis URL --node ADDR")
+		return &answer[Audit]{}, nil
 	}
-	return &answer[audit.Findings]{r}, nil
+	return &answer[Audit]{Audit{time.Since(r.At) < auditFor, &r}}, nil
 }
 
-// auditFor is how old a report may be that metrics tell of.
+// auditFor is how old the last word of an audit that runs may be.
 const auditFor = time.Minute
 
 // collectAudit sends what the last report says.

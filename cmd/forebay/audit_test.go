@@ -33,11 +33,7 @@ func TestAudit(t *testing.T) {
 		ended <- run(t.Context(), []string{"audit", "--redis", redis, "--node", admin, "--url", a + "/x", "--for", "4s", "--json"}, &out, &errs)
 	}()
 	eventually(t, "the audit does not begin", func() bool {
-		res, err := http.Get(admin + "/api/audit")
-		if err == nil {
-			res.Body.Close()
-		}
-		return err == nil && res.StatusCode == 200
+		return call[struct{ Running bool }](t, "GET", admin+"/api/audit", "").Running
 	})
 	for range 5 {
 		call[struct{ ID string }](t, "POST", other+"/api/invalidate", `{"tag":"one"}`)
@@ -56,7 +52,7 @@ func TestAudit(t *testing.T) {
 		}
 	}
 	for _, node := range []string{admin, other} {
-		if shown := call[audit.Findings](t, "GET", node+"/api/audit", ""); shown.Audited != 5 {
+		if shown := call[struct{ Found audit.Findings }](t, "GET", node+"/api/audit", ""); shown.Found.Audited != 5 {
 			t.Errorf("%+v", shown)
 		}
 		res, err := http.Get(node + "/metrics")

@@ -34,7 +34,7 @@ it('follows an invalidation to the nodes, the CDN and a probe', async () => {
 });
 
 it('says what an audit has found, and how to begin one', async () => {
-  serve({ 'api/overview': golden.overview, 'api/audit': { since: '2026-11-26T10:00:00Z', at: '2026-11-26T10:01:00Z', invalidations: 9, audited: 5, counts: [{ tier: 'node', after: '10s', checked: 10, violations: 1, failed: 0 }], latest: [{ place: 'b', tier: 'node', target: 'tag x', id: '5-0', after: '10s', what: 'c:k', age_seconds: 12, at: '2026-11-26T10:00:30Z' }] } });
+  serve({ 'api/overview': golden.overview, 'api/audit': { running: true, found: { since: '2026-11-26T10:00:00Z', at: '2026-11-26T10:01:00Z', invalidations: 9, audited: 5, counts: [{ tier: 'node', after: '10s', checked: 10, violations: 1, failed: 0 }], latest: [{ place: 'b', tier: 'node', target: 'tag x', id: '5-0', after: '10s', what: 'c:k', age_seconds: 12, at: '2026-11-26T10:00:30Z' }] } } });
   show(<Audit />);
   expect((await screen.findByTestId('audit-state')).textContent).toBe('5 of 9 invalidations were audited; 1 times a cache served what was removed.');
   expect(screen.getByText(/b served/).textContent).toContain('12 s old, 10s after tag x was removed');

@@ -1,6 +1,6 @@
 import { Button, Group, Table, Text } from '@mantine/core';
 import { useMutation, useQuery } from '@tanstack/react-query';
-import { ask, post, type CDN, Refusal } from '../api/client';
+import { ask, post, type CDN } from '../api/client';
 import { useMay } from '../api/overview';
 import { exact, moment } from '../format';
 import { Card } from '../parts/card';
@@ -17,7 +17,7 @@ export function Edge() {
     retry: false,
   });
   const retry = useMutation({ mutationFn: () => post('api/edge/retry', {}), onSuccess: () => refetch() });
-  if (error && !(error instanceof Refusal && error.status === 404)) {
+  if (error) {
     return (
       <Card title="The CDN above">
         <Failure error={error} />

@@ -458,6 +458,12 @@ export interface components {
             /** Format: double */
             took_ms: number;
         };
+        Audit: {
+            /** @description Missing: there was none */
+            found?: components["schemas"]["Findings"];
+            /** @description Its last word is less than a minute old */
+            running: boolean;
+        };
         CDN: {
             /** @description What the CDN has refused: it can be retried */
             dead: components["schemas"]["Dead"][];
@@ -1595,7 +1601,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Findings"];
+                    "application/json": components["schemas"]["Audit"];
                 };
             };
             /** @description Unauthorized */
@@ -1609,15 +1615,6 @@ export interface operations {
             };
             /** @description Forbidden */
             403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["ErrorModel"];
-                };
-            };
-            /** @description Not Found */
-            404: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1772,15 +1769,6 @@ export interface operations {
             };
             /** @description Forbidden */
             403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["ErrorModel"];
-                };
-            };
-            /** @description Not Found */
-            404: {
                 headers: {
                     [name: string]: unknown;
                 };

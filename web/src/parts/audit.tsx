@@ -1,6 +1,6 @@
 import { Table, Text } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
-import { ask, Refusal, type Schemas } from '../api/client';
+import { ask, type Schemas } from '../api/client';
 import { useMay } from '../api/overview';
 import { moment, span } from '../format';
 import { Card } from './card';
@@ -9,14 +9,23 @@ import { Failure } from './failure';
 /** What an audit has found: whether caches served what was removed. */
 export function Audit() {
   const may = useMay();
-  const { data, error } = useQuery({
+  const { data: audit, error } = useQuery({
     queryKey: ['audit'],
-    queryFn: () => ask<Schemas['Findings']>('api/audit'),
+    queryFn: () => ask<Schemas['Audit']>('api/audit'),
     enabled: may?.operate === true,
-    refetchInterval: (q) => (q.state.data ? 2000 : 30_000),
+    refetchInterval: (q) => (q.state.data?.running ? 2000 : 30_000),
     retry: false,
   });
-  if (error instanceof Refusal && error.status === 404) {
+  if (error) {
+    return (
+      <Card title="Audit">
+        <Failure error={error} />
+      </Card>
+    );
+  }
+  if (!audit) return null;
+  const data = audit.found;
+  if (!data) {
     return (
       <Card title="Audit">
         <Text size="sm" className="soft">
@@ -25,18 +34,10 @@ export function Audit() {
       </Card>
     );
   }
-  if (error) {
-    return (
-      <Card title="Audit">
-        <Failure error={error} />
-      </Card>
-    );
-  }
-  if (!data) return null;
   const counts = data.counts ?? [];
   const latest = data.latest ?? [];
   return (
-    <Card title="Audit" right={<Text size="sm" className="soft">{`last word ${moment(data.at)}, since ${moment(data.since)}`}</Text>}>
+    <Card title="Audit" right={<Text size="sm" className="soft">{audit.running ? `since ${moment(data.since)}` : `ended ${moment(data.at)}`}</Text>}>
       <Text size="sm" data-testid="audit-state" className={latest.length > 0 ? 'state-away' : undefined}>
         {data.audited} of {data.invalidations} invalidations were audited; {latest.length === 0 ? 'no cache served what was removed' : `${counts.reduce((n, c) => n + c.violations, 0)} times a cache served what was removed`}.
       </Text>

@@ -1,0 +1,1 @@
+import{y as n,z as a,j as o,aa as t}from"./index-m6hlj2RC.js";const s=n(e=>{const p=a(["Input","InputWrapper","TextInput"],null,e);return o.jsx(t,{component:"input",...p,__staticSelector:"TextInput"})});s.classes=t.classes;s.displayName="@mantine/core/TextInput";export{s as T};

@@ -1,1 +1,0 @@
-import{a as t,j as s,S as n,w as i,C as d,T as l}from"./index-BuZzClPN.js";function x({title:a,why:e,children:o}){const r=t();return s.jsxs(n,{gap:"md",children:[s.jsx(i,{order:1,children:a}),r&&!r.operate?s.jsx(d,{title:"For operators",children:s.jsxs(l,{size:"sm",children:[e,", and shown to operators alone: ",r.why]})}):o]})}export{x as O};
