@@ -201,7 +201,7 @@ func newWorld(t *testing.T, seed uint64, nodes int, relayed bool, loss float64) 
 
 // add adds a node. Of some the delays are kept.
 func (w *world) add(tier shared.Tier, watched bool) {
-	r, err := replica.Open(replica.Options{Tier: tier, Retention: time.Hour, AppendFor: 10 * time.Second, Now: func() int64 { return int64(time.Since(w.begin)) }, Logger: quiet,
+	r, err := replica.Open(replica.Options{Tier: tier, Targets: 2000, Retention: time.Hour, AppendFor: 10 * time.Second, Now: func() int64 { return int64(time.Since(w.begin)) }, Logger: quiet,
 		Learned: func(rec shared.Record) {
 			if watched && !rec.Fence {
 				at := time.Since(time.UnixMilli(int64(rec.ID.Ms)))
