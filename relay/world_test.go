@@ -64,8 +64,9 @@ const recordSize = 120
 
 // far is the log, on the other side of a link.
 type far struct {
-	*shared.Memory
-	link *link
+	*shared.Memory // values, which nobody has
+	world          *world
+	link           *link
 }
 
 func (f far) over(ctx context.Context, there int, do func() (shared.Reading, error)) (shared.Reading, error) {
@@ -80,24 +81,24 @@ func (f far) over(ctx context.Context, there int, do func() (shared.Reading, err
 }
 
 func (f far) Read(ctx context.Context, head shared.Stamp) (shared.Reading, error) {
-	return f.over(ctx, 64, func() (shared.Reading, error) { return f.Memory.Read(ctx, head) })
+	return f.over(ctx, 64, func() (shared.Reading, error) { return f.world.log.Load().Read(ctx, head) })
 }
 
 func (f far) Append(ctx context.Context, head shared.ID, records []shared.Record) (shared.Reading, error) {
-	return f.over(ctx, 64+recordSize*len(records), func() (shared.Reading, error) { return f.Memory.Append(ctx, head, records) })
+	return f.over(ctx, 64+recordSize*len(records), func() (shared.Reading, error) { return f.world.log.Load().Append(ctx, head, records) })
 }
 
 func (f far) Rejoin(ctx context.Context, seen shared.Stamp, left []string) (shared.Reading, error) {
-	return f.over(ctx, 64, func() (shared.Reading, error) { return f.Memory.Rejoin(ctx, seen, left) })
+	return f.over(ctx, 64, func() (shared.Reading, error) { return f.world.log.Load().Rejoin(ctx, seen, left) })
 }
 
 func (f far) Follow(ctx context.Context, head shared.ID) error {
 	if err := f.link.pass(ctx, 64); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	following, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	f.Memory.Follow(ctx, head)
+	f.world.log.Load().Follow(following, head)
 	f.link.wakes.Add(1)
 	return f.link.pass(ctx, 64)
 }
@@ -135,7 +136,7 @@ func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { retur
 type world struct {
 	t     *testing.T
 	begin time.Time
-	log   *shared.Memory
+	log   atomic.Pointer[shared.Memory]
 
 	mu     sync.Mutex // guards the fields below
 	random *rand.Rand
@@ -144,7 +145,8 @@ type world struct {
 	nodes  []*replica.Replica
 	links  []*link // of the nodes
 	roots  []*link // that end at the log
-	relays []*relay.Server
+	relays []*atomic.Pointer[relay.Server]
+	ups    []far // of the relays
 	closes []func()
 	work   sync.WaitGroup
 	ctx    context.Context
@@ -167,7 +169,8 @@ const children = 32
 
 // newWorld builds one. Of its relays each third is 5, 80 and 200 ms from the log, there and back.
 func newWorld(t *testing.T, seed uint64, nodes int, relayed bool, loss float64) *world {
-	w := &world{t: t, begin: time.Now(), log: shared.NewMemory(), random: rand.New(rand.NewPCG(seed, 1))}
+	w := &world{t: t, begin: time.Now(), random: rand.New(rand.NewPCG(seed, 1))}
+	w.log.Store(shared.NewMemory())
 	ctx, cancel := context.WithCancel(context.Background())
 	w.ctx = ctx
 	w.closes = append(w.closes, cancel)
@@ -179,11 +182,14 @@ func newWorld(t *testing.T, seed uint64, nodes int, relayed bool, loss float64) 
 			if i%children == 0 {
 				up := &link{world: w, delay: far0[region], loss: loss}
 				w.roots = append(w.roots, up)
-				w.relays = append(w.relays, relay.NewServer(far{w.log, up}, "token"))
+				w.ups = append(w.ups, far{shared.NewMemory(), w, up})
+				one := &atomic.Pointer[relay.Server]{}
+				one.Store(relay.NewServer(w.ups[len(w.ups)-1], "token"))
+				w.relays = append(w.relays, one)
 			}
 			parent, down := w.relays[len(w.relays)-1], &link{world: w, delay: time.Millisecond, loss: loss}
 			client, err := relay.Open(relay.Options{Parents: []string{"http://parent"}, Token: "token", Budget: budget, Logger: quiet,
-				Transport: roundTripper(func(r *http.Request) (*http.Response, error) { return down.RoundTrip(r, parent) })})
+				Transport: roundTripper(func(r *http.Request) (*http.Response, error) { return down.RoundTrip(r, parent.Load()) })})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -192,7 +198,7 @@ func newWorld(t *testing.T, seed uint64, nodes int, relayed bool, loss float64) 
 		} else {
 			up := &link{world: w, delay: far0[region], loss: loss}
 			w.roots, w.links = append(w.roots, up), append(w.links, up)
-			tier = far{w.log, up}
+			tier = far{shared.NewMemory(), w, up}
 		}
 		w.add(tier, i < 24)
 	}
@@ -226,7 +232,7 @@ func (w *world) close() {
 	}
 	w.work.Wait()
 	for _, s := range w.relays {
-		s.Close()
+		s.Load().Close()
 	}
 	for _, n := range w.nodes {
 		n.Close()
@@ -267,7 +273,10 @@ func (w *world) run(writes int, rate float64) (asked, wrong int64) {
 func (w *world) healed() bool {
 	for range 300 {
 		time.Sleep(200 * time.Millisecond)
-		r, _ := w.log.Read(w.ctx, shared.Stamp{})
+		r, _ := w.log.Load().Read(w.ctx, shared.Stamp{})
+		if len(r.Records) == 0 {
+			continue
+		}
 		end := r.Records[len(r.Records)-1]
 		if !slices.ContainsFunc(w.nodes, func(n *replica.Replica) bool {
 			s := n.Stats()
@@ -330,9 +339,17 @@ func TestWorld(t *testing.T) {
 	}
 }
 
-// trouble cuts links for up to 30 s, and restarts the log's server.
+// trouble cuts links for up to 10 s each, ends a parent and begins another in its place, and loses the whole log.
 func (w *world) trouble() {
-	for range 6 {
+	for n := range 6 {
+		if n == 2 {
+			w.log.Store(shared.NewMemory()) // as after FLUSHALL, or a failover to a server that knew nothing
+		}
+		if n%2 == 1 && len(w.relays) > 0 {
+			i := w.pick(len(w.relays))
+			old := w.relays[i].Swap(relay.NewServer(w.ups[i], "token"))
+			w.work.Go(func() { old.Close() })
+		}
 		l := w.links[w.pick(len(w.links))]
 		if w.pick(2) == 0 {
 			l = w.roots[w.pick(len(w.roots))]
