@@ -80,7 +80,7 @@ func mayLoad(clients *perClient) func(*http.Request) bool {
 	}
 	return func(r *http.Request) bool {
 		relayed, _ := r.Context().Value(relayKey{}).(*onBehalf)
-		return clients.allow(clientOf(r, relayed))
+		return isChild(r) || clients.allow(clientOf(r, relayed))
 	}
 }
 

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"net/http"
 	"slices"
 	"strings"
@@ -88,6 +89,7 @@ func (g *Gateway) serveChildren(w http.ResponseWriter, r *http.Request) bool {
 	delete(r.Header, relay.TokenField)
 	delete(r.Header, placeField)
 	if is {
+		r = r.WithContext(context.WithValue(r.Context(), childKey{}, true))
 		withoutLast(r.Header, "Via") // the child's own, by which the answers to each child would be apart
 		w = &telling{ResponseWriter: w, fields: toChild, asked: !knows}
 	} else if g.outer != nil {
@@ -97,6 +99,11 @@ func (g *Gateway) serveChildren(w http.ResponseWriter, r *http.Request) bool {
 	g.front.Load().handler.ServeHTTP(w, r)
 	return true
 }
+
+type childKey struct{}
+
+// isChild reports whether a request comes from a child: for many clients, whose limits are its own to keep.
+func isChild(r *http.Request) bool { return r.Context().Value(childKey{}) != nil }
 
 // ofParent looks at a parent's answer: what it gives no class, or another than this gateway's rules do, is not kept here.
 func ofParent(w http.ResponseWriter, res *http.Response) {

@@ -51,7 +51,7 @@ func TestParentAndChild(t *testing.T) {
 	}))
 	defer origin.Close()
 	redis := redistest.Start(t)
-	parent, parentAdmin, _ := start(t, "serve", "--redis", redis.URL(), "--config", writeFile(t, "origin: "+origin.URL+"\nchildren: true\n"+rulesOfBoth))
+	parent, parentAdmin, _ := start(t, "serve", "--redis", redis.URL(), "--config", writeFile(t, "origin: "+origin.URL+"\nchildren: true\nlimits: {changes: 2, misses: 2}\n"+rulesOfBoth))
 	child, childAdmin, _ := start(t, "serve", "--config", writeFile(t, "parents: ["+parent+"]\n"+rulesOfBoth))
 
 	get := func(base, path, auth string) (string, http.Header) {
@@ -105,6 +105,17 @@ func TestParentAndChild(t *testing.T) {
 					t.Errorf("%s: the child keeps it: %s", path, status(h))
 				}
 			}
+		}
+	}
+	// The parent's limits are for each client: a child is many, and keeps its own.
+	for n := range 20 {
+		req, _ := http.NewRequestWithContext(t.Context(), "POST", child+fmt.Sprint("/api/partners?n=", n), nil)
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res.Body.Close(); res.StatusCode != 200 {
+			t.Errorf("change %d of a region: %s", n, res.Status)
 		}
 	}
 	// What one child has brought to the parent is a hit for another.
