@@ -50,23 +50,9 @@ func (c *purgeCommand) Run(t terminal) error {
 	if maps.Copy(req, target); c.All {
 		req["all"] = true
 	}
-	var receipt admin.Receipt
-	for begun := time.Now(); ; {
-		receipt = admin.Receipt{}
-		if err := c.call(t.ctx, http.MethodPost, "/api/invalidate", req, &receipt); err != nil {
-			return err
-		}
-		if !c.Wait || !receipt.Deferred {
-			break
-		}
-		if time.Since(begun) > purgeWait {
-			return fmt.Errorf("deferred for %s: it counts on this node; other nodes learn of it once the log can be reached", purgeWait)
-		}
-		select {
-		case <-time.After(purgeAgain):
-		case <-t.ctx.Done():
-			return t.ctx.Err()
-		}
+	receipt, err := c.invalidate(t, req)
+	if err != nil {
+		return err
 	}
 	var delivery *edge.Delivery
 	if c.Wait {
@@ -87,6 +73,27 @@ func (c *purgeCommand) Run(t terminal) error {
 	}
 	fmt.Fprintf(t.err, "in this node's near tier it covered %d entries, %.1f KiB\n", receipt.Entries, float64(receipt.Bytes)/(1<<10))
 	return nil
+}
+
+// invalidate does it, with --wait until the log has taken it.
+func (c *purgeCommand) invalidate(t terminal, req map[string]any) (receipt admin.Receipt, err error) {
+	for begun := time.Now(); ; {
+		receipt = admin.Receipt{}
+		if err := c.call(t.ctx, http.MethodPost, "/api/invalidate", req, &receipt); err != nil {
+			return receipt, err
+		}
+		if !c.Wait || !receipt.Deferred {
+			return receipt, nil
+		}
+		if time.Since(begun) > purgeWait {
+			return receipt, fmt.Errorf("deferred for %s: it counts on this node; other nodes learn of it once the log can be reached", purgeWait)
+		}
+		select {
+		case <-time.After(purgeAgain):
+		case <-t.ctx.Done():
+			return receipt, t.ctx.Err()
+		}
+	}
 }
 
 func (*purgeCommand) printJSON(t terminal, r admin.Receipt, d *edge.Delivery) error {

@@ -18,7 +18,6 @@ import (
 	"github.com/forebay-cache/forebay/edge"
 	"github.com/forebay-cache/forebay/edge/cdn"
 	"github.com/forebay-cache/forebay/gateway"
-	"github.com/forebay-cache/forebay/httpcache"
 	"github.com/forebay-cache/forebay/redis"
 	"github.com/forebay-cache/forebay/relay"
 	"github.com/forebay-cache/forebay/shared"
@@ -67,6 +66,11 @@ func (c *serveCommand) Run(t terminal) error {
 		defer parents.Close()
 		o.Shared = parents
 	}
+	return c.serve(t, logger, config, o, tier)
+}
+
+// serve opens the gateway on its tiers, and what stands around it, until it is told to stop.
+func (c *serveCommand) serve(t terminal, logger *slog.Logger, config gateway.Config, o gateway.Options, tier *redis.Tier) error {
 	secure, err := c.certificate(config.Listen, tier, logger)
 	if err != nil {
 		return usageError{err}
@@ -92,9 +96,7 @@ func (c *serveCommand) Run(t terminal) error {
 		s.serveHTTP3(g, secure.config())
 	}
 	ao := c.adminOptions(g, own, tier)
-	if parents != nil {
-		ao.Shared = parents
-	}
+	ao.Shared = o.Shared
 	ao.Limits = func() []forebay.Limit { return append(append(g.Limits(), clients.limit()), s.quic.limits()...) }
 	ao.Logger, ao.Parts, ao.TraceID = logger, admin.Parts{Front: "gateway", Origin: hostOf(config.Origin)}, traces.id()
 	a := admin.New(g.Cache(), ao)
@@ -260,68 +262,4 @@ func hostOf(origin string) string {
 		return "origin"
 	}
 	return u.Host
-}
-
-// config is the file's, with the flags over it.
-func (c *serveCommand) config() (gateway.Config, error) {
-	var config gateway.Config
-	if c.Config != "" {
-		var err error
-		if config, err = gateway.ReadConfig(c.Config); err != nil {
-			return config, fmt.Errorf("--config: %w", err)
-		}
-	}
-	if c.Origin != "" {
-		config.Origin = c.Origin
-	}
-	if c.TLSCert != "" || c.TLSKey != "" {
-		config.Listen.Cert, config.Listen.Key = c.TLSCert, c.TLSKey
-	}
-	config.Listen.ACME.Domains = append(config.Listen.ACME.Domains, c.ACME...)
-	for _, name := range c.ACME {
-		if err := gateway.CheckDomain(name); err != nil {
-			return config, fmt.Errorf("--acme: %w", err)
-		}
-	}
-	if len(config.Listen.ACME.Domains) > 0 && (c.TLS != "" || config.Listen.Cert != "") {
-		return config, fmt.Errorf("--acme, --tls self-signed and a certificate of yours exclude each other: choose one")
-	}
-	if c.TLS != "" && config.Listen.Cert != "" {
-		return config, fmt.Errorf("--tls self-signed and a certificate of yours exclude each other")
-	}
-	if c.HTTP3 != "" {
-		on := c.HTTP3 == "on"
-		config.Listen.HTTP3 = &on
-	}
-	if (config.Listen.Cert == "") != (config.Listen.Key == "") {
-		return config, fmt.Errorf("--tls-cert and --tls-key belong together: each names a file in PEM")
-	}
-	switch c.Profile {
-	case "":
-	case string(httpcache.Safe), string(httpcache.RFC):
-		config.Profile = httpcache.Profile(c.Profile)
-	default:
-		return config, fmt.Errorf("--profile %s: safe or rfc", c.Profile)
-	}
-	for _, text := range c.Trusted {
-		prefix, err := gateway.ParsePrefix(text)
-		if err != nil {
-			return config, fmt.Errorf("--trusted-proxies: %w", err)
-		}
-		config.Trusted = append(config.Trusted, prefix)
-	}
-	for _, text := range c.Cache {
-		rule, err := gateway.ParseRule(text)
-		if err != nil {
-			return config, fmt.Errorf("--cache %w", err)
-		}
-		config.SetRule(rule)
-	}
-	if len(config.Parents) > 0 && c.Origin != "" {
-		return config, fmt.Errorf("--origin and parents exclude each other: a child asks its parents")
-	}
-	if config.Origin == "" && len(config.Upstreams) == 0 && len(config.Parents) == 0 {
-		return config, fmt.Errorf("no origin: say which API to stand in front of, with --origin http://127.0.0.1:5000 or origin: or origins: in --config")
-	}
-	return config, nil
 }
