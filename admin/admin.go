@@ -53,6 +53,8 @@ type Options struct {
 	Requirements string
 	// Edge follows invalidations beyond this node, to a CDN above. May be nil.
 	Edge *edge.Queue
+	// Certificate says what is wrong with those of the public listener, if anything is. May be nil.
+	Certificate func() error
 	// Parts are the names of what the cache stands between.
 	Parts Parts
 	// Shared is the cache's shared tier, through which nodes tell each other how they are. May be nil.

@@ -167,6 +167,12 @@ func (a *Admin) addReceiptTool(s *mcp.Server) {
 
 // findEdge finds what is wrong above.
 func (a *Admin) findEdge(find finder) {
+	if a.o.Certificate != nil {
+		if err := a.o.Certificate(); err != nil {
+			find(Cause{Check: "certificate", Reason: err.Error(), Impact: "the one that is there is used until it ends; without one no client can connect by TLS",
+				Do: "does port 443 of the name lead to the public listener? It is tried again by itself"})
+		}
+	}
 	if a.o.Edge == nil {
 		return
 	}

@@ -153,7 +153,7 @@ func kindOf(check, reason string) string {
 // ofCheck reports whether a cause is of a check of the process, which are asked at each health request.
 func (c Cause) ofCheck() bool {
 	name, _, _ := strings.Cut(c.Check, " ")
-	return !slices.Contains([]string{"shared", "log", "journal", "class", "function", "node", "near"}, name)
+	return !slices.Contains([]string{"shared", "log", "journal", "class", "function", "node", "near", "cdn", "certificate"}, name)
 }
 
 // check notes how a check of the process went.

@@ -7,10 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/caddyserver/certmagic"
@@ -29,6 +32,9 @@ type authority struct {
 	config *certmagic.Config
 	issuer *certmagic.ACMEIssuer
 	stop   context.CancelFunc
+
+	mu     sync.Mutex // guards failed
+	failed map[string]error
 }
 
 // newAuthority knows the certificates that are stored already. The others come when the listener is there: see manage.
@@ -38,9 +44,9 @@ func newAuthority(l gateway.Listen, tier shared.Tier, secret string, logger *slo
 		return nil, err
 	}
 	log := zap.New(zapToSlog{logger.Handler(), nil})
-	a := &authority{}
+	a := &authority{failed: map[string]error{}}
 	a.cache = certmagic.NewCache(certmagic.CacheOptions{Logger: log, GetConfigForCert: func(certmagic.Certificate) (*certmagic.Config, error) { return a.config, nil }})
-	a.config = certmagic.New(a.cache, certmagic.Config{Storage: storage, Logger: log})
+	a.config = certmagic.New(a.cache, certmagic.Config{Storage: storage, Logger: log, OnEvent: a.note})
 	template := certmagic.ACMEIssuer{
 		CA: l.ACME.Directory, Email: l.ACME.Email, Agreed: true, DisableHTTPChallenge: true, Logger: log,
 	}
@@ -94,6 +100,31 @@ func (a *authority) manage(ctx context.Context, public net.Addr, names []string)
 	managing, stop := context.WithCancel(context.WithoutCancel(ctx))
 	a.stop = stop
 	return a.config.ManageAsync(managing, names)
+}
+
+// note remembers which certificates could not be obtained or renewed.
+func (a *authority) note(_ context.Context, event string, data map[string]any) error {
+	name, _ := data["identifier"].(string)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch event {
+	case "cert_failed":
+		a.failed[name], _ = data["error"].(error)
+	case "cert_obtained":
+		delete(a.failed, name)
+	}
+	return nil
+}
+
+// problem is what is wrong with the certificates, if anything is.
+func (a *authority) problem() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var all []error
+	for _, name := range slices.Sorted(maps.Keys(a.failed)) {
+		all = append(all, fmt.Errorf("the certificate of %s cannot be obtained: %w", name, a.failed[name]))
+	}
+	return errors.Join(all...)
 }
 
 // tls takes the place of a certificate's own configuration.

@@ -56,6 +56,7 @@ type authorityServer struct {
 func startAuthority(t *testing.T, tlsPort int) authorityServer {
 	t.Helper()
 	t.Setenv("PEBBLE_VA_NOSLEEP", "1")
+	t.Setenv("PEBBLE_WFE_NONCEREJECT", "0") // otherwise some requests are made twice, and counted so
 	logger := log.New(io.Discard, "", 0)
 	store := db.NewMemoryStore()
 	authority := ca.New(logger, store, "", "ecdsa", 0, 1, map[string]ca.Profile{"default": {Description: "the default", ValidityPeriod: 7776000}})
@@ -141,4 +142,20 @@ func TestACME(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestAFailedCertificateIsSaid(t *testing.T) {
+	a := startAuthority(t, redistest.FreePort(t)) // looks where nobody listens
+	origin := httptest.NewServer(http.NotFoundHandler())
+	defer origin.Close()
+	_, admin, _ := start(t, "serve", "--config", acmeConfig(t, a, origin.URL, t.TempDir()))
+	eventually(t, "health does not say it", func() bool {
+		res, err := http.Get(admin + "/health")
+		if err != nil {
+			return false
+		}
+		defer res.Body.Close()
+		b, _ := io.ReadAll(res.Body)
+		return strings.Contains(string(b), "the certificate of www.gateway.example cannot be obtained")
+	})
 }

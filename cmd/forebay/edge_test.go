@@ -126,6 +126,28 @@ func (w *worldOfEdge) change(t *testing.T, item, node int) (version int64, d edg
 	return version, d
 }
 
+// What the CDN refuses is said, kept, and over when it has been retried.
+func TestARefusedPurgeIsSaidAndOver(t *testing.T) {
+	w := newEdge(t, "fastly")
+	health := func() string {
+		return call[struct{ Checks map[string]string }](t, "GET", w.admins[0]+"/health", "").Checks["cdn"] + call[struct{ Checks map[string]string }](t, "GET", w.admins[1]+"/health", "").Checks["cdn"]
+	}
+	w.cdn.Refuse(403)
+	if _, d := w.change(t, 1, 0); d.State != edge.Failed || !strings.Contains(d.Why, "403") {
+		t.Errorf("%+v", d)
+	}
+	if !strings.Contains(health(), "403") {
+		t.Errorf("health: %q", health())
+	}
+	w.cdn.Refuse(0)
+	if n := call[struct{ Tags int }](t, "POST", w.admins[1]+"/api/edge/retry", "{}"); n.Tags == 0 {
+		t.Error("nothing is retried")
+	}
+	eventually(t, "it is never over", func() bool {
+		return health() == "" && len(call[struct{ Dead []edge.Dead }](t, "GET", w.admins[0]+"/api/edge", "").Dead) == 0
+	})
+}
+
 // Under load, with two gateways and a real cache above: nobody gets an answer through the CDN that was invalidated, once the
 // receipt says that it is purged.
 func TestNothingStaleAfterTheReceipt(t *testing.T) {

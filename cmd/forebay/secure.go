@@ -77,6 +77,14 @@ func (c *certificate) manage(ctx context.Context, public net.Addr, names []strin
 	return c.from.manage(ctx, public, names)
 }
 
+// problem says what is wrong with the authority's certificates; nil where there is none.
+func (c *certificate) problem() func() error {
+	if c == nil || c.from == nil {
+		return nil
+	}
+	return c.from.problem
+}
+
 func (c *certificate) close() {
 	if c != nil {
 		c.from.close()

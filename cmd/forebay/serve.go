@@ -96,7 +96,7 @@ func (c *serveCommand) serve(t terminal, logger *slog.Logger, config gateway.Con
 		s.serveHTTP3(g, secure.config())
 	}
 	ao := c.adminOptions(g, own, tier)
-	ao.Shared = o.Shared
+	ao.Shared, ao.Certificate = o.Shared, secure.problem()
 	ao.Limits = func() []forebay.Limit { return append(append(g.Limits(), clients.limit()), s.quic.limits()...) }
 	ao.Logger, ao.Parts, ao.TraceID = logger, admin.Parts{Front: "gateway", Origin: hostOf(config.Origin)}, traces.id()
 	a := admin.New(g.Cache(), ao)
