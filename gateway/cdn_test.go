@@ -1,15 +1,20 @@
 package gateway_test
 
 import (
+	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/forebay-cache/forebay"
+	"github.com/forebay-cache/forebay/edge"
 	"github.com/forebay-cache/forebay/gateway"
 	"github.com/forebay-cache/forebay/httpcache"
 )
@@ -154,4 +159,73 @@ func TestCDNInTheFile(t *testing.T) {
 			t.Errorf("%s: %s", text, got)
 		}
 	}
+}
+
+// purges notes what a CDN is asked to purge.
+type purges struct {
+	mu   sync.Mutex
+	tags [][]string
+}
+
+func (p *purges) Purge(_ context.Context, tags []string, _ bool) (string, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.tags = append(p.tags, slices.Clone(tags))
+	return "id", nil
+}
+
+func (*purges) Done(context.Context, string) (bool, error) { return true, nil }
+func (*purges) Limits() edge.Limits                        { return edge.Limits{Tags: 100, PerMinute: 6000} }
+
+func (p *purges) of(tag string) (n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, tags := range p.tags {
+		if slices.Contains(tags, tag) {
+			n++
+		}
+	}
+	return n
+}
+
+// A response that is invalidated on its way, and takes longer than both purges, is purged when it has been sent.
+func TestWhatIsSentLateIsPurged(t *testing.T) {
+	goOn, cdn := make(chan struct{}), &purges{}
+	origin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Cache-Control", "max-age=60")
+		io.WriteString(w, strings.Repeat("x", 64<<10))
+		w.(http.Flusher).Flush()
+		<-goOn
+		io.WriteString(w, "the end")
+	}))
+	defer origin.Close()
+	g, err := gateway.Open(t.Context(), gateway.Options{Config: gateway.Config{Origin: origin.URL, CDN: &gateway.CDN{Vendor: "fastly", Zone: "z", Settle: 50 * time.Millisecond}}, Purger: cdn, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Close()
+	s := httptest.NewServer(g)
+	defer s.Close()
+	res, err := http.Get(s.URL + "/slow")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	key := strings.Fields(res.Header.Get("Surrogate-Key"))[2]
+	if _, err := g.Cache().Invalidate(t.Context(), forebay.Tag(g.URITag(res.Request.URL))); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(300 * time.Millisecond) // both purges of it are over
+	if n := cdn.of(key); n > 0 {
+		t.Fatalf("its key was purged %d times before it was sent", n)
+	}
+	close(goOn)
+	io.Copy(io.Discard, res.Body)
+	for range 500 {
+		if cdn.of(key) >= 2 {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Error("what was sent late is not purged")
 }
