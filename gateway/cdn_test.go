@@ -212,10 +212,15 @@ func TestWhatIsSentLateIsPurged(t *testing.T) {
 	}
 	defer res.Body.Close()
 	key := strings.Fields(res.Header.Get("Surrogate-Key"))[2]
-	if _, err := g.Cache().Invalidate(t.Context(), forebay.Tag(g.URITag(res.Request.URL))); err != nil {
+	r, err := g.Cache().Invalidate(t.Context(), forebay.Tag(g.URITag(res.Request.URL)))
+	if err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(300 * time.Millisecond) // both purges of it are over
+	for d := (edge.Delivery{}); d.State != edge.Purged; time.Sleep(10 * time.Millisecond) { // both purges of it are over
+		if d, err = g.Edge().Receipt(t.Context(), r.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if n := cdn.of(key); n > 0 {
 		t.Fatalf("its key was purged %d times before it was sent", n)
 	}
