@@ -175,16 +175,42 @@ func (s *Space[V]) Lookup(ctx context.Context, key string) (Found[V], bool) {
 	return s.judged(s.cache.lookup(ctx, s.space, key))
 }
 
+// A Near is what the near tier holds under a key. Since tells it from what was there before: when it was stored, since the
+// cache was opened.
+type Near[V any] struct {
+	Value    V
+	Since    time.Duration
+	LoadTime time.Duration
+}
+
 // Peek returns what the near tier holds under a full key, if it is fresh. It asks no other tier, and is no request of the
 // statistics.
-func (s *Space[V]) Peek(key string) (V, bool) {
-	e, st := s.near.get(key, s.cache.now())
-	if st > isAhead || e.err != nil {
-		var zero V
-		return zero, false
+func (s *Space[V]) Peek(key string) (Near[V], bool) { return s.nearUpTo(isAhead, key, s.cache.now()) }
+
+// Ready is Peek for what a request can have now with nothing else done: it is too early to refresh it, and there is nothing
+// to confirm. Where it returns false, ask [Space.Lookup].
+func (s *Space[V]) Ready(key string, now time.Time) (Near[V], bool) {
+	if s.cache.shared != nil && (s.class.now().Strict || !s.cache.replica.Confirmed()) {
+		return Near[V]{}, false
+	}
+	return s.nearUpTo(isFresh, key, int64(now.Sub(s.cache.opened)))
+}
+
+func (s *Space[V]) nearUpTo(worst state, key string, now int64) (Near[V], bool) {
+	e, st := s.near.get(key, now)
+	if st > worst || e.err != nil {
+		return Near[V]{}, false
 	}
 	v, ok := e.value.(V)
-	return v, ok
+	return Near[V]{v, time.Duration(e.created), e.took}, ok
+}
+
+// Since is when what was found was stored, as [Near] has it.
+func (f Found[V]) Since() time.Duration {
+	if f.entry == nil {
+		return 0
+	}
+	return time.Duration(f.entry.created)
 }
 
 // judged says what may be done with what was found.

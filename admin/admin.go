@@ -49,6 +49,8 @@ type Options struct {
 	Ask http.Handler
 	// Limits are bounds of the process, and how far they are used. May be nil.
 	Limits func() []forebay.Limit
+	// Lane says what was answered below net/http. May be nil: nothing is.
+	Lane func() Lane
 	// Requirements is a text that MCP clients can read: what was asked of the program. Default: none.
 	Requirements string
 	// Edge follows invalidations beyond this node, to a CDN above. May be nil.

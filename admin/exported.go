@@ -54,6 +54,28 @@ func (e *exported) add(m *measured, r *http.Request) {
 	if labels.route == "" || labels.route == "/" {
 		labels.route = noRule
 	}
+	c := e.at(labels)
+	c.took.add(m.first)
+	c.sum += m.first
+	c.status[statusDigit(m.status)]++
+	if e.trace != nil {
+		c.sample.offer(m, e.trace(r.Context()))
+	}
+}
+
+// addHits counts near hits. The caller holds the lock.
+func (e *exported) addHits(of counterOf, took *histogram, sum time.Duration) {
+	labels := exportedLabels{of.route, outNear}
+	if !of.rule {
+		labels.route = noRule
+	}
+	c := e.at(labels)
+	c.took.merge(took)
+	c.sum += sum
+	c.status[statusDigit(of.status)] += took.n
+}
+
+func (e *exported) at(labels exportedLabels) *exportedCounts {
 	c := e.by[labels]
 	if c == nil {
 		if e.by == nil {
@@ -62,12 +84,7 @@ func (e *exported) add(m *measured, r *http.Request) {
 		c = &exportedCounts{}
 		e.by[labels] = c
 	}
-	c.took.add(m.first)
-	c.sum += m.first
-	c.status[statusDigit(m.status)]++
-	if e.trace != nil {
-		c.sample.offer(m, e.trace(r.Context()))
-	}
+	return c
 }
 
 func statusDigit(status int) int { return min(max(status/100, 0), 5) }
@@ -83,9 +100,10 @@ var (
 func (q *requests) collect(out chan<- prometheus.Metric) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.fold(time.Now())
 	for labels, c := range q.exported.by {
 		route, name := labels.route, labels.outcome.String()
-		took := prometheus.MustNewConstHistogram(durationDesc, c.took.n, c.sum.Seconds(), c.took.buckets(), route, name)
+		took := prometheus.MustNewConstHistogram(durationDesc, c.took.n, c.sum.Seconds(), c.took.cumulative(), route, name)
 		if x := c.sample; x.trace != "" {
 			took = prometheus.MustNewMetricWithExemplars(took, prometheus.Exemplar{Value: x.took.Seconds(), Labels: prometheus.Labels{"trace_id": x.trace}, Timestamp: x.at})
 		}
@@ -98,8 +116,8 @@ func (q *requests) collect(out chan<- prometheus.Metric) {
 	}
 }
 
-// buckets are cumulative counts by seconds, in octaves from 0.13 ms to 34 s.
-func (h *histogram) buckets() map[float64]uint64 {
+// cumulative are counts by seconds, in octaves from 0.13 ms to 34 s.
+func (h *histogram) cumulative() map[float64]uint64 {
 	const first, last = 7, 25 // octaves of microseconds
 	out, seen := make(map[float64]uint64, last-first+1), uint64(0)
 	for i, n := range h.counts {

@@ -6,11 +6,12 @@ import "time"
 const (
 	perOctave     = 8
 	perOctaveBits = 3
+	buckets       = 40 * perOctave
 )
 
 // A histogram counts durations from a microsecond on, in eighths of octaves.
 type histogram struct {
-	counts [40 * perOctave]uint32
+	counts [buckets]uint32
 	n      uint64
 	worst  time.Duration
 }
@@ -50,7 +51,7 @@ func bucket(d time.Duration) int {
 		octave++
 	}
 	part := (us<<perOctaveBits>>octave - perOctave) % perOctave
-	return min(octave*perOctave+int(part), len(histogram{}.counts)-1)
+	return min(octave*perOctave+int(part), buckets-1)
 }
 
 // upper is the end of a bucket.

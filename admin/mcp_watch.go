@@ -137,6 +137,6 @@ func (m *mcpCalls) collect(out chan<- prometheus.Metric) {
 			out <- prometheus.MustNewConstMetric(mcpCallsDesc, prometheus.CounterValue, float64(n), name, outcome)
 		}
 		took := m.took[name]
-		out <- prometheus.MustNewConstHistogram(mcpTimeDesc, took.took.n, took.sum.Seconds(), took.took.buckets(), name)
+		out <- prometheus.MustNewConstHistogram(mcpTimeDesc, took.took.n, took.sum.Seconds(), took.took.cumulative(), name)
 	}
 }

@@ -53,6 +53,9 @@ var (
 	purgesDesc          = desc("cdn_purges_total", "Purges that this node has asked the CDN above for, by what it answered.", "outcome")
 	auditChecksDesc     = desc("audit_checks_total", "Times that the running audit has asked a cache, by its tier and the time after the invalidation.", "tier", "after")
 	auditViolationsDesc = desc("audit_violations_total", "Of those, that the cache served what was removed.", "tier", "after")
+	laneDesc            = desc("lane_answers_total", "Near hits that were answered below net/http.")
+	laneDifferDesc      = desc("lane_differing_total", "Answers of net/http that would have been others below it: it has forgotten those.")
+	laneBytesDesc       = desc("lane_bytes", "Memory that the heads of answers take which are known below net/http.")
 	infoDesc            = desc("build_info", "Always 1; the version is the label.", "version")
 )
 
@@ -61,7 +64,7 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{requestsDesc, missesDesc, loadsDesc, passedDesc, passedErrDesc, degradedDesc, loadingDesc, loadErrorsDesc, refusedDesc,
 		savedDesc, entriesDesc, evictionsDesc, bytesDesc, maxBytesDesc, confirmedDesc, connectedDesc, lookupsDesc,
 		sharedErrDesc, droppedDesc, unusableDesc, deferredDesc, lagDesc, infoDesc,
-		notStoredDesc, invalidDesc, nodesDesc, durationDesc, statusDesc, loadTimeDesc, sharedTimeDesc, entrySizeDesc, savedCostDesc, mcpCallsDesc, mcpTimeDesc, purgesDesc, auditChecksDesc, auditViolationsDesc} {
+		notStoredDesc, invalidDesc, nodesDesc, durationDesc, statusDesc, loadTimeDesc, sharedTimeDesc, entrySizeDesc, savedCostDesc, mcpCallsDesc, mcpTimeDesc, purgesDesc, auditChecksDesc, auditViolationsDesc, laneDesc, laneDifferDesc, laneBytesDesc} {
 		out <- d
 	}
 }
@@ -99,6 +102,12 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		to.count(purgesDesc, float64(failed), "failed")
 	}
 	c.admin.collectAudit(to)
+	if of := c.admin.o.Lane; of != nil {
+		l := of()
+		to.count(laneDesc, float64(l.Answers))
+		to.count(laneDifferDesc, float64(l.Differ))
+		to.gauge(laneBytesDesc, float64(l.Bytes))
+	}
 	to.gauge(infoDesc, 1, s.Version)
 }
 

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/forebay-cache/forebay"
@@ -25,9 +26,11 @@ func (a *Admin) Measure(next http.Handler) http.Handler {
 type requests struct {
 	keys  *keys
 	limit *rate.Limiter // of the sample
+	full  atomic.Int64  // until when the sample has no room, in Unix nanoseconds
 	rule  func(*http.Request) (rule, class string)
 
 	mu       sync.Mutex // guards the fields below
+	counters map[counterOf]*Counter
 	routes   routes
 	exported exported
 	windows  []*window
@@ -121,6 +124,7 @@ func (q *requests) note(m *measured, r *http.Request) {
 		q.skipped++
 		return
 	}
+	q.fold(m.start)
 	weight := q.skipped + 1
 	q.skipped = 0
 	q.seq++

@@ -67,14 +67,36 @@ const (
 
 // add counts a request. The caller holds the lock.
 func (rs *routes) add(m *measured, r *http.Request) {
-	rs.turn(m.start)
-	name, rule := m.route, true
-	if name == "" {
-		name = r.Pattern
+	name, rule := routeOf(m.route, r)
+	c := rs.at(name, rule, m.class, m.start)
+	if now := m.start; now.Sub(c.fieldsAt) >= time.Second { // often enough for an example
+		c.fieldsAt, c.fields = now, choosing(r.Header)
+		c.example = cut("http://"+r.Host+r.URL.EscapedPath(), maxPath)
 	}
-	if name == "" || name == "/" {
-		name, rule = r.Method+" "+foldPath(r.URL.Path), false
+	c.spans[0].add(m)
+}
+
+// addHits counts near hits. The caller holds the lock.
+func (rs *routes) addHits(of counterOf, now time.Time, took *histogram, sum time.Duration, bytes uint64) {
+	s := &rs.at(of.route, of.rule, of.class, now).spans[0]
+	s.outcomes[outNear] += took.n
+	s.status[statusDigit(of.status)] += took.n
+	s.bytes += bytes
+	s.hits.merge(took)
+	s.spared += sum
+}
+
+// routeOf names the route of a request: its rule, the program's pattern, or what its path looks like.
+func routeOf(rule string, r *http.Request) (name string, isRule bool) {
+	if name = cmp.Or(rule, r.Pattern); name == "" || name == "/" {
+		return r.Method + " " + foldPath(r.URL.Path), false
 	}
+	return name, true
+}
+
+// at returns the counts of a route. Where there is no room for one more, all further ones are one.
+func (rs *routes) at(name string, rule bool, class string, now time.Time) *routeCounts {
+	rs.turn(now)
 	c := rs.by[name]
 	if c == nil && !rule && len(rs.by) >= maxRoutes {
 		name = otherRoutes
@@ -84,14 +106,10 @@ func (rs *routes) add(m *measured, r *http.Request) {
 		if rs.by == nil {
 			rs.by = map[string]*routeCounts{}
 		}
-		c = &routeCounts{rule: rule, class: m.class, begun: m.start}
+		c = &routeCounts{rule: rule, class: class, begun: now}
 		rs.by[name] = c
 	}
-	if now := m.start; now.Sub(c.fieldsAt) >= time.Second { // often enough for an example
-		c.fieldsAt, c.fields = now, choosing(r.Header)
-		c.example = cut("http://"+r.Host+r.URL.EscapedPath(), maxPath)
-	}
-	c.spans[0].add(m)
+	return c
 }
 
 var choosingFields = []string{"Accept", "Accept-Encoding", "Accept-Language", "Content-Type", "Sec-Fetch-Mode", "User-Agent"}
@@ -203,6 +221,7 @@ func (a *Admin) Routes() []Route {
 func (q *requests) byRoute(now time.Time) []Route {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.fold(now)
 	q.routes.turn(now)
 	out := make([]Route, 0, len(q.routes.by))
 	for name, c := range q.routes.by {

@@ -45,6 +45,7 @@ func (w *window) add(m *measured) {
 func (w *window) take() sample {
 	w.of.mu.Lock()
 	defer w.of.mu.Unlock()
+	w.of.fold(time.Now())
 	s := w.sample
 	w.sample = sample{}
 	return s

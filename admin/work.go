@@ -72,13 +72,13 @@ func (w *work) collect(out chan<- prometheus.Metric, withShared bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for class, t := range w.loads {
-		out <- prometheus.MustNewConstHistogram(loadTimeDesc, t.took.n, t.sum.Seconds(), t.took.buckets(), class)
+		out <- prometheus.MustNewConstHistogram(loadTimeDesc, t.took.n, t.sum.Seconds(), t.took.cumulative(), class)
 	}
 	for class, s := range w.sizes {
 		out <- prometheus.MustNewConstHistogram(entrySizeDesc, s.n, float64(s.sum), s.buckets(), class)
 	}
 	if withShared {
-		out <- prometheus.MustNewConstHistogram(sharedTimeDesc, w.shared.took.n, w.shared.sum.Seconds(), w.shared.took.buckets())
+		out <- prometheus.MustNewConstHistogram(sharedTimeDesc, w.shared.took.n, w.shared.sum.Seconds(), w.shared.took.cumulative())
 	}
 }
 

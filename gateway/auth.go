@@ -159,9 +159,8 @@ func (f *authFront) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		httpcache.WriteProblem(w, http.StatusBadRequest, "the path has dots, empty segments or escaped slashes, which servers read differently", 0)
 		return
 	}
-	found, _ := f.ways.Handler(r)
-	way, ok := found.(*Way)
-	if !ok || way.Auth == nil {
+	way := f.asks(r)
+	if way == nil {
 		f.next.ServeHTTP(w, r)
 		return
 	}
@@ -185,6 +184,15 @@ func (f *authFront) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		d.refuse(w)
 	}
+}
+
+// asks returns the way of a canonical request for which a service is asked; nil: none is.
+func (f *authFront) asks(r *http.Request) *Way {
+	found, _ := f.ways.Handler(r)
+	if way, ok := found.(*Way); ok && way.Auth != nil {
+		return way
+	}
+	return nil
 }
 
 // refuse answers as the service did.

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -164,13 +165,12 @@ func (d *door) trusts(remote string) bool {
 	if err != nil {
 		return false
 	}
-	ip := addr.Addr().Unmap().WithZone("")
-	for _, prefix := range d.trusted {
-		if prefix.Contains(ip) {
-			return true
-		}
-	}
-	return false
+	return trusts(d.trusted, addr.Addr())
+}
+
+func trusts(trusted []netip.Prefix, addr netip.Addr) bool {
+	ip := addr.Unmap().WithZone("")
+	return slices.ContainsFunc(trusted, func(p netip.Prefix) bool { return p.Contains(ip) })
 }
 
 // lastMember is what the nearest proxy said: what stands before it, others sent to that.

@@ -18,6 +18,7 @@ type front struct {
 	advice  *advice
 	mcp     *mcpFront       // nil: there is no rule for MCP
 	mcpAny  *mcpcache.Cache // nil: there has never been one
+	auth    *authFront      // nil: nobody is asked
 
 	changes, misses *perClient
 }
@@ -41,7 +42,7 @@ func (g *Gateway) newFront(c Config, before *front) (*front, error) {
 	f.http, err = httpcache.New(g.cache, httpcache.Options{
 		Profile: c.Profile, Rules: c.Rules, Class: otherClass, IgnoreHeaders: c.Ignore, MaxBody: c.MaxBody, Uncached: f.advice.uncached, Logger: o.Logger,
 		Relayed: []string{"X-Forwarded-Proto", "X-Forwarded-Host"}, KeepControl: c.KeepControl, Compression: c.compression(),
-		BodyBytes: int64(g.cache.Stats().Near.MaxBytes / bodiesOfNear), MayLoad: mayLoad(f.misses), Replaces: replaces, Served: c.served(),
+		BodyBytes: int64(g.cache.Stats().Near.MaxBytes / bodiesOfNear), MayLoad: mayLoad(f.misses), Replaces: replaces, Served: c.served(), Repeats: f.repeats(g),
 	})
 	if err == nil {
 		err = f.wire(g)
@@ -84,9 +85,10 @@ func (f *front) wire(g *Gateway) (err error) {
 		f.mcpAny, next = f.mcp.cache, f.mcp
 	}
 	if slices.ContainsFunc(c.Ways, func(w Way) bool { return w.Auth != nil }) {
-		if next, err = newAuthFront(g.decisions, f.http, c.Ways, next); err != nil {
+		if f.auth, err = newAuthFront(g.decisions, f.http, c.Ways, next); err != nil {
 			return err
 		}
+		next = f.auth
 	}
 	f.handler = &door{trusted: c.Trusted, pseudonym: g.pseudonym, changes: f.changes, next: next, refuse: f.http.Refuse}
 	if c.RequestIDs {

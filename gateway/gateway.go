@@ -137,7 +137,7 @@ func (g *Gateway) Config() Config { return g.front.Load().config }
 
 // Trusts reports whether a peer is one of the proxies that may say who the client is.
 func (g *Gateway) Trusts(addr netip.Addr) bool {
-	return slices.ContainsFunc(g.front.Load().config.Trusted, func(p netip.Prefix) bool { return p.Contains(addr.Unmap()) })
+	return trusts(g.front.Load().config.Trusted, addr)
 }
 
 // Files are those that the configuration in use names, besides its own.

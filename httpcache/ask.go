@@ -25,8 +25,11 @@ type ask struct {
 	alone      bool // what others wait for is not for this caller
 	left       bool // its response is not to be stored, whatever it says: see Leave
 
-	form   *response // sent instead of the stored body; nil: that is sent
-	formOf string    // its coding
+	form      *response // sent instead of the stored body; nil: that is sent
+	formOf    string    // its coding
+	formPlace place
+	encoding  bool    // one would be sent, and is being made
+	repeat    *Repeat // nil: the answer cannot be given again
 
 	record *Record   // nil: nobody keeps one
 	began  time.Time // of the request; known where there is a record

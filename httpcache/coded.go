@@ -81,13 +81,14 @@ func (h *handler) chooseForm(a *ask, f *found) {
 	}
 	i := slices.Index(c.Codings, name)
 	if keys := forms.keysOf(); keys != nil {
-		if form, ok := a.route.space.Peek(keys[i]); ok {
-			if form.kind == coded && form.selected == name && form.body.length() > 0 {
-				a.form, a.formOf = form, name
+		if one, ok := a.route.space.Peek(keys[i]); ok {
+			if form := one.Value; form.kind == coded && form.selected == name && form.body.length() > 0 {
+				a.form, a.formOf, a.formPlace = form, name, place{keys[i], one.Since}
 			}
 			return
 		}
 	}
+	a.encoding = true
 	h.encodeBehind(a.route.space, f.key, r, i)
 }
 
@@ -141,7 +142,7 @@ func (h *handler) encode(ctx context.Context, s *forebay.Space[*response], key s
 		return
 	}
 	defer fill.Recover()
-	if now, ok := s.Peek(key); !ok || now.body != r.body {
+	if now, ok := s.Peek(key); !ok || now.Value.body != r.body {
 		fill.Abandon(nil)
 		return
 	}

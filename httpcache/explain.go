@@ -94,10 +94,10 @@ func (h *Cache) HeldForAll(r *http.Request) bool {
 	}
 	s := a.route.space
 	held, ok := s.Peek(a.key)
-	if ok && held.kind == index {
-		held, ok = s.Peek(variantKey(a.key, h.selectedBy(held.vary, a)))
+	if ok && held.Value.kind == index {
+		held, ok = s.Peek(variantKey(a.key, h.selectedBy(held.Value.vary, a)))
 	}
-	return ok && held.kind == whole && decide(a.directives, &held.terms, false, time.Now()).action == serve
+	return ok && held.Value.kind == whole && decide(a.directives, &held.Value.terms, false, time.Now()).action == serve
 }
 
 func (h *Cache) explainStored(e *Explanation, a *ask, f *found) {

@@ -43,6 +43,8 @@ type found struct {
 	passing  bool      // nobody need wait for a response of this URI
 	why      missReason
 	index    *response
+
+	indexSince time.Duration // when it was stored
 }
 
 // find looks a request up: what is under its key says itself, or what it varies on.
@@ -51,7 +53,7 @@ func (h *Cache) find(ctx context.Context, a *ask) found {
 	f := found{key: a.key, why: uriMiss}
 	var ok bool
 	if f.Found, ok = s.Lookup(ctx, f.key); ok && f.Value.kind == index {
-		f.index, f.why = f.Value, varyMiss
+		f.index, f.why, f.indexSince = f.Value, varyMiss, f.Since()
 		f.key = variantKey(a.key, h.selectedBy(f.index.vary, a))
 		f.Found, ok = s.Lookup(f.Within(ctx), f.key)
 	}

@@ -81,6 +81,9 @@ type Options struct {
 	// say so. What it is not told of is one caller's own, is not kept here, or did not come from a cache. Default nobody.
 	Served func(w http.ResponseWriter, s Served)
 
+	// Repeats is told of each hit that the same request gets again, before it is sent: see [Repeat]. Default nobody.
+	Repeats func(r *http.Request, again *Repeat)
+
 	// Uncached is told of each response that could not be stored only because nobody said for how
 	// long. It must not block. Default nobody.
 	Uncached func(r *http.Request)

@@ -18,6 +18,7 @@ func (h *handler) serveStored(w http.ResponseWriter, a *ask, f *found, d decisio
 	}
 	h.count(a, o)
 	h.chooseForm(a, f)
+	a.repeat = h.repeatOf(a, f, d)
 	var scratch [96]byte
 	h.write(w, a, f.response, appendStatus(scratch[:0], o), d.age, nil)
 }
@@ -101,7 +102,9 @@ func (h *handler) write(w http.ResponseWriter, a *ask, r *response, status []byt
 	a.ownFields(header, status, age)
 	body, forms := h.chooseBody(header, a, r)
 	h.tellServed(w, a, r)
-	if tag, ok := r.notModified(a.r.Header, header["Etag"], forms); ok {
+	tag, unmodified := r.notModified(a.r.Header, header["Etag"], forms)
+	h.tellRepeat(a, r, body, unmodified)
+	if unmodified {
 		writeNotModified(w, tag)
 		return
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/forebay-cache/forebay/admin"
 	"github.com/forebay-cache/forebay/gateway"
 	"github.com/forebay-cache/forebay/internal/framing"
+	"github.com/forebay-cache/forebay/internal/lane"
 	"github.com/forebay-cache/forebay/redis"
 )
 
@@ -205,6 +206,7 @@ type servers struct {
 	keeps     string // what only one process can have, so that there is no successor; "": nothing
 	leaving   atomic.Bool
 	quic      *quicServer // nil: HTTP/3 is off
+	lane      *lane.Lane  // nil: it is off
 }
 
 type server struct {
@@ -249,10 +251,13 @@ func (s *servers) handOver(ctx context.Context) <-chan struct{} {
 func (s *servers) leave(failed <-chan error, left int) int {
 	s.leaving.Store(true)
 	for _, srv := range s.all {
+		if srv.listener == net.Listener(s.lane) {
+			s.lane.Leave() // its connections have yet to be answered
+			continue
+		}
 		srv.listener.Close()
-	}
-	for ; left > 0; left-- {
 		<-failed
+		left--
 	}
 	if s.quic != nil { // the successor waits for its port
 		ctx, cancel := context.WithTimeout(context.Background(), farewell)
@@ -275,7 +280,7 @@ func (s *servers) farewell(next http.Handler) http.Handler {
 
 // addGateway is add for what passes bodies of any length: each read and each write has its own deadline
 // instead of the whole, and HTTP/2 is spoken without TLS too.
-func (s *servers) addGateway(l net.Listener, g *gateway.Gateway, c *clients, secure *tls.Config, h http.Handler) {
+func (s *servers) addGateway(l net.Listener, g *gateway.Gateway, c *clients, secure *tls.Config, fast *lane.Options, h http.Handler) error {
 	var listener net.Listener = patientListener{c.listener(l)}
 	if secure != nil {
 		listener, h = tlsListener{listener, secure}, securely(h)
@@ -283,19 +288,36 @@ func (s *servers) addGateway(l net.Listener, g *gateway.Gateway, c *clients, sec
 	if s.quic != nil {
 		h = s.quic.announced(h)
 	}
-	s.add(framing.Listener(plainListener{listener, g.Refused}), patientStreams(framing.Handler(h, http.HandlerFunc(g.RefuseFraming))))
+	listener = plainListener{listener, g.Refused}
+	if fast == nil {
+		listener = framing.Listener(listener)
+	} else {
+		var err error
+		if s.lane, err = lane.Listen(listener, *fast); err != nil {
+			return err
+		}
+		listener = s.lane
+	}
+	s.add(listener, patientStreams(framing.Handler(h, http.HandlerFunc(g.RefuseFraming))))
 	srv := s.all[len(s.all)-1].Server
 	srv.ReadTimeout, srv.ConnState = 0, c.track
+	if fast != nil {
+		srv.ConnState = func(conn net.Conn, state http.ConnState) {
+			c.track(conn, state)
+			lane.ConnState(conn, state)
+		}
+	}
 	srv.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
 		if secure != nil {
 			ctx = withSecure(ctx, conn)
 		}
-		return framing.ConnContext(ctx, conn)
+		return framing.ConnContext(lane.ConnContext(ctx, conn), conn)
 	}
 	srv.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: maxStreams, SendPingTimeout: idleTimeout, PingTimeout: 15 * time.Second}
 	srv.Protocols = new(http.Protocols)
 	srv.Protocols.SetHTTP1(true)
 	srv.Protocols.SetUnencryptedHTTP2(true)
+	return nil
 }
 
 // serveHTTP3 has what addGateway adds served by HTTP/3, too.
@@ -343,6 +365,9 @@ func (s *servers) serve(ctx context.Context) error {
 	}
 	for range left {
 		<-failed
+	}
+	if s.lane != nil {
+		s.lane.Wait()
 	}
 	quic.Wait()
 	if errors.Is(first, http.ErrServerClosed) {

@@ -48,7 +48,7 @@ func startDemo(t *testing.T, args ...string) (platform, admin string, out *scree
 }
 
 // start runs a command on free ports and returns its addresses.
-func start(t *testing.T, args ...string) (public, admin string, out *screen) {
+func start(t testing.TB, args ...string) (public, admin string, out *screen) {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	out = newScreen()

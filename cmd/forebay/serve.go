@@ -39,6 +39,7 @@ type serveCommand struct {
 	TLSCert   string   `name:"tls-cert" placeholder:"FILE" help:"Speak TLS on the public listener, with this certificate (PEM). It is read again when it changes."`
 	TLSKey    string   `name:"tls-key" placeholder:"FILE" help:"The certificate's key (PEM)."`
 	ACME      []string `name:"acme" placeholder:"DOMAIN" help:"Obtain a certificate for this name from Let's Encrypt, and renew it; port 443 of the name must lead to the public listener. Repeatable."`
+	Lane      string   `default:"on" enum:"on,off" placeholder:"on|off" help:"Answer what was asked before, in the same words, below net/http. Off too with an access log or traces."`
 	NearBytes byteSize `placeholder:"SIZE" help:"Memory of the near tier. Default: a quarter of what the process may use, at most 512MiB."`
 }
 
@@ -98,13 +99,19 @@ func (c *serveCommand) serve(t terminal, logger *slog.Logger, config gateway.Con
 	ao := c.adminOptions(g, own, tier)
 	ao.Shared, ao.Certificate = o.Shared, secure.problem()
 	ao.Limits = func() []forebay.Limit { return append(append(g.Limits(), clients.limit()), s.quic.limits()...) }
+	if c.lanePossible(traces) {
+		ao.Lane = s.laneStats
+	}
 	ao.Logger, ao.Parts, ao.TraceID = logger, admin.Parts{Front: "gateway", Origin: hostOf(config.Origin)}, traces.id()
 	a := admin.New(g.Cache(), ao)
 	s.stopping = a.Close
 	if c.Journal != "" {
 		s.keeps = "--journal " + c.Journal
 	}
-	s.addGateway(proxied(own.public, config.Listen, g), g, clients, secure.config(), c.withHealth(a.Handler(), traces.handler(a.Measure(g))))
+	fast := c.laneOptions(g, clients, a, traces, secure != nil)
+	if err := s.addGateway(proxied(own.public, config.Listen, g), g, clients, secure.config(), fast, c.withHealth(a.Handler(), traces.handler(a.Measure(g)))); err != nil {
+		return err
+	}
 	fmt.Fprintf(t.out, "gateway   %s://%s -> %s\n", secure.scheme(), own.public.Addr(), cmp.Or(config.Origin, "its origins"))
 	if own.operators != nil {
 		s.add(own.operators, withProfiles(a, withMCP(a.MCP(admin.MCPOptions{Loopback: isLoopback(own.operators)}), web.Handler("/", a.Handler()))))

@@ -11,7 +11,7 @@ import (
 	"sync/atomic"
 )
 
-// Listener returns a listener whose connections look at the framing of their requests.
+// Listener returns a listener whose connections are each a [Conn].
 func Listener(l net.Listener) net.Listener { return listener{l} }
 
 type listener struct{ net.Listener }
@@ -21,34 +21,44 @@ func (l listener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &conn{Conn: c}, nil
+	return &Conn{Conn: c}, nil
 }
 
-type conn struct {
+// A Conn looks at the framing of the requests that are read from it. One goroutine reads at a time.
+type Conn struct {
 	net.Conn
 	scan scanner
 	odd  atomic.Bool
 }
 
-func (c *conn) Read(p []byte) (int, error) {
+// Read implements [net.Conn].
+func (c *Conn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
-	if n > 0 && !c.scan.done() {
-		if c.scan.write(p[:n]); c.scan.odd {
-			c.odd.Store(true)
-		}
-	}
+	c.Saw(p[:n])
 	return n, err
 }
 
+// Saw looks at bytes that somebody else has read from the connection below, for whoever reads requests.
+func (c *Conn) Saw(p []byte) {
+	if len(p) > 0 && !c.scan.done() {
+		if c.scan.write(p); c.scan.odd {
+			c.odd.Store(true)
+		}
+	}
+}
+
+// BetweenRequests reports whether what was read ends where a request does, and nothing of another has come.
+func (c *Conn) BetweenRequests() bool { return c.scan.betweenRequests() }
+
 // NetConn returns the connection below.
-func (c *conn) NetConn() net.Conn { return c.Conn }
+func (c *Conn) NetConn() net.Conn { return c.Conn }
 
 type connKey struct{}
 
 // ConnContext is for [http.Server.ConnContext]: it lets [Handler] find what the connection saw.
 func ConnContext(ctx context.Context, c net.Conn) context.Context {
 	for c != nil {
-		if found, ok := c.(*conn); ok {
+		if found, ok := c.(*Conn); ok {
 			return context.WithValue(ctx, connKey{}, found)
 		}
 		below, ok := c.(interface{ NetConn() net.Conn })
@@ -64,7 +74,7 @@ func ConnContext(ctx context.Context, c net.Conn) context.Context {
 // behind is nobody's request.
 func Handler(next, refuse http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if c, ok := r.Context().Value(connKey{}).(*conn); ok && r.ProtoMajor == 1 && c.odd.Load() {
+		if c, ok := r.Context().Value(connKey{}).(*Conn); ok && r.ProtoMajor == 1 && c.odd.Load() {
 			w.Header().Set("Connection", "close")
 			refuse.ServeHTTP(w, r)
 			return
@@ -105,6 +115,10 @@ type head struct {
 const maxHead = 1 << 20
 
 func (s *scanner) done() bool { return s.state == lost }
+
+func (s *scanner) betweenRequests() bool {
+	return s.state == inHead && !s.head.begun && len(s.line) == 0 && s.size == 0
+}
 
 func (s *scanner) write(p []byte) {
 	for len(p) > 0 && s.state != lost {
