@@ -248,7 +248,7 @@ func TestLaneClosesWhatClientsHaveClosed(t *testing.T) {
 	all.Wait()
 }
 
-// Whoever reads slowly gets everything, and holds up nobody else.
+// A client that reads slowly gets everything, and holds up nobody else.
 func TestLaneWaitsForSlowReaders(t *testing.T) {
 	t.Parallel()
 	with, without, _ := lanes(t)
