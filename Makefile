@@ -63,8 +63,8 @@ conformance: deps ## the HTTP cache against the public suite (SUITE=folder: anot
 	node conformance/inspector.mjs
 	node conformance/protocol.mjs
 
-bench-http: ## what a miss and a hit cost through the HTTP cache, against a plain reverse proxy
-	cd bench && $(GO) run . -only gateway
+bench-http: ## what a hit costs over HTTP, beside nginx, HAProxy, Varnish, h2o and a loop in C, and write docs/performance-http.md
+	cd bench && $(GO) run ./wire -write ../docs/performance-http.md
 
 bench-world: ## three regions, 5, 80 and 200 ms away: without a cache, with a gateway in the middle, with gateways in the regions
 	cd bench && $(GO) run . -only world

@@ -157,11 +157,11 @@ func TestLaneAnswersWhatNetHTTPDoes(t *testing.T) {
 // What is like a known request and is not it, and what stands before and behind one, is read as net/http reads it.
 func TestLaneHasNoReadingOfItsOwn(t *testing.T) {
 	t.Parallel()
-	with, without, admin := lanes(t)
-	plain := get("/plain")
+	with, without, admin := lanes(t, "--cache", "GET /ruled=1h")
+	plain, ruled := get("/plain"), get("/ruled")
 	for range 80 {
-		say(t, with, plain, plain)
-		say(t, without, plain)
+		say(t, with, plain, plain, ruled, ruled)
+		say(t, without, plain, ruled)
 	}
 	tests := [][]string{
 		{plain + plain + plain + plain},
@@ -199,6 +199,17 @@ func TestLaneHasNoReadingOfItsOwn(t *testing.T) {
 		{get("/plain", "X: "+strings.Repeat("y", 5000)) + plain},
 		{strings.Repeat(plain, 300)},
 		{plain, get("/plain", "Connection: Host"), plain},
+		{"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nabX", plain, plain},
+		{"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nabGET /", plain, plain},
+		{get("/ruled", "User-Agent: a"), get("/ruled", "User-Agent: b")},
+		{get("/ruled", "User-Agent: a", "User-Agent: a")},
+		{get("/ruled", "User-Agent: a", "Referer: b", "user-agent: a")},
+		{get("/ruled", "User-Agent: a\x01")},
+		{get("/ruled", "User-Agent: a long one with\x7f in it")},
+		{get("/ruled", "User-Agent: a\ttab")},
+		{get("/ruled", "User-Agent: a\rX: b")},
+		{get("/ruled", "User-Agent: ä\xff")},
+		{get("/ruled", "Traceparent: x", "Traceparent: y")},
 	}
 	for _, pieces := range tests {
 		want := say(t, without, pieces...)
@@ -292,7 +303,8 @@ func TestLaneForgetsWhatChanges(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		w.Header().Set("Cache-Control", "public, max-age=600")
-		fmt.Fprintf(w, "version %d", version)
+		w.Header().Set("Etag", fmt.Sprintf(`"%d"`, version))
+		fmt.Fprintf(w, "version %d%s", version, strings.Repeat("!", version))
 	}))
 	t.Cleanup(s.Close)
 	gateway, admin, _ := start(t, "serve", "--origin", s.URL)
@@ -308,10 +320,11 @@ func TestLaneForgetsWhatChanges(t *testing.T) {
 		}
 		defer res.Body.Close()
 		body, _ := io.ReadAll(res.Body)
-		return string(body)
+		return res.Header.Get("Etag") + " " + strings.TrimRight(string(body), "!")
 	}
+	is := func(version int) string { return fmt.Sprintf(`"%d" version %d`, version, version) }
 	for round := range 6 {
-		want := fmt.Sprintf("version %d", round+1)
+		want := is(round + 1)
 		for range 70 {
 			if got := ask(); got != want {
 				t.Fatalf("round %d: %q, want %q", round, got, want)
@@ -325,7 +338,7 @@ func TestLaneForgetsWhatChanges(t *testing.T) {
 			if code := run(t.Context(), []string{"purge", "--node", admin, "--url", gateway + "/x"}, &b, &b); code != 0 {
 				t.Fatal(b.String())
 			}
-		} else if got := ask("Cache-Control", "no-cache"); got != fmt.Sprintf("version %d", round+2) {
+		} else if got := ask("Cache-Control", "no-cache"); got != is(round+2) {
 			t.Fatalf("a reload got %q", got)
 		}
 	}
