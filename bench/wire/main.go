@@ -20,7 +20,7 @@ func main() {
 	write := flag.String("write", "", "file to write the report to; default: standard output only")
 	rounds := flag.Int("rounds", 5, "rounds of each case: every contender runs once in each")
 	each := flag.Duration("for", 2*time.Second, "how long a contender is loaded in a round")
-	only := flag.String("only", "", "run one case, by the beginning of its name")
+	only := flag.String("only", "", "run one case, by the beginning of its name; or others, or profile")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -52,9 +52,15 @@ func run(ctx context.Context, write, only string, rounds int, each time.Duration
 		}
 		fmt.Print(report.String()[before:])
 	}
-	if only == "" {
+	for _, section := range []struct {
+		name string
+		run  func(*bytes.Buffer) error
+	}{{"others", b.others}, {"profile", b.profile}} {
+		if only != "" && only != section.name {
+			continue
+		}
 		before := report.Len()
-		if err := b.others(&report); err != nil {
+		if err := section.run(&report); err != nil {
 			return err
 		}
 		fmt.Print(report.String()[before:])

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 )
@@ -81,6 +82,41 @@ func (b *bench) coldStart() (float64, error) {
 		return 0, err
 	}
 	return float64(time.Since(begun)) / float64(time.Millisecond), nil
+}
+
+// profile shows where a hit's time goes.
+func (b *bench) profile(w *bytes.Buffer) error {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	operators := l.Addr().String()
+	l.Close()
+	s, err := b.start("forebay", func(addr string) (*exec.Cmd, error) {
+		cmd := b.forebay(addr)
+		cmd.Args[slices.Index(cmd.Args, "off")] = operators
+		return cmd, nil
+	})
+	if err != nil {
+		return err
+	}
+	defer b.stop(s)
+	hits := kase{path: "/1024/"}
+	if _, _, err := b.load(hits, s, 4*time.Second); err != nil {
+		return err
+	}
+	loaded := make(chan error, 1)
+	go func() {
+		_, _, err := b.load(hits, s, 7*time.Second)
+		loaded <- err
+	}()
+	top, err := exec.Command("go", "tool", "pprof", "-top", "-cum", "-nodecount=40", "-seconds=5", "http://"+operators+"/debug/pprof/profile").Output()
+	if err != nil {
+		return fmt.Errorf("go tool pprof: %w", err)
+	}
+	_, rows, _ := strings.Cut(string(top), "\n      flat")
+	fmt.Fprintf(w, "\n### Where a hit's time goes\n\n`go tool pprof -top -cum`, 1 KiB, 64 connections:\n\n```\n      flat%s```\n", rows)
+	return <-loaded
 }
 
 func cpuModel() string {
