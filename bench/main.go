@@ -26,7 +26,7 @@ func main() {
 	flag.Parse()
 
 	var report bytes.Buffer
-	fmt.Fprintf(&report, "# Performance\n\nWritten by `make bench` on %d cores, %s, %s/%s. Timings here are noisy: read the ratios, which are medians of %d rounds that ran every contender in turn.\n",
+	fmt.Fprintf(&report, "# Performance\n\nWritten by `make bench` on %d cores, %s, %s/%s. Timings here are noisy: read the ratios, which are medians of %d rounds that ran every contender in turn. What a hit costs over HTTP, beside nginx and others, is [a page of its own](performance-http.md).\n",
 		runtime.NumCPU(), runtime.Version(), runtime.GOOS, runtime.GOARCH, *rounds)
 	for _, s := range []struct {
 		name string
