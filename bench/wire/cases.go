@@ -2,9 +2,7 @@ package main
 
 import (
 	"bytes"
-	"crypto/tls"
 	"fmt"
-	"net/http"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -44,8 +42,6 @@ var cases = []kase{
 	{name: "TLS, HTTP/1.1", path: "/1024/", tls: true, contenders: []contender{nginxTLS, forebayTLS}},
 	{name: "TLS, HTTP/2", path: "/1024/", tls: true, h2: true, contenders: []contender{nginxTLS, forebayTLS}},
 }
-
-var insecure = &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
 
 // A result is what one contender needed in the rounds.
 type result struct {
@@ -114,7 +110,7 @@ var (
 )
 
 // load asks a server from the second core, and returns how many requests were answered.
-func (b *bench) load(c kase, s *server, for_ time.Duration) (n int, p99 string, err error) {
+func (b *bench) load(c kase, s *server, span time.Duration) (n int, p99 string, err error) {
 	scheme := "http"
 	if c.tls {
 		scheme = "https"
@@ -129,13 +125,13 @@ func (b *bench) load(c kase, s *server, for_ time.Duration) (n int, p99 string, 
 		if err != nil {
 			return 0, "", err
 		}
-		cmd = b.unpacked("usr/bin/h2load", "-c", "16", "-m", "8", "-D", strconv.Itoa(int(for_.Seconds())), "-i", list)
+		cmd = b.unpacked("usr/bin/h2load", "-c", "16", "-m", "8", "-D", strconv.Itoa(int(span.Seconds())), "-i", list)
 	} else {
 		script, err := b.file("load.lua", c.lua())
 		if err != nil {
 			return 0, "", err
 		}
-		cmd = b.unpacked("usr/bin/wrk", "-t1", "-c"+strconv.Itoa(connections), "-d"+for_.String(), "--latency", "--timeout", "10s", "-s", script, scheme+"://"+s.addr+"/")
+		cmd = b.unpacked("usr/bin/wrk", "-t1", "-c"+strconv.Itoa(connections), "-d"+span.String(), "--latency", "--timeout", "10s", "-s", script, scheme+"://"+s.addr+"/")
 	}
 	cmd.Args = append([]string{"taskset", "-c", "1", cmd.Path}, cmd.Args[1:]...)
 	cmd.Path = "/usr/bin/taskset"

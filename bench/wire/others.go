@@ -78,9 +78,11 @@ func (b *bench) coldStart() (float64, error) {
 		return 0, err
 	}
 	defer b.stop(s)
-	if err := fetch("http://"+s.addr+"/1024/0", nil); err != nil {
+	res, err := http.Get("http://" + s.addr + "/1024/0")
+	if err != nil {
 		return 0, err
 	}
+	defer res.Body.Close()
 	return float64(time.Since(begun)) / float64(time.Millisecond), nil
 }
 

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -212,20 +211,4 @@ func (s *server) memory() (n int, err error) {
 		}
 	}
 	return n, err
-}
-
-// fetch asks once, so that something is stored.
-func fetch(url string, fields map[string]string) error {
-	r, err := http.NewRequest("GET", url, nil)
-	if err != nil {
-		return err
-	}
-	for name, value := range fields {
-		r.Header.Set(name, value)
-	}
-	res, err := insecure.Do(r)
-	if err != nil {
-		return err
-	}
-	return res.Body.Close()
 }

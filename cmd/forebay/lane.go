@@ -27,7 +27,7 @@ func (s *servers) laneStats() admin.Lane {
 	return admin.Lane{Answers: n.Answers, Differ: n.Differ, Bytes: n.Bytes}
 }
 
-// laneOptions are those of the lane under the public listener; nil: there is none.
+// laneOptions are those of the lane under the public listener; nil where that is not possible.
 func (c *serveCommand) laneOptions(g *gateway.Gateway, cl *clients, a *admin.Admin, t *traces, secure bool) *lane.Options {
 	if !c.lanePossible(t) {
 		return nil
