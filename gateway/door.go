@@ -19,8 +19,7 @@ import (
 // what a trusted proxy says goes on. A request that has been here before is refused.
 type door struct {
 	trusted   []netip.Prefix
-	pseudonym string     // in Via (RFC 9110, section 7.6.3)
-	changes   *perClient // requests that may change something: each invalidates, which every node reads
+	pseudonym string // in Via (RFC 9110, section 7.6.3)
 	next      http.Handler
 	refuse    func(w http.ResponseWriter, r *http.Request, status int, reason, text string)
 }
@@ -44,11 +43,6 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	header, claims := withoutClaims(r.Header)
 	relayed := d.relay(r, claims)
-	if !isSafe(r.Method) && !isChild(r) && !d.changes.allow(clientOf(r, relayed)) {
-		w.Header().Set("Retry-After", "1")
-		d.refuse(w, r, http.StatusServiceUnavailable, "changes", "this client sends more requests a second that may change something than one may")
-		return
-	}
 	if claims == nil && relayed == nil && r.ContentLength == 0 {
 		d.next.ServeHTTP(w, r)
 		return
@@ -73,15 +67,6 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r = r.WithContext(ctx) // the server looks at the body of its own request
 	r.Header, r.Body, r.Trailer = header, body, trailer
 	d.next.ServeHTTP(w, r)
-}
-
-// isSafe reports whether a method changes nothing (RFC 9110, section 9.2.1).
-func isSafe(method string) bool {
-	switch method {
-	case http.MethodGet, http.MethodHead, http.MethodOptions, "QUERY":
-		return true
-	}
-	return false
 }
 
 // clientOf is the address that a request came from, as far as the proxies that say so are trusted.

@@ -42,7 +42,7 @@ func (g *Gateway) newFront(c Config, before *front) (*front, error) {
 	f.http, err = httpcache.New(g.cache, httpcache.Options{
 		Profile: c.Profile, Rules: c.Rules, Class: otherClass, IgnoreHeaders: c.Ignore, MaxBody: c.MaxBody, Uncached: f.advice.uncached, Logger: o.Logger,
 		Relayed: []string{"X-Forwarded-Proto", "X-Forwarded-Host"}, KeepControl: c.KeepControl, Compression: c.compression(),
-		BodyBytes: int64(g.cache.Stats().Near.MaxBytes / bodiesOfNear), MayLoad: mayLoad(f.misses), Replaces: replaces, Served: c.served(), Repeats: f.repeats(g),
+		BodyBytes: int64(g.cache.Stats().Near.MaxBytes / bodiesOfNear), MayLoad: allows(f.misses), MayChange: allows(f.changes), Replaces: replaces, Served: c.served(), Repeats: f.repeats(g),
 	})
 	if err == nil {
 		err = f.wire(g)
@@ -90,7 +90,7 @@ func (f *front) wire(g *Gateway) (err error) {
 		}
 		next = f.auth
 	}
-	f.handler = &door{trusted: c.Trusted, pseudonym: g.pseudonym, changes: f.changes, next: next, refuse: f.http.Refuse}
+	f.handler = &door{trusted: c.Trusted, pseudonym: g.pseudonym, next: next, refuse: f.http.Refuse}
 	if c.RequestIDs {
 		f.handler = requestIDs(f.handler)
 	}

@@ -73,8 +73,8 @@ func Open(ctx context.Context, o Options) (*Gateway, error) {
 	return g, nil
 }
 
-// mayLoad bounds the misses of each client; nil: there is no bound.
-func mayLoad(clients *perClient) func(*http.Request) bool {
+// allows bounds what each client may ask for; nil: there is no bound.
+func allows(clients *perClient) func(*http.Request) bool {
 	if clients.each <= 0 {
 		return nil
 	}

@@ -77,6 +77,10 @@ type Options struct {
 	// MayLoad is asked before a request waits for a load; false answers it with what is stale, else with 429. Nil: all may.
 	MayLoad func(r *http.Request) bool
 
+	// MayChange is asked before a request that may change something goes on: each that succeeds invalidates. False answers
+	// it with 503. Nil: all may.
+	MayChange func(r *http.Request) bool
+
 	// Served is told of each response that a cache above may keep for everybody, before it is sent: it may add fields that
 	// say so. What it is not told of is one caller's own, is not kept here, or did not come from a cache. Default nobody.
 	Served func(w http.ResponseWriter, s Served)

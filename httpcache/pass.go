@@ -14,6 +14,11 @@ import (
 
 // pass lets a request through: the cache only says so, and learns what the response invalidates.
 func (h *handler) pass(w http.ResponseWriter, a *ask) {
+	if may := h.options.MayChange; may != nil && a.unsafe() && !may(a.r) {
+		w.Header().Set("Retry-After", "1")
+		h.Refuse(w, a.r, http.StatusServiceUnavailable, "changes", "this client sends more requests a second that may change something than one may")
+		return
+	}
 	o := forebay.Outcome{Status: forebay.Bypass}
 	if a.bypass == notStoredSoFar {
 		o = forebay.Outcome{Status: forebay.Miss, Reason: forebay.ReasonAbsent}

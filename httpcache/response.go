@@ -43,7 +43,7 @@ type response struct {
 	storing   bool // it will be stored when it is whole
 	validated bool // the origin said that it is still the one
 	reloads   reloads
-	events    bool      // server-sent events: replayed one by one
+	events    bool      // server-sent events
 	unstored  notStored // why it is not stored
 
 	forms atomic.Pointer[forms] // nil: nobody has asked yet

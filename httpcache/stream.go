@@ -73,17 +73,19 @@ func wait(ctx context.Context, more <-chan struct{}, no bool) bool {
 	}
 }
 
-// replay sends stored events one by one.
+// replay sends stored events: at once, or with a pause between one and the next.
 func replay(ctx context.Context, w http.ResponseWriter, data []byte, pace time.Duration) {
 	flusher := http.NewResponseController(w)
 	for len(data) > 0 {
-		var event []byte
-		event, data = nextEvent(data)
+		event, rest := data, []byte(nil)
+		if pace > 0 {
+			event, rest = nextEvent(data)
+		}
 		if _, err := w.Write(event); err != nil || flusher.Flush() != nil {
 			return
 		}
-		if pace <= 0 || len(data) == 0 {
-			continue
+		if data = rest; len(data) == 0 {
+			return
 		}
 		select {
 		case <-time.After(pace):

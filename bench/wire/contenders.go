@@ -20,27 +20,48 @@ import (
 type contender struct {
 	name  string
 	begin func(b *bench, addr string) (*exec.Cmd, error)
+	as    func(*kase) // what it is asked instead of the case; nil: the same
+}
+
+// asks is the load of a contender.
+func (c contender) asks(k kase) kase {
+	if c.as != nil {
+		c.as(&k)
+	}
+	return k
 }
 
 var (
-	raw      = contender{"epoll loop in C, one answer for everything", beginRaw}
-	forebay  = contender{"forebay", func(b *bench, addr string) (*exec.Cmd, error) { return b.forebay(addr), nil }}
-	withoutL = contender{"forebay without its lane", func(b *bench, addr string) (*exec.Cmd, error) { return b.forebay(addr, "--lane", "off"), nil }}
-	nginx    = contender{"nginx", func(b *bench, addr string) (*exec.Cmd, error) { return b.nginx(addr, "") }}
-	haproxy  = contender{"HAProxy", beginHAProxy}
-	varnish  = contender{"Varnish", beginVarnish}
-	h2o      = contender{"h2o, files", beginH2O}
-	netHTTP  = contender{"net/http, one answer", func(b *bench, addr string) (*exec.Cmd, error) { return b.role("net/http", addr) }}
-	fast     = contender{"fasthttp, one answer", func(b *bench, addr string) (*exec.Cmd, error) { return b.role("fasthttp", addr) }}
+	raw      = contender{name: "epoll loop in C, one answer for everything", begin: beginRaw}
+	forebay  = contender{name: "forebay", begin: func(b *bench, addr string) (*exec.Cmd, error) { return b.forebay(addr), nil }}
+	withoutL = contender{name: "forebay without its lane", begin: func(b *bench, addr string) (*exec.Cmd, error) { return b.forebay(addr, "--lane", "off"), nil }}
+	nginx    = contender{name: "nginx", begin: func(b *bench, addr string) (*exec.Cmd, error) { return b.nginx(addr, "") }}
+	haproxy  = contender{name: "HAProxy", begin: beginHAProxy}
+	varnish  = contender{name: "Varnish", begin: beginVarnish}
+	squid    = contender{name: "Squid", begin: beginSquid}
+	h2o      = contender{name: "h2o, files", begin: beginH2O}
+	netHTTP  = contender{name: "net/http, one answer", begin: func(b *bench, addr string) (*exec.Cmd, error) { return b.role("net/http", addr) }}
+	fast     = contender{name: "fasthttp, one answer", begin: func(b *bench, addr string) (*exec.Cmd, error) { return b.role("fasthttp", addr) }}
 
-	forebayTLS = contender{"forebay", func(b *bench, addr string) (*exec.Cmd, error) {
+	events = contender{name: "forebay", begin: func(b *bench, addr string) (*exec.Cmd, error) {
+		return b.configured(addr, "events.yaml", "routes: [{match: GET /events/, events: done}]\n")
+	}}
+	reverse   = contender{name: "httputil.ReverseProxy", begin: func(b *bench, addr string) (*exec.Cmd, error) { return b.role("proxy", addr) }}
+	bareRedis = contender{name: "net/http, a bare GET for each", begin: func(b *bench, addr string) (*exec.Cmd, error) { return b.role("redis", addr) }}
+	sharedHit = contender{name: "forebay, near tier of 64 KiB", begin: func(b *bench, addr string) (*exec.Cmd, error) {
+		return b.forebay(addr, "--redis", "redis://"+b.redis.addr, "--near-bytes", "64KiB"), nil
+	}}
+	strictHit = contender{name: "forebay, a strict class, found near", begin: func(b *bench, addr string) (*exec.Cmd, error) {
+		return b.configured(addr, "strict.yaml", "classes: {now: {ttl: 1h, strict: true}}\nroutes: [{match: GET /, class: now}]\n", "--redis", "redis://"+b.redis.addr)
+	}}
+
+	forebayTLS = contender{name: "forebay", begin: func(b *bench, addr string) (*exec.Cmd, error) {
 		cert, key, err := b.certificate()
 		return b.forebay(addr, "--tls-cert", cert, "--tls-key", key, "--http3", "off"), err
 	}}
-	nginxTLS = contender{"nginx", func(b *bench, addr string) (*exec.Cmd, error) { return b.nginx(addr, "ssl http2") }}
-	coded    = contender{"forebay, compressed by it", func(b *bench, addr string) (*exec.Cmd, error) {
-		file, err := b.file("coded.yaml", "origin: http://"+b.origin.addr+"\ncompression: {}\n")
-		return exec.Command(filepath.Join(b.dir, "forebay"), "serve", "--addr", addr, "--admin", "off", "--config", file), err
+	nginxTLS = contender{name: "nginx", begin: func(b *bench, addr string) (*exec.Cmd, error) { return b.nginx(addr, "ssl http2") }}
+	coded    = contender{name: "forebay, compressed by it", begin: func(b *bench, addr string) (*exec.Cmd, error) {
+		return b.configured(addr, "coded.yaml", "compression: {}\n")
 	}}
 )
 
@@ -127,6 +148,46 @@ backend b
 func beginVarnish(b *bench, addr string) (*exec.Cmd, error) {
 	return b.unpacked("usr/sbin/varnishd", "-F", "-j", "none", "-a", addr, "-b", b.origin.addr, "-s", "malloc,512m", "-n", filepath.Join(b.dir, "varnish"),
 		"-p", "thread_pools=1", "-p", "thread_pool_min=100", "-p", "timeout_idle=60"), nil
+}
+
+// beginAsked is the gateway with what lets the answers to POST be stored.
+func beginAsked(b *bench, addr string) (*exec.Cmd, error) {
+	return b.configured(addr, "asked.yaml", "routes:\n  - {match: POST /, ttl: 1h, body_key: {}}\n  - {match: QUERY /, ttl: 1h}\n")
+}
+
+// configured is the gateway with a file.
+func (b *bench) configured(addr, name, text string, more ...string) (*exec.Cmd, error) {
+	file, err := b.file(name, "origin: http://"+b.origin.addr+"\n"+text)
+	return exec.Command(filepath.Join(b.dir, "forebay"), append([]string{"serve", "--addr", addr, "--admin", "off", "--config", file}, more...)...), err
+}
+
+func beginSquid(b *bench, addr string) (*exec.Cmd, error) {
+	errors := filepath.Join(b.dir, "squid-errors") // none: they are in another package
+	if err := os.MkdirAll(errors, 0o755); err != nil {
+		return nil, err
+	}
+	host, port, err := net.SplitHostPort(b.origin.addr)
+	if err != nil {
+		return nil, err
+	}
+	conf, err := b.file("squid.conf", fmt.Sprintf(`http_port %[1]s accel defaultsite=%[2]s no-vhost
+cache_peer %[2]s parent %[3]s 0 no-query no-digest originserver name=o
+http_access allow all
+cache_mem 256 MB
+maximum_object_size_in_memory 512 KB
+memory_cache_shared off
+access_log none
+cache_log /dev/null
+cache_store_log none
+pid_filename none
+pinger_enable off
+cache_effective_user nobody
+unlinkd_program %[4]s/usr/lib/squid/unlinkd
+mime_table %[4]s/usr/share/squid/mime.conf
+icon_directory %[4]s/usr/share/squid/icons
+error_directory %[5]s
+`, addr, host, port, b.root, errors))
+	return b.unpacked("usr/sbin/squid", "-N", "-n", "wire"+port, "-f", conf), err
 }
 
 func beginH2O(b *bench, addr string) (*exec.Cmd, error) {

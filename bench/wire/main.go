@@ -15,12 +15,15 @@ import (
 
 func main() {
 	if role := os.Getenv(roleVariable); role != "" {
-		log.Fatal(play(role))
+		if err := play(role); err != nil {
+			log.Fatal(role, ": ", err)
+		}
+		return
 	}
 	write := flag.String("write", "", "file to write the report to; default: standard output only")
 	rounds := flag.Int("rounds", 5, "rounds of each case: every contender runs once in each")
 	each := flag.Duration("for", 2*time.Second, "how long a contender is loaded in a round")
-	only := flag.String("only", "", "run one case, by the beginning of its name; or others, or profile")
+	only := flag.String("only", "", "run one case, by the beginning of its name; or rate, others, keys, profile")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -55,7 +58,7 @@ func run(ctx context.Context, write, only string, rounds int, each time.Duration
 	for _, section := range []struct {
 		name string
 		run  func(*bytes.Buffer) error
-	}{{"others", b.others}, {"profile", b.profile}} {
+	}{{"rate", b.atRate}, {"others", b.others}, {"keys", b.keys}, {"profile", b.profile}} {
 		if only != "" && only != section.name {
 			continue
 		}

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"slices"
 	"strings"
 	"time"
 )
@@ -88,17 +87,7 @@ func (b *bench) coldStart() (float64, error) {
 
 // profile shows where a hit's time goes.
 func (b *bench) profile(w *bytes.Buffer) error {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	operators := l.Addr().String()
-	l.Close()
-	s, err := b.start("forebay", func(addr string) (*exec.Cmd, error) {
-		cmd := b.forebay(addr)
-		cmd.Args[slices.Index(cmd.Args, "off")] = operators
-		return cmd, nil
-	})
+	s, operators, err := b.withOperators()
 	if err != nil {
 		return err
 	}

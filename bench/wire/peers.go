@@ -23,6 +23,7 @@ type bench struct {
 	each    time.Duration
 	root    string // of the unpacked packages
 	origin  *server
+	redis   *server
 	running []*server
 	folders []string // to remove
 }
@@ -35,7 +36,10 @@ type server struct {
 }
 
 // packages are Debian's, of which the files alone are taken: nothing of them is started by the system.
-var packages = []string{"nginx", "haproxy", "liblua5.3-0", "libopentracing-c-wrapper0", "libopentracing1", "varnish", "libvarnishapi3", "h2o", "libh2o-evloop0.13", "wrk", "nghttp2-client"}
+var packages = []string{"nginx", "haproxy", "liblua5.3-0", "libopentracing-c-wrapper0", "libopentracing1", "varnish", "libvarnishapi3", "h2o", "libh2o-evloop0.13", "wrk", "nghttp2-client", "libev4", "squid", "squid-common", "libecap3", "libnetfilter-conntrack3", "libnfnetlink0", "libltdl7", "libluajit-5.1-2"}
+
+// marker is the file that says that these are unpacked.
+var marker = fmt.Sprint("done-", len(packages))
 
 //go:embed raw.c.txt
 var rawSource []byte
@@ -59,12 +63,18 @@ func (b *bench) prepare() error {
 			return fmt.Errorf("%s: %w\n%s", strings.Join(build, " "), err, out)
 		}
 	}
-	b.origin, err = b.start("origin", func(addr string) (*exec.Cmd, error) { return b.role("origin", addr) })
+	if b.origin, err = b.start("origin", func(addr string) (*exec.Cmd, error) { return b.role("origin", addr) }); err != nil {
+		return err
+	}
+	b.redis, err = b.start("redis", func(addr string) (*exec.Cmd, error) {
+		_, port, err := net.SplitHostPort(addr)
+		return exec.Command("redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", b.dir), err
+	})
 	return err
 }
 
 func (b *bench) unpack() error {
-	if _, err := os.Stat(filepath.Join(b.root, "done")); err == nil {
+	if _, err := os.Stat(filepath.Join(b.root, marker)); err == nil {
 		return nil
 	}
 	if err := os.MkdirAll(b.root, 0o755); err != nil {
@@ -86,7 +96,7 @@ func (b *bench) unpack() error {
 			return fmt.Errorf("dpkg -x %s: %w\n%s", deb, err, out)
 		}
 	}
-	return os.WriteFile(filepath.Join(b.root, "done"), nil, 0o600)
+	return os.WriteFile(filepath.Join(b.root, marker), nil, 0o600)
 }
 
 func (b *bench) role(role, addr string) (*exec.Cmd, error) {
@@ -96,6 +106,9 @@ func (b *bench) role(role, addr string) (*exec.Cmd, error) {
 	}
 	cmd := exec.Command(self)
 	cmd.Env = append(os.Environ(), roleVariable+"="+role, addrVariable+"="+addr, "GOMAXPROCS=1")
+	if b.origin != nil && b.redis != nil {
+		cmd.Env = append(cmd.Env, originVariable+"="+b.origin.addr, redisVariable+"="+b.redis.addr)
+	}
 	return cmd, nil
 }
 
@@ -120,7 +133,7 @@ func (b *bench) start(name string, command func(addr string) (*exec.Cmd, error))
 		return nil, err
 	}
 	core := "0"
-	if name == "origin" {
+	if name == "origin" || name == "redis" {
 		core = "1"
 	}
 	cmd.Args = append([]string{"taskset", "-c", core, cmd.Path}, cmd.Args[1:]...)
