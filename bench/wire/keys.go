@@ -28,6 +28,9 @@ func (b *bench) keys(w *bytes.Buffer) error {
 	fmt.Fprintf(w, "\n### Keys\n\nHits of %d B in random order, after each was asked for several times. An entry is what the live heap has grown by; the collector's share is that of the CPU while hits are served.\n\n| keys | CPU µs | to the first | B an entry, with key, head and body | collector |\n| --- | --- | --- | --- | --- |\n", smallBody)
 	var first float64
 	for _, n := range []int{fewKeys, someKeys, manyKeys} {
+		if n > b.most {
+			continue
+		}
 		micros, each, collector, err := b.keyed(n)
 		if err != nil {
 			return fmt.Errorf("%d keys: %w", n, err)
@@ -69,10 +72,8 @@ func (b *bench) keyed(n int) (micros, each float64, collector string, err error)
 	if err != nil || entries < float64(n)*0.99 {
 		return 0, 0, "", fmt.Errorf("%.0f entries are stored: %w", entries, err)
 	}
-	for range 3 { // until the lane knows them
-		if _, _, err := b.load(inTurn, s, time.Duration(n/fillRate/2+2)*time.Second); err != nil {
-			return 0, 0, "", err
-		}
+	if _, _, err := b.load(inTurn, s, time.Duration(n/fillRate+4)*time.Second); err != nil { // until the lane knows them
+		return 0, 0, "", err
 	}
 	atRandom := kase{path: path, urls: n, random: true}
 	var rounds []float64

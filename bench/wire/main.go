@@ -24,21 +24,22 @@ func main() {
 	rounds := flag.Int("rounds", 5, "rounds of each case: every contender runs once in each")
 	each := flag.Duration("for", 2*time.Second, "how long a contender is loaded in a round")
 	only := flag.String("only", "", "run one case, by the beginning of its name; or rate, others, keys, profile")
+	most := flag.Int("keys", someKeys, "the most keys that are stored: 5000000 takes a quarter of an hour and 12 GiB more")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *write, *only, *rounds, *each); err != nil {
+	if err := run(ctx, *write, *only, *rounds, *most, *each); err != nil {
 		log.Fatal("bench: ", err)
 	}
 }
 
-func run(ctx context.Context, write, only string, rounds int, each time.Duration) error {
+func run(ctx context.Context, write, only string, rounds, most int, each time.Duration) error {
 	dir, err := os.MkdirTemp("", "forebay-wire")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	b := &bench{ctx: ctx, dir: dir, rounds: rounds, each: each}
+	b := &bench{ctx: ctx, dir: dir, rounds: rounds, most: most, each: each}
 	defer b.stopAll()
 	if err := b.prepare(); err != nil {
 		return err

@@ -20,6 +20,7 @@ type bench struct {
 	ctx     context.Context
 	dir     string
 	rounds  int
+	most    int // keys
 	each    time.Duration
 	root    string // of the unpacked packages
 	origin  *server
