@@ -26,6 +26,7 @@ type Cache struct {
 	shared   *tier     // nil: near tier only
 	flights  *flights  // the loads that run
 	selfTest *selfTest // nil: disabled
+	off      bool      // every call goes to the origin
 
 	observers observers // guards itself, like the next two
 	peers     peers     // the nodes whose self-tests were read in the log
@@ -83,6 +84,9 @@ func Open(ctx context.Context, o Options) (*Cache, error) {
 	}
 	if o.Observer != nil {
 		c.Observe(o.Observer)
+	}
+	if c.off = o.Off.isOff(); c.off {
+		o.Logger.Warn("forebay: the cache is off: every call goes to the origin (Options.Off, or FOREBAY_OFF in the environment)")
 	}
 	c.keys = codec.NewKeyring(o.Keys, o.Encrypt)
 	var err error
@@ -150,16 +154,25 @@ func (c *Cache) store(e *entry, token string) bool {
 		e.space.class.countNotStored("its time to live is 0")
 		return false
 	}
+	if most := e.space.class.now().MaxBytes; most > 0 && int64(e.weight) > most {
+		e.space.class.countNotStored("larger than the class's MaxBytes")
+		return false
+	}
 	if !c.near.put(e) {
 		e.space.class.countNotStored("invalidated while it was loaded")
 		return false
 	}
 	e.space.class.kept.Add(1)
 	c.tell(Event{Kind: EventStore, Class: e.space.class.Name, Key: e.key, Bytes: uint64(e.weight)})
-	if c.shared != nil && !c.shared.alone && !e.fromShared && !e.nearOnly && e.stamp.Epoch != "" { // what was loaded without a place in the log stays near
+	if !e.fromShared && c.sharable(e) {
 		c.shared.enqueue(job{entry: e, key: e.space.stored(e.key), token: token})
 	}
 	return true
+}
+
+// sharable reports whether an entry may go to the shared tier: what was loaded without a place in the log stays near.
+func (c *Cache) sharable(e *entry) bool {
+	return c.shared != nil && !c.shared.alone && !e.nearOnly && e.stamp.Epoch != ""
 }
 
 func (c *Cache) evicted(e *entry) {
@@ -186,6 +199,9 @@ func (c *Cache) Close() error {
 	c.near.close()
 	return c.replica.Close()
 }
+
+// Off reports whether the cache is off ([Options.Off]): every call goes to the origin, and nothing is stored.
+func (c *Cache) Off() bool { return c.off }
 
 // Closed reports whether [Cache.Close] was called.
 func (c *Cache) Closed() bool { return c.closed.Load() }

@@ -28,6 +28,17 @@ type Class struct {
 	// (RFC 5861, stale-if-error). Default 1 hour.
 	StaleIfError time.Duration `yaml:"stale_if_error" json:"stale_if_error"`
 
+	// Jitter is by what part of TTL, at most and at random, an entry is fresh for less, so that what was loaded at one time
+	// does not expire at one time. What says for itself how long it is kept is left as it is. Default 0.05.
+	Jitter float64 `yaml:"jitter" json:"jitter"`
+
+	// Sliding is how long an entry may be kept by being read: a read in the second half of its life makes it fresh for TTL
+	// again, until it is this old. Values of functions only. Default off.
+	Sliding time.Duration `yaml:"sliding" json:"sliding"`
+
+	// MaxBytes bounds an entry, in bytes of memory: a larger one is answered, and not stored. Default: no bound.
+	MaxBytes int64 `yaml:"max_bytes" json:"max_bytes"`
+
 	// NotFound is how long "not found" is kept. Default 10 seconds.
 	NotFound time.Duration `yaml:"not_found" json:"not_found"`
 
@@ -69,6 +80,7 @@ var defaultClass = Class{
 	LoadTimeout:  30 * time.Second,
 	MaxLoads:     64,
 	RefreshAhead: 1.0,
+	Jitter:       0.05,
 }
 
 // withDefaults returns the class with every 0 replaced by its default and every negative value, off,
@@ -82,6 +94,8 @@ func (c Class) withDefaults() Class {
 	c.LoadTimeout = orDefault(c.LoadTimeout, d.LoadTimeout)
 	c.MaxLoads = orDefault(c.MaxLoads, d.MaxLoads)
 	c.RefreshAhead = orDefault(c.RefreshAhead, d.RefreshAhead)
+	c.Jitter = orDefault(c.Jitter, d.Jitter)
+	c.Sliding, c.MaxBytes = max(c.Sliding, 0), max(c.MaxBytes, 0)
 	if c.Strict {
 		c.Stale, c.StaleIfError = 0, 0
 	}
@@ -115,13 +129,19 @@ func (c Class) mistakes(path string) []error {
 	for _, f := range []struct {
 		name string
 		d    time.Duration
-	}{{"TTL", c.TTL}, {"Stale", c.Stale}, {"StaleIfError", c.StaleIfError}, {"NotFound", c.NotFound}, {"Wait", c.Wait}, {"LoadTimeout", c.LoadTimeout}} {
+	}{{"TTL", c.TTL}, {"Stale", c.Stale}, {"StaleIfError", c.StaleIfError}, {"NotFound", c.NotFound}, {"Sliding", c.Sliding}, {"Wait", c.Wait}, {"LoadTimeout", c.LoadTimeout}} {
 		if f.d > maxLife {
 			wrong(f.name, "%s is longer than ten years", f.d)
 		}
 	}
 	if c.Cost < 0 || math.IsNaN(c.Cost) || math.IsInf(c.Cost, 0) {
 		wrong("Cost", "%v is not what a load can cost", c.Cost)
+	}
+	if c.Jitter > 1 || math.IsNaN(c.Jitter) {
+		wrong("Jitter", "%v is not a part of TTL: at most 1", c.Jitter)
+	}
+	if ttl := orDefault(c.TTL, defaultClass.TTL); c.Sliding > 0 && c.Sliding < ttl {
+		wrong("Sliding", "%s is shorter than TTL, %s: reading would prolong nothing", c.Sliding, ttl)
 	}
 	if c.Strict && (c.Stale > 0 || c.StaleIfError > 0) {
 		wrong("Strict", "a strict class serves nothing stale: leave Stale and StaleIfError out")
@@ -131,7 +151,7 @@ func (c Class) mistakes(path string) []error {
 
 // life is how long an entry of the class can be of use at all.
 func (c Class) life() time.Duration {
-	return max(c.TTL+max(c.Stale, c.StaleIfError), c.NotFound)
+	return max(max(c.TTL, c.Sliding)+max(c.Stale, c.StaleIfError), c.NotFound)
 }
 
 // A class is a Class in use: its settings, which [Cache.SetClasses] replaces, and its counters.
@@ -171,7 +191,7 @@ func (k *class) set(c Class) {
 }
 
 // SetClasses replaces the classes that are declared. What is stored stays: what is new counts for what is loaded from now
-// on, and MaxLoads, LoadTimeout and RefreshAhead at once. Schema, Private and Strict of a class that there is already are fixed,
+// on, and MaxLoads, LoadTimeout and RefreshAhead at once. Schema, Private, Strict, and whether Sliding is on, of a class that there is already are fixed,
 // because keys and reads depend on them. A class that is declared no more keeps its entries until they expire, and serves
 // what was wrapped in it. An error changes nothing.
 func (c *Cache) SetClasses(classes []Class) error {
@@ -207,7 +227,7 @@ func fixed(path string, old, k Class) (out []error) {
 	for _, f := range []struct {
 		name   string
 		differ bool
-	}{{"Schema", old.Schema != k.Schema}, {"Private", old.Private != k.Private}, {"Strict", old.Strict != k.Strict}} {
+	}{{"Schema", old.Schema != k.Schema}, {"Private", old.Private != k.Private}, {"Strict", old.Strict != k.Strict}, {"Sliding, on or off", old.Sliding > 0 != (k.Sliding > 0)}} {
 		if f.differ {
 			out = append(out, fmt.Errorf("%s.%s: cannot change while the cache is open: open another", path, f.name))
 		}

@@ -62,6 +62,9 @@ func (e *entry) times(now int64, k Keep) {
 	if c.Strict {
 		stale, onError = 0, 0
 	}
+	if k.TTL == 0 && c.Jitter > 0 {
+		ttl -= time.Duration(rand.Float64() * c.Jitter * float64(ttl))
+	}
 	if e.err != nil {
 		ttl, stale, onError = c.NotFound, 0, 0
 	}

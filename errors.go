@@ -15,6 +15,9 @@ var (
 	// be served. The key is free again: the next call loads again.
 	ErrLoadTimeout = errors.New("forebay: load timed out")
 
+	// ErrNotCached says that a call which must not load ([WithOnlyIfCached]) found nothing that may be served.
+	ErrNotCached = errors.New("forebay: not cached")
+
 	// ErrConfig is matched by every error about options, names and types that [Open] and [Wrap]
 	// return. The message names each mistake with its place.
 	ErrConfig = errors.New("forebay: wrong configuration")

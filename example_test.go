@@ -64,7 +64,7 @@ func ExampleKeepBy() {
 	type page struct{ Site, Text string }
 	pages, _ := forebay.Wrap(cache, "pages",
 		func(_ context.Context, path string) (page, error) { return page{"docs", "text of " + path}, nil },
-		forebay.KeepBy(func(_ string, p page) forebay.Keep {
+		forebay.KeepBy(func(_ context.Context, _ string, p page) forebay.Keep {
 			return forebay.Keep{TTL: time.Minute, Tags: []string{"site:" + p.Site}}
 		}))
 	pages.Get(ctx, "/a")

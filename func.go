@@ -23,7 +23,9 @@ type Func[P, V any] struct {
 	load  func(context.Context, P) (V, error)
 	fast  fastPath
 
-	keep  func(P, V) Keep
+	keep  func(context.Context, P, V) Keep
+	keyBy func(P) string // nil: the plan
+	form  *form[V]       // nil: the cache's codec
 	many  func(context.Context, []P) ([]Result[V], error)
 	clone func(V) V
 	size  func(V) int
@@ -39,33 +41,9 @@ type fastPath struct {
 	cache  *Cache
 }
 
-// An Option of a function mentions its parameter or its value; everything else is in its [Class].
-type Option[P, V any] func(*Func[P, V])
-
-// KeepBy says by the value how long it is kept and with which tags.
-func KeepBy[P, V any](keep func(P, V) Keep) Option[P, V] {
-	return func(f *Func[P, V]) { f.keep = keep }
-}
-
-// BatchBy loads several parameters in one call of the origin, for [Func.GetMany]: it returns one
-// result for each, in their order, or an error for all.
-func BatchBy[P, V any](load func(context.Context, []P) ([]Result[V], error)) Option[P, V] {
-	return func(f *Func[P, V]) { f.many = load }
-}
-
-// CloneBy gives every caller a copy of the value.
-func CloneBy[P, V any](clone func(V) V) Option[P, V] {
-	return func(f *Func[P, V]) { f.clone = clone }
-}
-
-// SizeBy says what a value takes in memory, in bytes, instead of measuring it.
-func SizeBy[P, V any](size func(V) int) Option[P, V] {
-	return func(f *Func[P, V]) { f.size = size }
-}
-
 // Wrap puts the cache in front of load. The name is "class" or "class/function", begins every key,
 // and must be free. P names what is asked for; its fields are the key (see the package comment), so
-// it may hold no interfaces, channels, functions or unexported fields.
+// it may hold no interfaces, channels, functions or unexported fields, unless [KeyBy] makes the key.
 //
 // One load at a time runs for a key, shared by all callers that ask for it. It runs with the first caller's
 // context values, without its cancellation, and until [Class.LoadTimeout]: load must not depend on
@@ -88,19 +66,31 @@ func Wrap[P, V any](c *Cache, name string, load func(context.Context, P) (V, err
 		mistakes = append(mistakes, errors.New("the function is nil"))
 	}
 	var err error
-	if f.plan, err = keys.NewPlan(reflect.TypeFor[P]()); err != nil {
-		mistakes = append(mistakes, err)
+	if f.keyBy == nil {
+		if f.plan, err = keys.NewPlan(reflect.TypeFor[P]()); err != nil {
+			mistakes = append(mistakes, fmt.Errorf("%w; or say with KeyBy what the key is", err))
+		}
+	}
+	if f.form != nil && (f.form.encode == nil || f.form.decode == nil) {
+		mistakes = append(mistakes, errors.New("EncodeBy: a function is nil"))
 	}
 	if err := configError(fmt.Sprintf("Wrap %q", name), mistakes); err != nil {
 		return nil, err
 	}
-	if f.space, err = OpenSpace(c, name, f.size); err != nil {
+	if f.space, err = openSpace(c, name, f.size, f.form); err != nil {
 		return nil, err
 	}
-	if k := f.space.class; f.plan.Scalar && !k.now().Private && (c.shared == nil || !k.now().Strict) {
+	if f.fastPossible() {
+		k := f.space.class
 		f.fast = fastPath{c.near, f.space.prefix, f.plan, &k.hits[TierNear], c}
 	}
 	return f, nil
+}
+
+// fastPossible is false where a hit needs more than the near tier.
+func (f *Func[P, V]) fastPossible() bool {
+	c, k := f.space.cache, f.space.class.now()
+	return !c.off && f.keyBy == nil && f.plan.Scalar && !k.Private && k.Sliding == 0 && (c.shared == nil || !k.Strict)
 }
 
 // keyScratch is the room on the stack for a key that is only looked up.
@@ -131,31 +121,43 @@ type Result[V any] struct {
 	Outcome
 }
 
-// Do is Get, and says how the answer came about.
-func (f *Func[P, V]) Do(ctx context.Context, p P) Result[V] {
-	r := f.do(ctx, p)
+// Do is Get, and says how the answer came about. Options change this one call.
+func (f *Func[P, V]) Do(ctx context.Context, p P, opts ...CallOption) Result[V] {
+	r := f.do(ctx, p, callOf(opts))
 	f.space.Count(r.Outcome)
 	return r
 }
 
-func (f *Func[P, V]) do(ctx context.Context, p P) Result[V] {
+func (f *Func[P, V]) do(ctx context.Context, p P, how call) Result[V] {
 	key, reason := f.key(ctx, p)
-	if reason != NoReason {
+	if reason == NoReason && how.bypass {
+		reason = ReasonAsked
+	}
+	switch {
+	case reason != NoReason && how.onlyIfCached:
+		return Result[V]{Err: ErrNotCached, Outcome: Outcome{Status: Bypass, Reason: reason}}
+	case reason != NoReason:
 		return f.bypass(ctx, p, reason)
+	case how.refresh:
+		return f.fetch(ctx, key, p, how, nil, ReasonRefreshed, BeginOptions{})
 	}
 	found, ok := f.space.Lookup(ctx, key)
+	if how.onlyIfCached && (!ok || found.Use == UseOnError) {
+		return Result[V]{Err: ErrNotCached, Outcome: Outcome{Status: Miss, Tier: TierOrigin, Reason: found.Reason}}
+	}
 	if !ok {
-		return f.fetch(ctx, key, p, nil, found.Reason, found.BeginOptions())
+		return f.fetch(ctx, key, p, how, nil, found.Reason, found.BeginOptions())
 	}
 	switch found.Use {
 	case UseAndRefresh:
-		f.behind(ctx, key, p)
+		f.behind(ctx, key, p, how)
 	case UseStale:
-		f.behind(ctx, key, p)
+		f.behind(ctx, key, p, how)
 		found.Reason = ReasonReloading
 	case UseOnError:
-		return f.fetch(ctx, key, p, &found, found.Reason, BeginOptions{visit: found.visit})
+		return f.fetch(ctx, key, p, how, &found, found.Reason, BeginOptions{visit: found.visit})
 	}
+	f.space.slide(found.entry)
 	return f.result(found)
 }
 
@@ -180,8 +182,11 @@ func (f *Func[P, V]) key(ctx context.Context, p P) (string, Reason) {
 	if c.closed.Load() {
 		return "", ReasonClosed
 	}
+	if c.off {
+		return "", ReasonOff
+	}
 	var scratch [keyScratch]byte
-	key, err := keys.Append(f.plan, append(scratch[:0], f.space.prefix...), &p)
+	key, err := f.appendKey(append(scratch[:0], f.space.prefix...), &p)
 	if err != nil {
 		return "", ReasonBadKey
 	}
@@ -199,6 +204,23 @@ func (f *Func[P, V]) key(ctx context.Context, p P) (string, Reason) {
 	}
 	return string(key), NoReason
 }
+
+func (f *Func[P, V]) appendKey(to []byte, p *P) ([]byte, error) {
+	if f.keyBy == nil {
+		return keys.Append(f.plan, to, p)
+	}
+	text := f.keyBy(*p)
+	return keys.Append(textPlan, to, &text)
+}
+
+// textPlan is the plan of a parameter that is a string.
+var textPlan = func() *keys.Plan {
+	plan, err := keys.NewPlan(reflect.TypeFor[string]())
+	if err != nil {
+		panic(err) // a string has one
+	}
+	return plan
+}()
 
 // Key returns the full key of a parameter: what [Key] targets. For a private class it is empty,
 // because it depends on the caller; and so it is for a parameter whose text form fails.

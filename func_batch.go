@@ -80,6 +80,9 @@ func (b *batch[P, V]) take(ctx context.Context, i int, key string, found Found[V
 		if found.Use == UseStale {
 			found.Reason = ReasonReloading
 		}
+		if found.Use != UseStale {
+			f.space.slide(found.entry)
+		}
 		b.results[i] = f.result(found)
 		return
 	}
@@ -130,7 +133,7 @@ func (f *Func[P, V]) await(ctx context.Context, w wanted[V], p P) Result[V] {
 	case slow:
 		return f.serveStale(w.stale, ReasonLoadSlow)
 	case errors.Is(r.Err, ErrObsolete), GivenUp(r.Err) && !f.usable(w.stale):
-		return f.do(ctx, p)
+		return f.do(ctx, p, call{})
 	case r.Err != nil && !errors.Is(r.Err, ErrNotFound) && ctx.Err() == nil && f.usable(w.stale):
 		return f.serveStale(w.stale, ReasonLoadFailed)
 	}
@@ -160,7 +163,7 @@ func (f *Func[P, V]) leadMany(l *led[P, V]) {
 		return
 	}
 	for i, r := range results {
-		f.finish(own.fills[i], own.params[i], r.Value, r.Err)
+		f.finish(own.fills[i], own.params[i], call{}, r.Value, r.Err)
 	}
 }
 
@@ -181,7 +184,7 @@ func (f *Func[P, V]) leases(l *led[P, V]) (own led[P, V]) {
 		case leaseOwn:
 			own.add(l.fills[i], l.params[i], l.patient[i])
 		case leaseOther:
-			go f.lead(l.fills[i], l.params[i], l.patient[i])
+			go f.lead(l.fills[i], l.params[i], call{}, l.patient[i])
 		}
 	}
 	return own

@@ -7,18 +7,18 @@ import (
 
 // fetch answers by a load: it joins the one that runs or leads a new one. stale is what may be
 // served if that fails, is refused or takes too long; nil if there is nothing.
-func (f *Func[P, V]) fetch(ctx context.Context, key string, p P, stale *Found[V], why Reason, need BeginOptions) Result[V] {
-	for how := (beginning{anyway: why == ReasonRefreshed, since: need.since, visit: need.visit}); ; {
-		fill := f.space.begin(ctx, key, how)
+func (f *Func[P, V]) fetch(ctx context.Context, key string, p P, how call, stale *Found[V], why Reason, need BeginOptions) Result[V] {
+	for begin := (beginning{anyway: why == ReasonRefreshed, since: need.since, visit: need.visit}); ; {
+		fill := f.space.begin(ctx, key, begin)
 		if fill.Leads() {
-			go f.lead(fill, p, stale == nil)
+			go f.lead(fill, p, how, stale == nil)
 		}
 		r, slow := f.wait(ctx, fill, stale)
 		switch {
 		case slow:
 			return f.serveStale(stale, ReasonLoadSlow)
 		case errors.Is(r.Err, ErrObsolete):
-			how.from = fill.joined
+			begin.from = fill.joined
 			continue
 		case r.Err == nil || errors.Is(r.Err, ErrNotFound):
 			return f.fetched(r, why)
@@ -82,9 +82,9 @@ func (f *Func[P, V]) serveStale(stale *Found[V], why Reason) Result[V] {
 }
 
 // behind loads a key behind an answer, unless it is being loaded.
-func (f *Func[P, V]) behind(ctx context.Context, key string, p P) {
+func (f *Func[P, V]) behind(ctx context.Context, key string, p P, how call) {
 	if fill := f.space.begin(ctx, key, beginning{behind: true}); fill.Leads() {
-		go f.lead(fill, p, false)
+		go f.lead(fill, p, how, false)
 	}
 }
 
@@ -99,7 +99,7 @@ func GivenUp(err error) bool {
 }
 
 // lead runs the load in a goroutine of its own, whose owner is the flight.
-func (f *Func[P, V]) lead(fill *Fill[V], p P, patient bool) {
+func (f *Func[P, V]) lead(fill *Fill[V], p P, how call, patient bool) {
 	defer fill.Release()
 	defer fill.Recover()
 	must, err := fill.Acquire(patient)
@@ -110,15 +110,19 @@ func (f *Func[P, V]) lead(fill *Fill[V], p P, patient bool) {
 		return
 	}
 	v, err := f.load(fill.Context(), p)
-	f.finish(fill, p, v, err)
+	f.finish(fill, p, how, v, err)
 }
 
-func (f *Func[P, V]) finish(fill *Fill[V], p P, v V, err error) {
+func (f *Func[P, V]) finish(fill *Fill[V], p P, how call, v V, err error) {
 	if err != nil {
 		fill.Abandon(f.space.cache.notFound(fill.timeout(err)))
 		return
 	}
-	fill.Commit(v, f.keepOf(p, v))
+	k := f.keepOf(fill.Context(), p, v)
+	if how.ttl != 0 {
+		k.TTL = how.ttl
+	}
+	fill.Commit(v, k)
 }
 
 // timeout names the class's timeout where a load reports it as its context's end.

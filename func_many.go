@@ -47,7 +47,7 @@ func (f *Func[P, V]) each(ctx context.Context, ps []P, results []Result[V]) {
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			results[i] = f.safely(ctx, ps[i], f.do)
+			results[i] = f.safely(ctx, ps[i], func(ctx context.Context, p P) Result[V] { return f.do(ctx, p, call{}) })
 		})
 	}
 	wg.Wait()
@@ -67,14 +67,18 @@ func (f *Func[P, V]) safely(ctx context.Context, p P, get func(context.Context, 
 // warm is do for a caller that wants nothing but a fresh answer.
 func (f *Func[P, V]) warm(ctx context.Context, p P) Result[V] {
 	key, reason := f.key(ctx, p)
-	if reason != NoReason {
+	switch reason {
+	case NoReason:
+	case ReasonOff:
+		return Result[V]{} // there is nothing to warm
+	default:
 		return f.bypass(ctx, p, reason)
 	}
 	found, ok := f.space.Lookup(ctx, key)
 	if ok && (found.Use == UseFresh || found.Use == UseAndRefresh) {
 		return f.result(found)
 	}
-	return f.fetch(ctx, key, p, nil, found.Reason, found.BeginOptions())
+	return f.fetch(ctx, key, p, call{}, nil, found.Reason, found.BeginOptions())
 }
 
 // Warm loads what is not stored and fresh yet, waits for each load, several at once, and tells progress after each one;

@@ -21,7 +21,7 @@ var ctx = context.Background()
 const second = time.Second
 
 func TestSecondCallIsAHit(t *testing.T) {
-	bubble(t, forebay.Class{TTL: time.Minute}, func(t *testing.T, c *forebay.Cache) {
+	bubble(t, forebay.Class{Jitter: -1, TTL: time.Minute}, func(t *testing.T, c *forebay.Cache) {
 		o := &origin{took: second}
 		f := wrap(t, c, "c", o.load)
 		expect(t, f.Do(ctx, "a"), 0, forebay.Miss, forebay.ReasonAbsent)
@@ -38,7 +38,7 @@ func TestSecondCallIsAHit(t *testing.T) {
 }
 
 func TestExpiry(t *testing.T) {
-	bubble(t, forebay.Class{TTL: time.Minute, StaleIfError: -1, RefreshAhead: -1}, func(t *testing.T, c *forebay.Cache) {
+	bubble(t, forebay.Class{Jitter: -1, TTL: time.Minute, StaleIfError: -1, RefreshAhead: -1}, func(t *testing.T, c *forebay.Cache) {
 		o := &origin{}
 		f := wrap(t, c, "c", o.load)
 		f.Get(ctx, "a")
@@ -53,7 +53,7 @@ func TestExpiry(t *testing.T) {
 }
 
 func TestStaleWhileOneLoadRunsBehind(t *testing.T) {
-	bubble(t, forebay.Class{TTL: time.Minute, Stale: time.Minute, RefreshAhead: -1}, func(t *testing.T, c *forebay.Cache) {
+	bubble(t, forebay.Class{Jitter: -1, TTL: time.Minute, Stale: time.Minute, RefreshAhead: -1}, func(t *testing.T, c *forebay.Cache) {
 		o := &origin{took: second}
 		f := wrap(t, c, "c", o.load)
 		f.Get(ctx, "a")
@@ -470,7 +470,7 @@ func TestRefreshAheadOfExpiry(t *testing.T) {
 func TestKeepBy(t *testing.T) {
 	bubble(t, forebay.Class{TTL: time.Hour, RefreshAhead: -1, StaleIfError: -1}, func(t *testing.T, c *forebay.Cache) {
 		o := &origin{}
-		f := wrap(t, c, "c", o.load, forebay.KeepBy(func(key string, v int) forebay.Keep {
+		f := wrap(t, c, "c", o.load, forebay.KeepBy(func(_ context.Context, key string, v int) forebay.Keep {
 			switch key {
 			case "short":
 				return forebay.Keep{TTL: second, Tags: []string{"t"}}

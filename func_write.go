@@ -13,7 +13,7 @@ func (f *Func[P, V]) Put(ctx context.Context, p P, v V) (Receipt, error) {
 	key, reason := f.key(ctx, p)
 	switch reason {
 	case NoReason:
-	case ReasonClosed:
+	case ReasonClosed, ReasonOff:
 		return Receipt{}, nil // nothing can be stored, so there is nothing to replace
 	case ReasonNoCaller:
 		return Receipt{}, fmt.Errorf("%w: %s is private, and the context names no caller (Options.Caller)", ErrTarget, f.space.name)
@@ -29,7 +29,7 @@ func (f *Func[P, V]) Put(ctx context.Context, p P, v V) (Receipt, error) {
 	if head, _ := c.replica.Place(); !receipt.Deferred {
 		e.stamp = shared.Stamp{Epoch: head.Epoch, ID: receipt.ID}
 	}
-	k := f.keepOf(p, v)
+	k := f.keepOf(ctx, p, v)
 	e.tags = k.Tags
 	e.number.Store(number)
 	e.times(c.now(), k)
@@ -38,11 +38,11 @@ func (f *Func[P, V]) Put(ctx context.Context, p P, v V) (Receipt, error) {
 	return receipt, nil
 }
 
-func (f *Func[P, V]) keepOf(p P, v V) Keep {
+func (f *Func[P, V]) keepOf(ctx context.Context, p P, v V) Keep {
 	if f.keep == nil {
 		return Keep{}
 	}
-	return f.keep(p, v)
+	return f.keep(ctx, p, v)
 }
 
 // Invalidate removes the entries of the parameters: see [Cache.Invalidate].
@@ -70,7 +70,7 @@ func (f *Func[P, V]) targets(ctx context.Context, ps []P) ([]Target, error) {
 		switch reason {
 		case NoReason:
 			out = append(out, Key(key))
-		case ReasonClosed:
+		case ReasonClosed, ReasonOff:
 		default:
 			return nil, fmt.Errorf("%w: %s: a parameter has no key (%s)", ErrTarget, f.space.name, reason)
 		}
@@ -86,6 +86,6 @@ func (f *Func[P, V]) Refresh(ctx context.Context, p P) (V, error) {
 		r := f.bypass(ctx, p, reason)
 		return r.Value, r.Err
 	}
-	r := f.fetch(ctx, key, p, nil, ReasonRefreshed, BeginOptions{})
+	r := f.fetch(ctx, key, p, call{}, nil, ReasonRefreshed, BeginOptions{})
 	return r.Value, r.Err
 }

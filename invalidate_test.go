@@ -18,7 +18,7 @@ import (
 
 // tagged gives every entry the tag "t", known only from the value.
 func tagged() forebay.Option[string, int] {
-	return forebay.KeepBy(func(string, int) forebay.Keep { return forebay.Keep{Tags: []string{"t"}} })
+	return forebay.KeepBy(func(context.Context, string, int) forebay.Keep { return forebay.Keep{Tags: []string{"t"}} })
 }
 
 var targets = map[string]forebay.Target{
@@ -215,7 +215,9 @@ func TestInvalidationReachesOnlyItsTarget(t *testing.T) {
 			c := open(t, forebay.Options{Classes: []forebay.Class{{Name: "c"}, {Name: "d"}}})
 			type query struct{ OrgID, Q string }
 			load := func(_ context.Context, q query) (string, error) { return q.OrgID, nil }
-			keep := forebay.KeepBy(func(q query, _ string) forebay.Keep { return forebay.Keep{Tags: []string{"org:" + q.OrgID}} })
+			keep := forebay.KeepBy(func(_ context.Context, q query, _ string) forebay.Keep {
+				return forebay.Keep{Tags: []string{"org:" + q.OrgID}}
+			})
 			f, g := wrap(t, c, "c", load, keep), wrap(t, c, "d", load, keep)
 			ask := func() (missed []string) {
 				for _, org := range []string{"acme", "acme2", "other"} {
@@ -356,7 +358,9 @@ func TestReadersNeverSeeWhatWasInvalidated(t *testing.T) {
 			time.Sleep(time.Duration(rand.IntN(200)) * time.Microsecond)
 		}
 		return v, nil
-	}, forebay.KeepBy(func(k int, _ int64) forebay.Keep { return forebay.Keep{Tags: []string{fmt.Sprint("k", k)}} }))
+	}, forebay.KeepBy(func(_ context.Context, k int, _ int64) forebay.Keep {
+		return forebay.Keep{Tags: []string{fmt.Sprint("k", k)}}
+	}))
 	var wg sync.WaitGroup
 	for k := range keys {
 		wg.Go(func() {

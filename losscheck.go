@@ -39,6 +39,14 @@ func (s *space) survives(id codec.ID, v any) bool {
 	if s.lossyField() != "" {
 		return false
 	}
+	if s.encode != nil { // what its form loses, its author knows: what cannot be read again is found
+		if n := s.lossCheck.tried.Add(1); n <= triedAlways || n%triedOneIn == 0 {
+			if _, err := s.writtenAndRead(id, v); err != nil {
+				s.keepNear(err.Error())
+			}
+		}
+		return s.lossyField() == ""
+	}
 	doubt := s.lossCheck.shape.Look(v)
 	if doubt == shape.Endless {
 		s.keepNear(fmt.Sprintf("%T: it is nested more than %d levels deep, or contains itself", v, shape.MaxNesting))
@@ -81,6 +89,16 @@ func (s *space) roundTrip(id codec.ID, v any) string {
 	return shape.Difference(v, back)
 }
 
+// written is a value's payload.
+func (s *space) written(id codec.ID, v any) (_ codec.ID, payload []byte, compressed bool, err error) {
+	if s.encode != nil {
+		if v, err = s.encode(v); err != nil {
+			return 0, nil, false, fmt.Errorf("EncodeBy: %w", err)
+		}
+	}
+	return codec.Encode(id, v)
+}
+
 // writtenAndRead is what comes back of a value.
 func (s *space) writtenAndRead(id codec.ID, v any) (back any, err error) {
 	defer func() {
@@ -88,7 +106,7 @@ func (s *space) writtenAndRead(id codec.ID, v any) (back any, err error) {
 			err = fmt.Errorf("%T: a method of the value panicked: %v", v, p)
 		}
 	}()
-	id, payload, compressed, err := codec.Encode(id, v)
+	id, payload, compressed, err := s.written(id, v)
 	if err != nil {
 		return nil, err
 	}

@@ -88,6 +88,19 @@ func (n *near) put(e *entry) (stored bool) {
 	return stored
 }
 
+// replace puts an entry in the place of another, unless that has gone meanwhile, or was invalidated.
+func (n *near) replace(old, e *entry) (replaced bool) {
+	n.tier.ComputeIfPresent(e.key, func(there *entry) (*entry, otter.ComputeOp) {
+		if v, _ := n.replica.Judge(e.key, e.space.class.Name, e.tags, e.number.Load()); there != old || v != replica.Valid {
+			return there, otter.CancelOp
+		}
+		replaced = true
+		e.space.class.entries.Add(1)
+		return e, otter.WriteOp
+	})
+	return replaced
+}
+
 // drop removes the entry, unless another has taken its place.
 func (n *near) drop(e *entry) {
 	n.tier.ComputeIfPresent(e.key, func(old *entry) (*entry, otter.ComputeOp) {

@@ -81,6 +81,13 @@ type Options struct {
 	// Default 3 s; negative: never.
 	SelfTest time.Duration
 
+	// Off switches the cache off. Default: by the environment.
+	Off Switch
+
+	// Trace is told the steps of every request, beside what its context carries ([WithTrace]): package otel makes spans of
+	// them. Default none.
+	Trace *Trace
+
 	// Observer is told what happens. Default nobody; [Cache.Observe] adds further ones.
 	Observer Observer
 }
@@ -121,6 +128,9 @@ func (o Options) check() error {
 	}
 	if len(o.Node) > maxNode {
 		mistakes = append(mistakes, fmt.Errorf("Node: %d bytes; at most %d are allowed", len(o.Node), maxNode))
+	}
+	if o.Off > AlwaysOff {
+		mistakes = append(mistakes, fmt.Errorf("Off: there is no switch %d", o.Off))
 	}
 	if o.LedgerSize < 0 {
 		mistakes = append(mistakes, errors.New("LedgerSize: is negative"))

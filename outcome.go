@@ -64,12 +64,14 @@ const (
 	ReasonNoCaller           // bypass: a private class, and nobody is known
 	ReasonClosed             // bypass: the cache is closed
 	ReasonBadKey             // bypass: the parameter could not be written as a key
+	ReasonAsked              // bypass: this call wanted it
+	ReasonOff                // bypass: the cache is off
 
-	numReasons = 12
+	numReasons = 14
 )
 
 var reasonNames = [numReasons]string{"", "absent", "expired", "invalidated", "refreshed", "reloading", "load-failed",
-	"load-slow", "load-refused", "no-caller", "closed", "bad-key"}
+	"load-slow", "load-refused", "no-caller", "closed", "bad-key", "asked", "off"}
 
 func (r Reason) String() string { return nameOf(reasonNames[:], r) }
 

@@ -41,7 +41,7 @@ func (t *tier) seal(e *entry, now int64) ([]byte, error) {
 		env.Payload = []byte(textOf(e.err))
 	} else {
 		var err error
-		if env.Codec, env.Payload, env.Compressed, err = codec.Encode(t.codec, e.value); err != nil {
+		if env.Codec, env.Payload, env.Compressed, err = e.space.written(t.codec, e.value); err != nil {
 			return nil, err
 		}
 	}

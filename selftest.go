@@ -44,7 +44,7 @@ var errUnproven = errors.New("forebay: the log cannot be tested now")
 const selfTestPrefix = "~self-test:"
 
 func newSelfTest(c *Cache) *selfTest {
-	sp := c.newSpace("~self-test", newClass(Class{Name: "~self-test"}), reflect.TypeFor[string]())
+	sp := c.newSpace("~self-test", newClass(Class{Name: "~self-test"}), reflect.TypeFor[string](), false)
 	sp.decode = func(id codec.ID, payload []byte, compressed bool) (any, error) {
 		var v string
 		err := codec.Decode(id, payload, compressed, &v)

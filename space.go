@@ -3,6 +3,7 @@ package forebay
 import (
 	"context"
 	"fmt"
+	"hash/fnv"
 	"reflect"
 	"slices"
 	"strings"
@@ -35,6 +36,7 @@ type space struct {
 	prefix string // of every key: the name and ':'
 	suffix string // of every key in the shared tier: see stored
 
+	encode    func(any) ([]byte, error) // of the user; nil: the codec's
 	decode    func(id codec.ID, payload []byte, compressed bool) (any, error)
 	weigh     func(any) int
 	lossCheck lossCheck
@@ -50,7 +52,17 @@ func OpenSpace[V any](c *Cache, name string, sizeOf func(V) int) (*Space[V], err
 	if c == nil {
 		return nil, fmt.Errorf("forebay: OpenSpace %q: the cache is nil", name)
 	}
-	sp, err := c.open(name, reflect.TypeFor[V]())
+	return openSpace(c, name, sizeOf, nil)
+}
+
+// A form is how values are written, where the user says so.
+type form[V any] struct {
+	encode func(V) ([]byte, error)
+	decode func([]byte) (V, error)
+}
+
+func openSpace[V any](c *Cache, name string, sizeOf func(V) int, own *form[V]) (*Space[V], error) {
+	sp, err := c.open(name, reflect.TypeFor[V](), own != nil)
 	if err != nil {
 		return nil, err
 	}
@@ -69,14 +81,36 @@ func OpenSpace[V any](c *Cache, name string, sizeOf func(V) int) (*Space[V], err
 		err := codec.Decode(id, payload, compressed, &v)
 		return v, err
 	}
-	if c.shared != nil {
+	switch {
+	case own != nil:
+		s.writeBy(own)
+	case c.shared != nil:
 		s.judgeType(c.shared.codec)
 	}
 	return s, nil
 }
 
+// writeBy has values written in the user's form. To the codec it is bytes.
+func (s *Space[V]) writeBy(own *form[V]) {
+	s.encode = func(v any) ([]byte, error) {
+		typed, _ := v.(V)
+		b, err := own.encode(typed)
+		if b == nil {
+			b = []byte{}
+		}
+		return b, err
+	}
+	s.decode = func(id codec.ID, payload []byte, compressed bool) (any, error) {
+		var b []byte
+		if err := codec.Decode(id, payload, compressed, &b); err != nil {
+			return nil, err
+		}
+		return own.decode(b)
+	}
+}
+
 // open takes a name for values of a type.
-func (c *Cache) open(name string, value reflect.Type) (*space, error) {
+func (c *Cache) open(name string, value reflect.Type, ownForm bool) (*space, error) {
 	className, function, hasFunction := strings.Cut(name, "/")
 	var mistakes []error
 	if err := keys.CheckName(className); err != nil {
@@ -104,14 +138,20 @@ func (c *Cache) open(name string, value reflect.Type) (*space, error) {
 		c.classes[className] = k
 		c.order = append(c.order, className)
 	}
-	sp := c.newSpace(name, k, value)
+	sp := c.newSpace(name, k, value, ownForm)
 	c.names[name] = sp
 	return sp, nil
 }
 
-func (c *Cache) newSpace(name string, k *class, value reflect.Type) *space {
+func (c *Cache) newSpace(name string, k *class, value reflect.Type, ownForm bool) *space {
 	sp := &space{cache: c, near: c.near, class: k, name: name, prefix: name + ":"}
-	if c.shared != nil {
+	switch {
+	case c.shared == nil:
+	case ownForm:
+		h := fnv.New32a()
+		h.Write([]byte("own " + value.String()))
+		sp.suffix = fmt.Sprintf("@%d-%08x", k.now().Schema, h.Sum32())
+	default:
 		sp.lossCheck.shape = shape.Of(value, c.shared.codec.Shape())
 		sp.suffix = fmt.Sprintf("@%d-%08x", k.now().Schema, sp.lossCheck.shape.Print())
 	}

@@ -44,11 +44,18 @@ type traceKey struct{}
 
 // WithTrace returns a context whose requests are traced. A trace that ctx carries already is told too.
 func WithTrace(ctx context.Context, t *Trace) context.Context {
-	if old := traceOf(ctx); old != nil {
-		first := *t
-		t = &Trace{Step: func(ctx context.Context, s Step) { first.Step(ctx, s); old.Step(ctx, s) }}
+	return context.WithValue(ctx, traceKey{}, both(t, traceOf(ctx)))
+}
+
+// both tells two traces.
+func both(t, also *Trace) *Trace {
+	switch {
+	case t == nil:
+		return also
+	case also == nil:
+		return t
 	}
-	return context.WithValue(ctx, traceKey{}, t)
+	return &Trace{Step: func(ctx context.Context, s Step) { t.Step(ctx, s); also.Step(ctx, s) }}
 }
 
 func traceOf(ctx context.Context) *Trace {
@@ -64,7 +71,7 @@ type traced struct {
 }
 
 func beginStep(ctx context.Context, p Stage, sp *space, key string) traced {
-	t := traceOf(ctx)
+	t := both(traceOf(ctx), sp.cache.options.Trace)
 	if t == nil {
 		return traced{}
 	}

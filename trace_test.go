@@ -78,7 +78,7 @@ func TestTwoTracesAreBothTold(t *testing.T) {
 func openOne(t *testing.T) (*forebay.Cache, *forebay.Func[string, string]) {
 	c := open(t, forebay.Options{})
 	return c, wrap(t, c, "c", func(_ context.Context, p string) (string, error) { return p, nil },
-		forebay.KeepBy(func(p, _ string) forebay.Keep { return forebay.Keep{Tags: []string{"tag-" + p}} }))
+		forebay.KeepBy(func(_ context.Context, p, _ string) forebay.Keep { return forebay.Keep{Tags: []string{"tag-" + p}} }))
 }
 
 func TestEntriesAndWhatCoversThem(t *testing.T) {

@@ -71,7 +71,7 @@ func TestUserCodePanics(t *testing.T) {
 	boom := func(context.Context, int) (int, error) { panic("boom") }
 	for name, opts := range map[string][]forebay.Option[int, int]{
 		"a loader": nil,
-		"KeepBy":   {forebay.KeepBy(func(int, int) forebay.Keep { panic("boom") })},
+		"KeepBy":   {forebay.KeepBy(func(context.Context, int, int) forebay.Keep { panic("boom") })},
 		"SizeBy":   {forebay.SizeBy[int](func(int) int { panic("boom") })},
 		"LoadMany": {forebay.BatchBy(func(context.Context, []int) ([]forebay.Result[int], error) { panic("boom") })},
 	} {
@@ -206,7 +206,7 @@ func TestNotStoredAtAll(t *testing.T) {
 						return 0, errors.New("the origin is down")
 					}
 					return n, nil
-				}, forebay.KeepBy(func(int, int) forebay.Keep { return test.keep }))
+				}, forebay.KeepBy(func(context.Context, int, int) forebay.Keep { return test.keep }))
 				f.Get(ctx, 1)
 				failing.Store(true)
 				if v, err := f.Get(ctx, 1); err == nil {

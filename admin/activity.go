@@ -35,9 +35,8 @@ type activity struct {
 	items         []Item
 	seq           uint64
 	last          standing
-	invalidations int    // since they were last taken
-	ever          uint64 // invalidations
-	burst         int    // items of the present second
+	invalidations int // since they were last taken
+	burst         int // items of the present second
 	second        int64
 }
 
@@ -91,7 +90,6 @@ func (y *activity) note(i Item) {
 	i.Time, i.Count = time.Now().UTC(), 1
 	if i.Kind == "invalidation" {
 		y.invalidations++
-		y.ever++
 	}
 	if s := i.Time.Unix(); s != y.second {
 		y.second, y.burst = s, 0
@@ -165,12 +163,6 @@ func (y *activity) takeInvalidations() int {
 	defer y.mu.Unlock()
 	defer func() { y.invalidations = 0 }()
 	return y.invalidations
-}
-
-func (y *activity) everInvalidated() uint64 {
-	y.mu.Lock()
-	defer y.mu.Unlock()
-	return y.ever
 }
 
 // compare notes what has changed since the last time.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/forebay-cache/forebay"
 	"github.com/forebay-cache/forebay/edge"
+	"github.com/forebay-cache/forebay/metrics"
 	"github.com/forebay-cache/forebay/shared"
 )
 
@@ -86,7 +87,7 @@ type Admin struct {
 	requests  *requests
 	series    *series
 	activity  *activity
-	work      *work
+	figures   *metrics.Collector
 	verdict   *verdict
 	feed      *feed
 	attempts  attempts
@@ -115,14 +116,14 @@ func New(c *forebay.Cache, o Options) *Admin {
 		o.Parts.Origin = "origin"
 	}
 	a := &Admin{
-		cache: c, o: o, requests: newRequests(o), activity: &activity{}, work: &work{loads: map[string]*timing{}, sizes: map[string]*sizes{}}, feed: newFeed(), visits: newVisits(), tokens: parseTokens(o.Token),
+		cache: c, o: o, requests: newRequests(o), activity: &activity{}, figures: metrics.New(c), feed: newFeed(), visits: newVisits(), tokens: parseTokens(o.Token),
 		stopped: make(chan struct{}),
 	}
 	stats := c.Stats()
 	a.series = newSeries(stats)
 	a.verdict = newVerdict(time.Now(), stats, a.begun, a.ended)
 	a.verdict.findMore = a.findEdge
-	a.unhook = []func(){c.Observe(a.activity), c.Observe(a.work)}
+	a.unhook = []func(){c.Observe(a.activity), a.figures.Close}
 	window := a.requests.open()
 	a.working.Go(func() { a.sample(window) })
 	if o.ActivityFile != "" {

@@ -33,7 +33,7 @@ func open(t *testing.T) (*forebay.Cache, *forebay.Func[string, string]) {
 			return "", errDown
 		}
 		return "value of " + p, nil
-	}, forebay.KeepBy(func(p, _ string) forebay.Keep { return forebay.Keep{Tags: []string{"tag-" + p}} }))
+	}, forebay.KeepBy(func(_ context.Context, p, _ string) forebay.Keep { return forebay.Keep{Tags: []string{"tag-" + p}} }))
 	if err != nil {
 		t.Fatal(err)
 	}

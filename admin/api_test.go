@@ -70,7 +70,7 @@ func aLittleDay(t *testing.T, test func(t *testing.T, c *forebay.Cache, a *admin
 				return "", errDown
 			}
 			return "value of " + p, nil
-		}, forebay.KeepBy(func(p, _ string) forebay.Keep { return forebay.Keep{Tags: []string{"org:" + p}} }))
+		}, forebay.KeepBy(func(_ context.Context, p, _ string) forebay.Keep { return forebay.Keep{Tags: []string{"org:" + p}} }))
 		if err != nil {
 			t.Fatal(err)
 		}

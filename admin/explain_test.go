@@ -26,7 +26,7 @@ func openNode(t *testing.T, tier shared.Tier, name string) (*admin.Admin, func(u
 		t.Fatal(err)
 	}
 	f, err := forebay.Wrap(c, "page", func(_ context.Context, url string) (string, error) { return "page of " + url, nil },
-		forebay.KeepBy(func(url, _ string) forebay.Keep { return forebay.Keep{Tags: []string{"org"}} }))
+		forebay.KeepBy(func(_ context.Context, url, _ string) forebay.Keep { return forebay.Keep{Tags: []string{"org"}} }))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"time"
 
@@ -56,6 +57,21 @@ func (a *Admin) healthOf(ctx context.Context, s forebay.Stats) Health {
 func (a *Admin) Incidents() []Incident {
 	a.verdict.look(time.Now(), a.cache.Stats())
 	return a.verdict.incidents()
+}
+
+// HealthHandler answers as /health does, under whatever path a program mounts it: JSON, with 503 where the cache is closed.
+func (a *Admin) HealthHandler() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		out, err := a.health(r.Context(), nil)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Cache-Control", "no-store")
+		w.WriteHeader(out.Status)
+		json.NewEncoder(w).Encode(out.Body) // to a client that may have gone
+	})
 }
 
 type healthAnswer struct {

@@ -59,3 +59,14 @@ func upper(i int) time.Duration {
 	octave, part := i/perOctave, i%perOctave
 	return time.Duration(uint64(perOctave+part+1)<<octave>>perOctaveBits+1) * time.Microsecond
 }
+
+// A timing is a histogram, with the sum of what it counts.
+type timing struct {
+	took histogram
+	sum  time.Duration
+}
+
+func (t *timing) add(d time.Duration) {
+	t.took.add(d)
+	t.sum += d
+}

@@ -46,7 +46,9 @@ func node(t *testing.T, tier shared.Tier, name string) (*forebay.Cache, *forebay
 	}
 	var n atomic.Int64
 	f, err := forebay.Wrap(c, "c", func(context.Context, string) (int64, error) { return n.Add(1), nil },
-		forebay.KeepBy(func(k string, _ int64) forebay.Keep { return forebay.Keep{Tags: []string{"tag-" + k}, NearOnly: true} }))
+		forebay.KeepBy(func(_ context.Context, k string, _ int64) forebay.Keep {
+			return forebay.Keep{Tags: []string{"tag-" + k}, NearOnly: true}
+		}))
 	if err != nil {
 		t.Fatal(err)
 	}

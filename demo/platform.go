@@ -98,7 +98,7 @@ func (p *Platform) wrap(a Assistant) (err error) {
 	keep := func(err error) { errs = append(errs, err) }
 
 	p.partners, err = forebay.Wrap(c, "partner_data", p.loadPartners,
-		forebay.KeepBy(func(q partnersParams, _ partnersAnswer) forebay.Keep {
+		forebay.KeepBy(func(_ context.Context, q partnersParams, _ partnersAnswer) forebay.Keep {
 			return forebay.Keep{Tags: []string{orgTag(q.OrgID)}}
 		}))
 	keep(err)
@@ -109,7 +109,7 @@ func (p *Platform) wrap(a Assistant) (err error) {
 	p.status, err = forebay.Wrap(c, "status_data", p.loadStatus)
 	keep(err)
 	p.query, err = forebay.Wrap(c, "status_data/query", p.api.QueryState,
-		forebay.KeepBy(func(_ string, s origin.QueryStatus) forebay.Keep {
+		forebay.KeepBy(func(_ context.Context, _ string, s origin.QueryStatus) forebay.Keep {
 			if s.Running() {
 				return forebay.Keep{TTL: runningTTL, Stale: -1, StaleIfError: -1}
 			}

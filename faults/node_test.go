@@ -37,7 +37,9 @@ func openChecked(ctx context.Context, url, journal string, load func(context.Con
 		n.cache.Close()
 		tier.Close()
 	}
-	tagged := forebay.KeepBy(func(i int, _ int64) forebay.Keep { return forebay.Keep{Tags: []string{fmt.Sprint("t", i)}} })
+	tagged := forebay.KeepBy(func(_ context.Context, i int, _ int64) forebay.Keep {
+		return forebay.Keep{Tags: []string{fmt.Sprint("t", i)}}
+	})
 	if n.strict, err = forebay.Wrap(n.cache, "strict", load, tagged); err != nil {
 		return n, end, err
 	}

@@ -120,7 +120,7 @@ func (d *decisions) of(class string) (*forebay.Func[authQuestion, decision], err
 	if one := d.classes[class]; one != nil {
 		return one, nil
 	}
-	one, err := forebay.Wrap(d.cache, class+"/auth", d.ask, forebay.KeepBy(func(_ authQuestion, d decision) forebay.Keep {
+	one, err := forebay.Wrap(d.cache, class+"/auth", d.ask, forebay.KeepBy(func(_ context.Context, _ authQuestion, d decision) forebay.Keep {
 		if !d.allowed() { // who has just signed in must not wait
 			return forebay.Keep{TTL: -1, Stale: -1, StaleIfError: -1}
 		}

@@ -21,6 +21,22 @@ type reading struct {
 	named     map[string]ast.Node // origins that routes name
 }
 
+// ParseClasses reads the text of a file that holds classes and nothing else: "classes:", as the gateway's file has them. A program that
+// uses the library keeps them in a file so. The error is of every mistake, each with its line and column.
+func ParseClasses(text []byte) ([]forebay.Class, error) {
+	d := &reading{decoder: &decoder{}}
+	var classes []forebay.Class
+	d.document(withoutMark(text), fields{"classes": func(n ast.Node) {
+		d.each(n, func(name string, n ast.Node) {
+			classes = append(classes, d.class(name, n))
+			if err := classes[len(classes)-1].Check(); err != nil {
+				d.wrong(n, "%v", err)
+			}
+		})
+	}})
+	return classes, d.err()
+}
+
 // ParseConfig reads the text of a file.
 func ParseConfig(text []byte) (Config, error) {
 	d := &reading{decoder: &decoder{}, used: map[string]ast.Node{}, named: map[string]ast.Node{}}
@@ -159,6 +175,9 @@ func (d *decoder) class(name string, n ast.Node) forebay.Class {
 		"ttl":            d.duration(&c.TTL),
 		"stale":          d.duration(&c.Stale),
 		"stale_if_error": d.duration(&c.StaleIfError),
+		"jitter":         func(n ast.Node) { c.Jitter = d.number(n) },
+		"sliding":        d.duration(&c.Sliding),
+		"max_bytes":      func(n ast.Node) { c.MaxBytes = d.size(n) },
 		"not_found":      d.duration(&c.NotFound),
 		"wait":           d.duration(&c.Wait),
 		"load_timeout":   d.duration(&c.LoadTimeout),

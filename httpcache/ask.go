@@ -104,6 +104,9 @@ func (a *ask) bodiless() bool { return a.method == http.MethodGet || a.method ==
 // bypassReason says why a request cannot be answered from a cache.
 func (a *ask) bypassReason() bypass {
 	r := a.r
+	if a.route.off {
+		return cacheOff
+	}
 	switch r.Method {
 	case http.MethodGet:
 	case http.MethodHead:

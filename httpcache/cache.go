@@ -99,6 +99,7 @@ func (h *Cache) newRoute(rule Rule, space *forebay.Space[*response]) *route {
 
 // finish decides what follows from a route's fields.
 func (h *Cache) finish(rt *route) {
+	rt.off = h.cache.Off()
 	h.decidePassages(rt)
 	rt.mark(h.options.Profile)
 }

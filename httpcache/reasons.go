@@ -30,6 +30,7 @@ const (
 	clientNoStore  bypass = "request-no-store"
 	noCaller       bypass = "no-caller"
 	byRule         bypass = "rule"
+	cacheOff       bypass = "off"
 	upgrades       bypass = "upgrade"
 	repeatedField  bypass = "repeated-field"
 	hasBody        bypass = "body" // it may change the answer, and is in no key

@@ -202,7 +202,7 @@ func (c *Cache) load(ctx context.Context, _ question) (result, error) {
 }
 
 // keep says for how long a result is stored.
-func (c *Cache) keep(q question, r result) forebay.Keep {
+func (c *Cache) keep(_ context.Context, q question, r result) forebay.Keep {
 	if r.Owner != 0 || r.Failed || c.options.MaxResult > 0 && len(r.JSON) > c.options.MaxResult {
 		return forebay.Keep{TTL: -1, Stale: -1, StaleIfError: -1}
 	}

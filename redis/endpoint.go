@@ -25,6 +25,30 @@ type endpoint struct {
 	as      struct{ user, password string } // to present oneself to the seeds
 }
 
+// endpointOf reads what the options name: a URL, or a client of the user's.
+func (t *Tier) endpointOf() (endpoint, error) {
+	c := t.o.Client
+	switch {
+	case c == nil:
+		return parseURL(t.o.URL)
+	case t.o.URL != "":
+		return endpoint{}, errors.New("there is a Client too: leave one of them out")
+	case len(c.InitAddress) == 0:
+		return endpoint{}, errors.New("Client.InitAddress names no server")
+	}
+	e := endpoint{server: *c}
+	switch {
+	case c.Sentinel.MasterSet != "":
+		e.master, e.seeds = c.Sentinel.MasterSet, c.InitAddress
+		e.as.user, e.as.password = c.Sentinel.Username, c.Sentinel.Password
+	case len(c.InitAddress) > 1:
+		e.cluster, e.seeds = true, c.InitAddress
+		e.as.user, e.as.password = c.Username, c.Password
+	}
+	e.server.InitAddress, e.server.Sentinel = c.InitAddress[:1], rueidis.SentinelOption{}
+	return e, nil
+}
+
 const (
 	sentinelPort = "26379"
 	clusterPort  = "6379"

@@ -79,7 +79,9 @@ func TestLeftOnlyTheNewTags(t *testing.T) {
 	n := start(t, s.URL(), &shop{})
 	owner := "acme"
 	f, err := forebay.Wrap(n.cache, "strict/owner", func(context.Context, string) (string, error) { return owner, nil },
-		forebay.KeepBy(func(_, owner string) forebay.Keep { return forebay.Keep{Tags: []string{"of:" + owner}} }))
+		forebay.KeepBy(func(_ context.Context, _, owner string) forebay.Keep {
+			return forebay.Keep{Tags: []string{"of:" + owner}}
+		}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -91,7 +91,9 @@ func start(t *testing.T, url string, o *shop, opts ...func(*forebay.Options)) *n
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { n.cache.Close() })
-	keep := forebay.KeepBy(func(key string, _ int) forebay.Keep { return forebay.Keep{Tags: []string{"tag-" + key}} })
+	keep := forebay.KeepBy(func(_ context.Context, key string, _ int) forebay.Keep {
+		return forebay.Keep{Tags: []string{"tag-" + key}}
+	})
 	if n.strict, err = forebay.Wrap(n.cache, "strict", o.load, keep); err != nil {
 		t.Fatal(err)
 	}

@@ -26,6 +26,9 @@ type Options struct {
 	// redis+sentinel://[user:password@]host:port,host:port/master[/db], with ?sentinel_user= and
 	// ?sentinel_password= where the sentinels want them. With rediss and rediss+sentinel, by TLS.
 	URL string
+	// Client is the options of a rueidis client of yours, instead of URL: credentials that change, a TLS configuration, a name. How
+	// it dials, pipelines, waits and tries again is the tier's own: its promises depend on that. Default nil.
+	Client *rueidis.ClientOption
 	// Namespace begins every key. Caches with the same namespace are nodes of one. Default "forebay".
 	Namespace string
 	// Budget bounds what one operation may cost a request. Default 50 ms.
@@ -119,7 +122,7 @@ func (t *Tier) changed(from, to gobreaker.State) {
 // parse reads the URL and configures the client: one connection carries all requests, so that what is
 // known of it is known of them.
 func (t *Tier) parse() (endpoint, error) {
-	e, err := parseURL(t.o.URL)
+	e, err := t.endpointOf()
 	if err != nil {
 		return e, fmt.Errorf("redis: the URL is not of the form redis://[user:password@]host:port[/db]: %w", withoutSecret(err, t.o.URL))
 	}

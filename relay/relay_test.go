@@ -90,7 +90,7 @@ func node(t *testing.T, tier shared.Tier, name string, strict bool) (*forebay.Ca
 	t.Cleanup(func() { c.Close() })
 	loads := &atomic.Int64{}
 	f, err := forebay.Wrap(c, "c", func(context.Context, string) (int64, error) { return loads.Add(1), nil },
-		forebay.KeepBy(func(string, int64) forebay.Keep { return forebay.Keep{Tags: []string{"all of them"}} }))
+		forebay.KeepBy(func(context.Context, string, int64) forebay.Keep { return forebay.Keep{Tags: []string{"all of them"}} }))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -124,7 +124,7 @@ func (b *bench) load(c kase, s *server, span time.Duration) (n int, p99 string, 
 		if err != nil {
 			return 0, "", err
 		}
-		cmd = b.unpacked("usr/bin/wrk", "-t1", "-c"+strconv.Itoa(connections), "-d"+span.String(), "--latency", "--timeout", "10s", "-s", script, c.scheme()+"://"+s.addr+"/")
+		cmd = b.unpacked("usr/bin/wrk", "-t1", "-c"+strconv.Itoa(connections), fmt.Sprintf("-d%ds", int(span.Seconds())), "--latency", "--timeout", "10s", "-s", script, c.scheme()+"://"+s.addr+"/")
 	}
 	cmd.Args = append([]string{"taskset", "-c", "1", cmd.Path}, cmd.Args[1:]...)
 	cmd.Path = "/usr/bin/taskset"

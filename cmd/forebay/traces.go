@@ -9,10 +9,10 @@ import (
 	"time"
 
 	"github.com/forebay-cache/forebay"
+	spans "github.com/forebay-cache/forebay/otel"
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/sdk/resource"
@@ -23,7 +23,7 @@ import (
 // traces send the way of requests to an OpenTelemetry collector. nil: none is configured.
 type traces struct {
 	provider *sdktrace.TracerProvider
-	tracer   trace.Tracer
+	steps    *forebay.Trace
 }
 
 // flushTimeout bounds how long the end of the program waits for the last spans.
@@ -56,7 +56,7 @@ func openTraces(ctx context.Context, logger *slog.Logger) (*traces, error) {
 	}
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { logger.Warn("traces are not delivered", slog.Any("error", err)) }))
 	p := sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter), sdktrace.WithResource(of))
-	return &traces{p, p.Tracer("github.com/forebay-cache/forebay")}, nil
+	return &traces{p, spans.Trace(p.Tracer("github.com/forebay-cache/forebay"))}, nil
 }
 
 // handler makes a span of each request, and of each step of its way through the cache.
@@ -66,29 +66,11 @@ func (t *traces) handler(next http.Handler) http.Handler {
 	}
 	return otelhttp.NewHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if trace.SpanFromContext(r.Context()).IsRecording() {
-			r = r.WithContext(forebay.WithTrace(r.Context(), &forebay.Trace{Step: t.step}))
+			r = r.WithContext(forebay.WithTrace(r.Context(), t.steps))
 		}
 		next.ServeHTTP(w, r)
 	}), "request", otelhttp.WithTracerProvider(t.provider),
 		otelhttp.WithPropagators(propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{})))
-}
-
-// step makes a span of what has happened already: its times are the step's.
-func (t *traces) step(ctx context.Context, s forebay.Step) {
-	attributes := []attribute.KeyValue{
-		attribute.String("forebay.class", s.Class), attribute.String("forebay.found", s.Found), attribute.String("forebay.key", s.Key),
-	}
-	kind := trace.SpanKindInternal
-	switch s.Stage {
-	case forebay.StageShared, forebay.StageLog, forebay.StageLease:
-		kind = trace.SpanKindClient
-		attributes = append(attributes, attribute.String("db.system.name", "redis"))
-	}
-	_, span := t.tracer.Start(ctx, "forebay "+s.Stage.String(), trace.WithTimestamp(s.Start), trace.WithSpanKind(kind), trace.WithAttributes(attributes...))
-	if s.Err != nil {
-		span.SetStatus(codes.Error, s.Err.Error())
-	}
-	span.End(trace.WithTimestamp(s.Start.Add(s.Duration)))
 }
 
 // id is the trace of a request that is sent; empty: none is.
