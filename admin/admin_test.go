@@ -279,3 +279,23 @@ func TestEvents(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A program mounts health where it likes.
+func TestHealthHandler(t *testing.T) {
+	c, err := forebay.Open(t.Context(), forebay.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	a := admin.New(c, quiet(admin.Options{}))
+	defer a.Close()
+	mux := http.NewServeMux()
+	mux.Handle("GET /internal/cache", a.HealthHandler())
+	if res := request(mux, "GET", "/internal/cache", ""); res.Code != 200 || !strings.Contains(res.Body.String(), `"status":"ok"`) {
+		t.Errorf("%d %s", res.Code, res.Body)
+	}
+	c.Close()
+	if res := request(mux, "GET", "/internal/cache", ""); res.Code != 503 || !strings.Contains(res.Body.String(), "unhealthy") {
+		t.Errorf("closed: %d %s", res.Code, res.Body)
+	}
+}

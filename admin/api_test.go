@@ -58,7 +58,7 @@ func aLittleDay(t *testing.T, test func(t *testing.T, c *forebay.Cache, a *admin
 	synctest.Test(t, func(t *testing.T) {
 		c, err := forebay.Open(t.Context(), forebay.Options{
 			Node: "web-1", NearBytes: 1 << 20, Secret: []byte("s"),
-			Classes: []forebay.Class{{Name: "partner_data", TTL: 15 * time.Minute}, {Name: "chat", TTL: 5 * time.Minute}, {Name: "idle"}},
+			Classes: []forebay.Class{{Name: "partner_data", TTL: 15 * time.Minute, Jitter: -1}, {Name: "chat", TTL: 5 * time.Minute}, {Name: "idle"}},
 		})
 		if err != nil {
 			t.Fatal(err)

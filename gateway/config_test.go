@@ -230,3 +230,19 @@ routes:
 		t.Errorf("%v\n%s", err, strings.Join(said, "\n"))
 	}
 }
+
+func TestParseClasses(t *testing.T) {
+	classes, err := gateway.ParseClasses([]byte("classes:\n  users: {ttl: 15m, jitter: 0.1, max_bytes: 64KiB}\n  sessions: {ttl: 20m, sliding: 8h, private: true}\n"))
+	if err != nil || len(classes) != 2 || classes[0].TTL != 15*time.Minute || classes[0].Jitter != 0.1 || classes[0].MaxBytes != 64<<10 || classes[1].Sliding != 8*time.Hour || !classes[1].Private {
+		t.Errorf("%+v, %v", classes, err)
+	}
+	_, err = gateway.ParseClasses([]byte("classes:\n  users: {ttl: soon, jiter: 1}\nroutes: []\n"))
+	if err == nil {
+		t.Fatal("no mistake was found")
+	}
+	for _, want := range []string{"2:16", `"jiter"`, `3:`} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is not in: %v", want, err)
+		}
+	}
+}

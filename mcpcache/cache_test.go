@@ -37,7 +37,7 @@ type input struct {
 
 func open(t *testing.T, rules ...mcpcache.Rule) *world {
 	t.Helper()
-	c, err := forebay.Open(t.Context(), forebay.Options{Classes: []forebay.Class{{Name: "tools", TTL: time.Minute, LoadTimeout: 2 * time.Second}}})
+	c, err := forebay.Open(t.Context(), forebay.Options{Classes: []forebay.Class{{Name: "tools", TTL: time.Minute, Jitter: -1, LoadTimeout: 2 * time.Second}}})
 	if err != nil {
 		t.Fatal(err)
 	}
