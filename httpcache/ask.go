@@ -178,7 +178,7 @@ func (a *ask) readQuery() (canonical []byte, why bypass) {
 	if r.ContentLength > int64(limit) {
 		return nil, bodyTooLarge
 	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, int64(limit)+1))
+	body, err := readUpTo(r.Body, limit+1, r.ContentLength)
 	a.r = r.WithContext(r.Context()) // the server looks at the body of its own request
 	a.r.Body = putBack(body, err, r.Body)
 	if err != nil || len(body) > limit {
@@ -190,7 +190,7 @@ func (a *ask) readQuery() (canonical []byte, why bypass) {
 	}
 	switch {
 	case isJSON(r.Header.Get("Content-Type")) && r.Header.Get("Content-Encoding") == "":
-		if canonical, err = canon.JSON(body, ignore); err == nil {
+		if canonical, err = a.route.known.canonical(body, ignore); err == nil {
 			return canonical, ""
 		}
 		if a.method == http.MethodPost {
@@ -200,6 +200,14 @@ func (a *ask) readQuery() (canonical []byte, why bypass) {
 		return nil, bodyNotJSON
 	}
 	return body, "" // a QUERY may be of any type: then its bytes count
+}
+
+// readUpTo reads a body up to a bound. What its length is said to be, which may be -1, saves room.
+func readUpTo(from io.Reader, most int, said int64) ([]byte, error) {
+	var body bytes.Buffer
+	body.Grow(int(min(max(said, 0), int64(most))) + bytes.MinRead)
+	_, err := body.ReadFrom(io.LimitReader(from, int64(most)))
+	return body.Bytes(), err
 }
 
 func isJSON(contentType string) bool {

@@ -186,6 +186,7 @@ type route struct {
 	passages map[string]passage // of the fields that have a name here …
 	unknown  passage            // … and of all others
 	ruled    bool
+	known    knownBodies
 	off      bool // the cache is
 
 	preflight *route // for those of its requests; nil: they are not cached
