@@ -26,10 +26,12 @@ type counted struct {
 	*shared.Memory
 	reads, follows atomic.Int64
 	away           atomic.Bool
+	far            time.Duration // each read of the log takes so long
 }
 
 func (c *counted) Read(ctx context.Context, head shared.Stamp) (shared.Reading, error) {
 	c.reads.Add(1)
+	time.Sleep(c.far)
 	if c.away.Load() {
 		return shared.Reading{}, shared.ErrAway
 	}
@@ -186,7 +188,7 @@ func TestStrictReadsAcrossRegions(t *testing.T) {
 
 // Many children cost the log as much as one node.
 func TestChildrenShareReads(t *testing.T) {
-	root := &counted{Memory: shared.NewMemory()}
+	root := &counted{Memory: shared.NewMemory(), far: 5 * time.Millisecond} // questions that come meanwhile share an answer
 	server := parent(t, root)
 	const children, rounds = 40, 30
 	all := make([]*relay.Client, children)
