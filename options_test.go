@@ -108,12 +108,13 @@ func TestEncodeByThatFails(t *testing.T) {
 	}
 }
 
-
 func TestTagsOfTheCaller(t *testing.T) {
 	caller := func(ctx context.Context) string { s, _ := ctx.Value(callerKey{}).(string); return s }
 	c := open(t, forebay.Options{Caller: caller, Classes: []forebay.Class{{Name: "own", Private: true}}})
 	f := wrap(t, c, "own", func(ctx context.Context, _ int) (string, error) { return caller(ctx), nil },
-		forebay.KeepBy(func(ctx context.Context, _ int, _ string) forebay.Keep { return forebay.Keep{Tags: []string{"user:" + caller(ctx)}} }))
+		forebay.KeepBy(func(ctx context.Context, _ int, _ string) forebay.Keep {
+			return forebay.Keep{Tags: []string{"user:" + caller(ctx)}}
+		}))
 	anna, ben := context.WithValue(ctx, callerKey{}, "anna"), context.WithValue(ctx, callerKey{}, "ben")
 	f.Get(anna, 1)
 	f.Get(ben, 1)
