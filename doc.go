@@ -1,8 +1,14 @@
-// Package forebay keeps an API's answers ready. [Wrap] puts a cache in front of a function:
+// Package forebay keeps an API's answers ready: in the process, and in Redis for all nodes of a service. [Wrap] puts a cache in
+// front of a function:
 //
 //	cache, err := forebay.Open(ctx, forebay.Options{})
 //	partners, err := forebay.Wrap(cache, "partner_data", db.Partners)
-//	list, err := partners.Get(ctx, "acme")   // has the type of db.Partners
+//	list, err := partners.Get(ctx, "acme")         // has the type of db.Partners
+//	receipt, err := partners.Invalidate(ctx, "acme") // on every node
+//
+// What is not "as the class says" of one function is an [Option] of Wrap ([KeyBy], [KeepBy], [EncodeBy], [BatchBy], [CloneBy]); of
+// one call, a [CallOption] of [Func.Do]. The examples below show each thing that a program does; package forebaytest is for its
+// tests, metrics and otel for its operators.
 //
 // A request goes one way. Both tiers hold entries; what the log says of them is asked before one is served:
 //

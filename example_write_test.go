@@ -9,7 +9,7 @@ import (
 	"github.com/forebay-cache/forebay/shared"
 )
 
-// The new value is at hand where it was written: the next read finds it, on every node.
+// The writer knows the new value: the next read finds it, on every node.
 func ExampleFunc_Put() {
 	ctx := context.Background()
 	cache := must(forebay.Open(ctx, forebay.Options{}))

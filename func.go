@@ -68,7 +68,7 @@ func Wrap[P, V any](c *Cache, name string, load func(context.Context, P) (V, err
 	var err error
 	if f.keyBy == nil {
 		if f.plan, err = keys.NewPlan(reflect.TypeFor[P]()); err != nil {
-			mistakes = append(mistakes, fmt.Errorf("%w; or say with KeyBy what the key is", err))
+			mistakes = append(mistakes, fmt.Errorf("%w; or say with the option KeyBy what of the parameter is the key", err))
 		}
 	}
 	if f.form != nil && (f.form.encode == nil || f.form.decode == nil) {

@@ -93,6 +93,7 @@ func shared(w *bytes.Buffer, rounds int) error {
 type sharedBench struct {
 	keys        []string
 	bare, tuned rueidis.Client
+	sided       rueidis.Client // with a client-side cache
 	peer        *rediscache.Cache
 	bytes       *forebay.Func[string, []byte]
 	list        *forebay.Func[string, []item]
@@ -121,9 +122,12 @@ func newSharedBench(addr string) (*sharedBench, error) {
 	if s.tuned, err = rueidis.NewClient(plain); err != nil {
 		return nil, err
 	}
+	if s.sided, err = rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{addr}, ForceSingleClient: true}); err != nil {
+		return nil, err
+	}
 	old := goredis.NewClient(&goredis.Options{Addr: addr})
 	s.peer = rediscache.New(&rediscache.Options{Redis: old})
-	s.close = append(s.close, s.bare.Close, s.tuned.Close, func() { old.Close() })
+	s.close = append(s.close, s.bare.Close, s.tuned.Close, s.sided.Close, func() { old.Close() })
 	return s, errors.Join(s.open(addr), s.fill())
 }
 
@@ -219,6 +223,14 @@ func (s *sharedBench) contenders() [][]contender {
 	}, {
 		s.parallel("bare rueidis GET of the same list", func(k string) error { _, err := get(s.bare, "plain-"+k); return err }),
 		s.parallel("Forebay, strict, found near", func(string) error { _, err := s.strict.Get(ctx, "k"); return err }),
+		s.parallel("rueidis `DoCache`, found in its client-side cache, and CBOR decode", func(string) error {
+			b, err := s.sided.DoCache(ctx, s.sided.B().Get().Key("plain-"+s.keys[0]).Cache(), time.Hour).AsBytes()
+			if err != nil {
+				return err
+			}
+			var out []item
+			return cbor.Unmarshal(b, &out)
+		}),
 	}}
 }
 

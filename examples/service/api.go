@@ -23,9 +23,15 @@ func routes(k *Cached, s *Store) http.Handler {
 		}
 		reply(w, k.User.Do(r.Context(), id))
 	})
-	r.Get("/teams/{name}", func(w http.ResponseWriter, r *http.Request) { reply(w, k.Team.Do(r.Context(), chi.URLParam(r, "name"))) })
-	r.Get("/search", func(w http.ResponseWriter, r *http.Request) { reply(w, k.Search.Do(r.Context(), r.URL.Query().Get("q"))) })
-	r.Get("/rates/{currency}", func(w http.ResponseWriter, r *http.Request) { reply(w, k.Rate.Do(r.Context(), chi.URLParam(r, "currency"))) })
+	r.Get("/teams/{name}", func(w http.ResponseWriter, r *http.Request) {
+		reply(w, k.Team.Do(r.Context(), chi.URLParam(r, "name")))
+	})
+	r.Get("/search", func(w http.ResponseWriter, r *http.Request) {
+		reply(w, k.Search.Do(r.Context(), r.URL.Query().Get("q")))
+	})
+	r.Get("/rates/{currency}", func(w http.ResponseWriter, r *http.Request) {
+		reply(w, k.Rate.Do(r.Context(), chi.URLParam(r, "currency")))
+	})
 	r.Get("/me/theme", func(w http.ResponseWriter, r *http.Request) { reply(w, k.Theme.Do(r.Context(), struct{}{})) })
 	r.Put("/me/theme", func(w http.ResponseWriter, r *http.Request) {
 		done(w, k.SetTheme(r.Context(), s, r.FormValue("theme")))

@@ -76,12 +76,21 @@ var (
 	textMarshaler = reflect.TypeFor[encoding.TextMarshaler]()
 )
 
-// NewPlan plans the keys of a type. Its error names every part that has no key.
+// maxMistakes bounds what is said of one type: a type of another module may have dozens of parts that have no key.
+const maxMistakes = 5
+
+// NewPlan plans the keys of a type. Its error names the parts that have no key.
 func NewPlan(t reflect.Type) (*Plan, error) {
-	b := planBuilder{}
-	root := b.plan(t, t.String())
+	b, path := planBuilder{}, t.String()
+	if t.Name() == "" && t.Kind() == reflect.Struct {
+		path = "the parameter"
+	}
+	root := b.plan(t, path)
+	if more := len(b.mistakes) - maxMistakes; more > 0 {
+		b.mistakes = append(b.mistakes[:maxMistakes], fmt.Errorf("and %d more of its parts", more))
+	}
 	if err := errors.Join(b.mistakes...); err != nil {
-		return nil, fmt.Errorf("key of %s: %w", t, err)
+		return nil, err
 	}
 	return &Plan{root: root, Scalar: root.scalar()}, nil
 }
@@ -100,7 +109,7 @@ type planBuilder struct {
 }
 
 func (b *planBuilder) wrong(path, format string, args ...any) op {
-	b.mistakes = append(b.mistakes, fmt.Errorf("%s: %s", path, fmt.Sprintf(format, args...)))
+	b.mistakes = append(b.mistakes, fmt.Errorf("%s %s", path, fmt.Sprintf(format, args...)))
 	return op{}
 }
 
@@ -113,7 +122,7 @@ var scalarOps = map[reflect.Kind]opKind{
 
 func (b *planBuilder) plan(t reflect.Type, path string) op {
 	if slices.Contains(b.open, t) {
-		return b.wrong(path, "the type contains itself")
+		return b.wrong(path, "contains itself")
 	}
 	b.open = append(b.open, t)
 	defer func() { b.open = b.open[:len(b.open)-1] }()
@@ -190,10 +199,10 @@ func (b *planBuilder) planStruct(t reflect.Type, path string) op {
 			name = snakeCase(f.Name)
 		}
 		if CheckName(name) != nil {
-			b.wrong(here, "the name %q: use lower-case letters, digits, '_' and '-'", name)
+			b.wrong(here, "has the name %q: use lower-case letters, digits, '_' and '-'", name)
 		}
 		if other, taken := seen[name]; taken {
-			b.wrong(here, "the name %q is taken by %s", name, other)
+			b.wrong(here, "has the name %q, which is taken by %s", name, other)
 		}
 		seen[name] = f.Name
 		o.fields = append(o.fields, fieldOp{name, f.Offset, b.plan(f.Type, here)})
