@@ -72,7 +72,7 @@ bench-world: ## three regions, 5, 80 and 200 ms away: without a cache, with a ga
 
 # package:target of each parser. Their seeds are a part of every test run.
 FUZZ = .:FuzzKey .:FuzzPattern ./internal/codec:FuzzEnvelope ./internal/framing:FuzzScanner ./gateway:FuzzConfig \
-	./httpcache:FuzzCachedIsUncached ./httpcache:FuzzForwardedAlike ./httpcache:FuzzFields ./httpcache:FuzzCanonicalJSON ./httpcache:FuzzParts ./httpcache:FuzzGraphQL ./httpcache:FuzzOwnTags ./internal/coding:FuzzChoose ./cmd/forebay:FuzzLane
+	./httpcache:FuzzCachedIsUncached ./httpcache:FuzzForwardedAlike ./httpcache:FuzzFields ./httpcache:FuzzCanonicalJSON ./httpcache:FuzzParts ./httpcache:FuzzGraphQL ./httpcache:FuzzOwnTags ./internal/coding:FuzzChoose ./cmd/forebay:FuzzLane ./internal/plan:FuzzPlan
 
 fuzz: ## look for new inputs, FUZZTIME (a minute) for each target
 	@for f in $(FUZZ); do $(GO) test -run '^$$' -fuzz "^$${f##*:}\$$" -fuzztime $(or $(FUZZTIME),1m) -fuzzminimizetime 100x $${f%:*} || exit 1; done

@@ -14,6 +14,11 @@ import (
 func exports(t *testing.T) map[string]bool {
 	t.Helper()
 	files, err := filepath.Glob("../admin/*.go")
+	if err == nil {
+		var more []string
+		more, err = filepath.Glob("../metrics/*.go")
+		files = append(files, more...)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

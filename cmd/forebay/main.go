@@ -28,6 +28,7 @@ type commands struct {
 	Demo        demoCommand       `cmd:"" help:"Run the reference platform."`
 	Serve       serveCommand      `cmd:"" help:"Run the gateway: a cache in front of any HTTP API."`
 	Check       checkCommand      `cmd:"" help:"Check the gateway's file: every mistake with its place."`
+	Plan        planCommand       `cmd:"" help:"Say from an access log what a cache would do: routes, hit rates by time and memory, the rules to paste."`
 	Schema      schemaCommand     `cmd:"" help:"Print the JSON Schema of the gateway's file, for editors."`
 	Doctor      doctorCommand     `cmd:"" help:"Prove each tier by real round trips; a remedy for each thing that fails."`
 	Drill       drillCommand      `cmd:"" help:"Take the shared tier away from a running node, and report what that does."`

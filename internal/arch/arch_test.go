@@ -59,6 +59,7 @@ var rules = map[string]rule{
 	"internal/size":      {[]string{"google.golang.org/protobuf"}, "a leaf: it measures values"},
 	"internal/shape":     {[]string{"github.com/fxamacker/cbor"}, "a leaf: types and values, and what a codec makes of them"},
 	"internal/memlimit":  {nil, "a leaf"},
+	"internal/plan":      {[]string{"github.com/maypok86/otter"}, "it reads logs, and runs the near tier's policy without a cache"},
 	"internal/mechanism": {nil, "it runs the tests of others"},
 	"docs":               {[]string{"internal/"}, "the manual's own tests"},
 	"docs/recipes/go":    {nil, "an API that knows nothing of ours"},
