@@ -40,7 +40,6 @@ type simulation struct {
 	failed    int
 	unreadAt  []string
 	took      bool // times are recorded
-	queries   bool
 }
 
 // A route is what was asked for on one, and what came of it.
