@@ -19,14 +19,14 @@ import (
 func twoSites(t *testing.T) (server *redistest.Server, a, b *site) {
 	t.Helper()
 	server = redistest.Start(t)
-	file := t.TempDir() + "/data.db"
+	file := database(t)
 	one := func() *site {
 		quiet := slog.New(slog.DiscardHandler)
 		tier, err := redis.Open(context.Background(), redis.Options{URL: server.URL(), Logger: quiet, Budget: 500 * time.Millisecond})
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := start(t, demo.Options{DataFile: file, Shared: tier, Secret: []byte("the same on both"), Logger: quiet})
+		s := start(t, demo.Options{Database: file, Shared: tier, Secret: []byte("the same on both"), Logger: quiet})
 		t.Cleanup(func() { tier.Close() })
 		return s
 	}

@@ -22,7 +22,7 @@ import (
 
 // Options configure [Open]. The zero Options work.
 type Options struct {
-	DataFile      string          // default: memory
+	Database      string          // default: memory
 	OriginLatency origin.Latency  // of each call of the partner API; the zero value is no latency at all
 	Classes       []forebay.Class // default: Classes; others must have the same names
 	NearBytes     int64           // default: the library's
@@ -64,7 +64,7 @@ func Open(ctx context.Context, o Options) (*Platform, error) {
 	if o.Classes == nil {
 		o.Classes = Classes
 	}
-	api, err := origin.Open(ctx, o.DataFile, o.OriginLatency)
+	api, err := origin.Open(ctx, o.Database, o.OriginLatency)
 	if err != nil {
 		return nil, err
 	}

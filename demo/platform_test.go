@@ -31,8 +31,19 @@ type site struct {
 	client   *http.Client
 }
 
+// database is one that several platforms of a test share.
+func database(t *testing.T) string {
+	if place := emptyDatabase(); place != "" {
+		return place
+	}
+	return t.TempDir() + "/data.db"
+}
+
 func start(t *testing.T, o demo.Options) *site {
 	t.Helper()
+	if o.Database == "" {
+		o.Database = emptyDatabase()
+	}
 	p, err := demo.Open(context.Background(), o)
 	if err != nil {
 		t.Fatal(err)
@@ -269,7 +280,7 @@ func TestManyAskersAreOneAnswer(t *testing.T) {
 }
 
 func TestSessions(t *testing.T) {
-	s := start(t, demo.Options{DataFile: t.TempDir() + "/data.db"})
+	s := start(t, demo.Options{Database: database(t)})
 	if a := s.get("/api/session"); a.StatusCode != 404 {
 		t.Errorf("without a session: %d", a.StatusCode)
 	}
@@ -402,8 +413,8 @@ func TestOperatorsHaveBoth(t *testing.T) {
 }
 
 func TestTwoPlatformsOnOneFile(t *testing.T) {
-	file := t.TempDir() + "/data.db"
-	a, b := start(t, demo.Options{DataFile: file}), start(t, demo.Options{DataFile: file})
+	file := database(t)
+	a, b := start(t, demo.Options{Database: file}), start(t, demo.Options{Database: file})
 	if r := a.do("PUT", "/api/partners/p-2", `{"name":"Renamed"}`); r.StatusCode != 200 {
 		t.Fatalf("%d %s", r.StatusCode, r.body)
 	}
@@ -413,7 +424,7 @@ func TestTwoPlatformsOnOneFile(t *testing.T) {
 }
 
 func TestUnwritableDataFile(t *testing.T) {
-	_, err := demo.Open(context.Background(), demo.Options{DataFile: t.TempDir() + "/none/data.db"})
+	_, err := demo.Open(context.Background(), demo.Options{Database: t.TempDir() + "/none/data.db"})
 	if err == nil || !strings.Contains(err.Error(), "--data") {
 		t.Errorf("got %v", err)
 	}

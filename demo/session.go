@@ -10,6 +10,7 @@ import (
 
 	"github.com/alexedwards/scs/v2"
 	"github.com/forebay-cache/forebay"
+	"github.com/forebay-cache/forebay/demo/origin"
 )
 
 const (
@@ -39,13 +40,13 @@ type sessionRow struct {
 // writes the row and then puts the entry. The class is private: the key is a keyed hash of the
 // token, which stands nowhere in the clear but in the table.
 type sessionStore struct {
-	db   *sql.DB
+	db   origin.Database
 	rows *forebay.Func[string, sessionRow]
 }
 
 var _ scs.CtxStore = (*sessionStore)(nil)
 
-func newSessionStore(c *forebay.Cache, db *sql.DB) (*sessionStore, error) {
+func newSessionStore(c *forebay.Cache, db origin.Database) (*sessionStore, error) {
 	s := &sessionStore{db: db}
 	var err error
 	s.rows, err = forebay.Wrap(c, "session_data", s.read)
@@ -67,7 +68,7 @@ func asCaller(ctx context.Context, token string) context.Context {
 func (s *sessionStore) read(ctx context.Context, token string) (sessionRow, error) {
 	var row sessionRow
 	var expires int64
-	err := s.db.QueryRowContext(ctx, "SELECT data, expires_ms FROM sessions WHERE token = ?", token).Scan(&row.Data, &expires)
+	err := s.db.QueryRowContext(ctx, s.db.Bind("SELECT data, expires_ms FROM sessions WHERE token = ?"), token).Scan(&row.Data, &expires)
 	if errors.Is(err, sql.ErrNoRows) {
 		return row, forebay.ErrNotFound
 	}
@@ -86,8 +87,8 @@ func (s *sessionStore) FindCtx(ctx context.Context, token string) ([]byte, bool,
 
 // CommitCtx implements [scs.CtxStore].
 func (s *sessionStore) CommitCtx(ctx context.Context, token string, data []byte, expires time.Time) error {
-	_, err := s.db.ExecContext(ctx, "INSERT INTO sessions (token, data, expires_ms) VALUES (?, ?, ?) "+
-		"ON CONFLICT (token) DO UPDATE SET data = excluded.data, expires_ms = excluded.expires_ms", token, data, expires.UnixMilli())
+	_, err := s.db.ExecContext(ctx, s.db.Bind("INSERT INTO sessions (token, data, expires_ms) VALUES (?, ?, ?) "+
+		"ON CONFLICT (token) DO UPDATE SET data = excluded.data, expires_ms = excluded.expires_ms"), token, data, expires.UnixMilli())
 	if err != nil {
 		return err
 	}
@@ -97,7 +98,7 @@ func (s *sessionStore) CommitCtx(ctx context.Context, token string, data []byte,
 
 // DeleteCtx implements [scs.CtxStore]. Rows whose time is up go with it.
 func (s *sessionStore) DeleteCtx(ctx context.Context, token string) error {
-	_, err := s.db.ExecContext(ctx, "DELETE FROM sessions WHERE token = ? OR expires_ms < ?", token, time.Now().UnixMilli())
+	_, err := s.db.ExecContext(ctx, s.db.Bind("DELETE FROM sessions WHERE token = ? OR expires_ms < ?"), token, time.Now().UnixMilli())
 	if err != nil {
 		return err
 	}

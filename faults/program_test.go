@@ -52,7 +52,7 @@ var built = sync.OnceValues(func() (string, error) {
 // program opens a node in a process of its own.
 func (w *world) program(redis string, o demo.Options) *node {
 	p := &program{t: w.t, args: []string{"demo", "--addr", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--origin-latency", fmt.Sprintf("%s-%s", o.OriginLatency.Min, o.OriginLatency.Max),
-		"--redis", redis, "--data", o.DataFile, "--journal", w.t.TempDir() + "/journal"}, client: http.Transport{MaxIdleConnsPerHost: 64}}
+		"--redis", redis, "--data", o.Database, "--journal", w.t.TempDir() + "/journal"}, client: http.Transport{MaxIdleConnsPerHost: 64}}
 	p.start()
 	w.t.Cleanup(p.kill)
 	return &node{process: p, says: p.says, handler: p}

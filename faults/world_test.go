@@ -44,7 +44,7 @@ func build(t *testing.T, where place, o demo.Options) *world {
 	t.Helper()
 	w := &world{t: t}
 	w.open = w.platform
-	o.DataFile = t.TempDir() + "/platform.db" // one database for all nodes
+	o.Database = t.TempDir() + "/platform.db" // one database for all nodes
 	o.Logger, o.Secret = slog.New(slog.DiscardHandler), []byte("secret")
 	for _, url := range where(w) {
 		w.nodes = append(w.nodes, w.open(url, o))

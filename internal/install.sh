@@ -10,6 +10,7 @@ ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1 || packages="$packages l
 command -v chromium >/dev/null || packages="$packages chromium"
 command -v gcc >/dev/null || packages="$packages gcc libc6-dev"
 command -v node >/dev/null || packages="$packages nodejs npm"
+command -v systemd-analyze >/dev/null || packages="$packages systemd"
 command -v slowhttptest >/dev/null || packages="$packages slowhttptest"
 python3 -c 'import flask' 2>/dev/null || /usr/bin/python3 -c 'import flask' 2>/dev/null || packages="$packages python3-flask"
 if [ -n "$packages" ]; then
@@ -47,6 +48,25 @@ if ! [ -x $varnish/usr/sbin/varnishd ]; then
 	(cd "$unpacked" && apt-get download -qq varnish varnish-modules libvarnishapi3 >/dev/null 2>&1 && for d in *.deb; do dpkg -x "$d" .; done && rm ./*.deb)
 	$sudo rm -rf $varnish
 	$sudo cp -r "$unpacked" $varnish
+	rm -rf "$unpacked"
+fi
+# Postgres, as a database of the platform: unpacked, without its service.
+postgres=/usr/local/lib/postgres-for-tests
+if ! ls $postgres/usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1; then
+	version=$(apt-cache depends postgresql 2>/dev/null | sed -n 's/.*Depends: \(postgresql-[0-9]*\)$/\1/p' | head -n 1)
+	version=${version:-postgresql-15}
+	if ! command -v apt-get >/dev/null || { [ "$(id -u)" != 0 ] && [ "${CI:-}" != true ]; }; then
+		echo "missing: Postgres. Install: mkdir -p $postgres && cd $postgres && apt-get download $version libpq5 && for d in *.deb; do dpkg -x \$d .; done" >&2
+		exit 1
+	fi
+	[ -n "$packages" ] || $sudo apt-get update -qq
+	# Its libraries, where they are not there already.
+	DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends $(apt-cache depends "$version" | sed -n 's/.*Depends: \(lib[a-z0-9.+-]*\)$/\1/p' | grep -v llvm) >/dev/null
+	unpacked=$(mktemp -d)
+	chmod 755 "$unpacked"
+	(cd "$unpacked" && apt-get download -qq "$version" libpq5 >/dev/null 2>&1 && for d in *.deb; do dpkg -x "$d" .; done && rm ./*.deb)
+	$sudo rm -rf $postgres
+	$sudo cp -r "$unpacked" $postgres
 	rm -rf "$unpacked"
 fi
 cd "$(dirname "$0")/.."

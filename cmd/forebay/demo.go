@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -30,17 +31,35 @@ type platformFlags struct {
 	Secret        string   `env:"FOREBAY_SECRET" hidden:""`
 	NearBytes     byteSize `placeholder:"SIZE" help:"Memory of the near tier. Default: a quarter of what the process may use, at most 512MiB."`
 	Data          string   `placeholder:"FILE" help:"Database file. Default: memory."`
+	Database      string   `placeholder:"URL" env:"DATABASE_URL,FOREBAY_DATABASE" help:"Database of Postgres, instead of --data: postgres://user:password@host:5432/name."`
 	OriginLatency spanOfMS `default:"200ms-500ms" placeholder:"A-B|0" help:"How long each call of the origin takes."`
 	OpenAI        openAI   `embed:""`
+}
+
+// place is where the database is.
+func (c platformFlags) place() (string, error) {
+	switch {
+	case c.Database == "":
+		return c.Data, nil
+	case c.Data != "":
+		return "", errors.New("--data and --database (DATABASE_URL) name two databases: leave one of them out")
+	case !origin.IsPostgres(c.Database):
+		return "", errors.New("--database (DATABASE_URL) is not of the form postgres://user:password@host:5432/name; a file of SQLite is named by --data")
+	}
+	return c.Database, nil
 }
 
 // open opens the platform, and its shared tier where there is one. The caller closes both, the platform first.
 func (c platformFlags) open(ctx context.Context, logger *slog.Logger) (*demo.Platform, *redis.Tier, error) {
 	limitMemory()
+	place, err := c.place()
+	if err != nil {
+		return nil, nil, usageError{err}
+	}
 	o := demo.Options{
 		Journal: c.Journal, Secret: c.secret(),
-		DataFile: c.Data, OriginLatency: origin.Latency(c.OriginLatency), NearBytes: int64(c.NearBytes),
-		Version: version(), Logger: logger,
+		Database: place, OriginLatency: origin.Latency(c.OriginLatency), NearBytes: int64(c.NearBytes),
+		Version: thisBuild().short(), Logger: logger,
 	}
 	if c.OpenAI.BaseURL != "" && c.OpenAI.Key != "" {
 		o.Assistant = demo.NewOpenAI(c.OpenAI.BaseURL, c.OpenAI.Key, c.OpenAI.Model)

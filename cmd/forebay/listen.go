@@ -340,6 +340,7 @@ func (s *servers) serve(ctx context.Context) error {
 	var first error
 	left := len(s.all)
 	s.own.served()
+	notifyReady()
 	var quic sync.WaitGroup
 	if s.quic != nil {
 		quic.Go(func() { s.quic.serve(ctx, s.own.ready != nil) })
@@ -347,6 +348,7 @@ func (s *servers) serve(ctx context.Context) error {
 	succeeded := s.handOver(ctx)
 	select {
 	case <-ctx.Done():
+		notifySystemd("STOPPING=1")
 	case <-succeeded:
 		left = s.leave(failed, left)
 	case first = <-failed:

@@ -66,7 +66,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 	exit := -1
 	parser, err := kong.New(&c, kong.Name("forebay"), kong.Writers(out, errOut), kong.DefaultEnvars("FOREBAY"),
 		kong.Description("The response cache for APIs."), kong.UsageOnError(), kong.Exit(func(code int) { exit = code }),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.Vars{"version": "forebay " + version()})
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.Vars{"version": thisBuild().text()})
 	if err != nil {
 		fmt.Fprintln(errOut, "forebay:", err)
 		return exitFailed

@@ -218,7 +218,7 @@ func (c *serveCommand) options(config gateway.Config, tier *redis.Tier, logger *
 // adminOptions are what operators see of the gateway.
 func (c *serveCommand) adminOptions(g *gateway.Gateway, own listeners, tier *redis.Tier) admin.Options {
 	o := c.operators(own.operators, tier)
-	o.Version, o.Ask, o.Requirements, o.Edge = version(), g, docs.Requirements, g.Edge()
+	o.Version, o.Ask, o.Requirements, o.Edge = thisBuild().short(), g, docs.Requirements, g.Edge()
 	o.Explain, o.Rule, o.URLTag = explainer(g), g.Rule, g.URITag
 	o.Advice = func() []admin.Advice {
 		var out []admin.Advice

@@ -4,16 +4,12 @@ package origin
 
 import (
 	"context"
-	crand "crypto/rand"
 	"database/sql"
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"sync/atomic"
 	"time"
-
-	_ "modernc.org/sqlite" // the embedded database, without cgo
 )
 
 // ErrNotFound says that the database has no such row.
@@ -29,54 +25,37 @@ type Latency struct{ Min, Max time.Duration }
 
 // An API is the partner API. It is safe for concurrent use.
 type API struct {
-	db      *sql.DB
+	db      Database
 	keeper  *sql.Conn
 	latency Latency
 	calls   atomic.Int64
 }
 
-// Open opens the database, in memory if file is empty, and fills it if it is new. Two processes may
-// share a file.
-func Open(ctx context.Context, file string, l Latency) (*API, error) {
-	// A file that several processes share needs the write-ahead log; both need patience with others.
-	dsn := "file:" + file + "?_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)"
-	if file == "" {
-		dsn = "file:/forebay-" + crand.Text() + "?vfs=memdb"
-	} else if err := writable(file); err != nil {
-		return nil, err
-	}
-	db, err := sql.Open("sqlite", dsn+"&_pragma=busy_timeout(5000)&_txlock=immediate")
+// Open opens the database and fills it if it is new: a file of SQLite, memory if place is empty, or Postgres by its URL
+// (postgres://user:password@host/name). Two processes may share one.
+func Open(ctx context.Context, place string, l Latency) (*API, error) {
+	db, err := openDatabase(place)
 	if err != nil {
-		return nil, fmt.Errorf("data file %s: %w", file, err)
+		return nil, fmt.Errorf("%s: %w", Named(place), err)
 	}
-	db.SetMaxOpenConns(conns)
-	db.SetMaxIdleConns(conns)
 	a := &API{db: db, latency: l}
 	// A database in memory lives as long as a connection to it.
 	if a.keeper, err = db.Conn(ctx); err != nil {
 		db.Close()
-		return nil, fmt.Errorf("data file %s: %w", file, err)
+		return nil, fmt.Errorf("%s: %w", Named(place), err)
 	}
 	if err := a.seed(ctx); err != nil {
 		a.Close()
-		return nil, fmt.Errorf("data file %s: %w: name another with --data, or none for memory", file, err)
+		if IsPostgres(place) {
+			return nil, fmt.Errorf("%s: %w: may this user make tables there?", Named(place), err)
+		}
+		return nil, fmt.Errorf("%s: %w: name another with --data, or none for memory", Named(place), err)
 	}
 	return a, nil
 }
 
-// conns bounds the connections to the database.
-const conns = 8
-
-func writable(file string) error {
-	f, err := os.OpenFile(file, os.O_RDWR|os.O_CREATE, 0o644)
-	if err != nil {
-		return fmt.Errorf("data file: %w: name a file that can be written with --data, or none for memory", err)
-	}
-	return f.Close()
-}
-
 // DB is the database itself, for what the platform keeps beside the partner API: its sessions.
-func (a *API) DB() *sql.DB { return a.db }
+func (a *API) DB() Database { return a.db }
 
 // Calls is how many calls the API has answered.
 func (a *API) Calls() int64 { return a.calls.Load() }
@@ -121,8 +100,8 @@ func (a *API) Ping(ctx context.Context) error {
 }
 
 // rows runs a query and scans each row.
-func rows[T any](ctx context.Context, db *sql.DB, scan func(*sql.Rows, *T) error, query string, args ...any) ([]T, error) {
-	r, err := db.QueryContext(ctx, query, args...)
+func rows[T any](ctx context.Context, db Database, scan func(*sql.Rows, *T) error, query string, args ...any) ([]T, error) {
+	r, err := db.QueryContext(ctx, db.Bind(query), args...)
 	if err != nil {
 		return nil, err
 	}
@@ -141,7 +120,7 @@ func rows[T any](ctx context.Context, db *sql.DB, scan func(*sql.Rows, *T) error
 // exists answers whether a table has a row with the ID.
 func (a *API) exists(ctx context.Context, table, id string) error {
 	var one int
-	err := a.db.QueryRowContext(ctx, "SELECT 1 FROM "+table+" WHERE id = ?", id).Scan(&one)
+	err := a.db.QueryRowContext(ctx, a.db.Bind("SELECT 1 FROM "+table+" WHERE id = ?"), id).Scan(&one)
 	if errors.Is(err, sql.ErrNoRows) {
 		return ErrNotFound
 	}

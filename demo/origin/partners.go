@@ -88,7 +88,7 @@ func (a *API) UpdatePartner(ctx context.Context, id string, c PartnerChange) (Pa
 	}
 	defer tx.Rollback()
 	var p Partner
-	err = scanPartner(tx.QueryRowContext(ctx, "SELECT "+partnerColumns+" FROM partners WHERE id = ?", id), &p)
+	err = scanPartner(tx.QueryRowContext(ctx, a.db.Bind("SELECT "+partnerColumns+" FROM partners WHERE id = ?"+a.db.forUpdate()), id), &p)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Partner{}, ErrNotFound
 	} else if err != nil {
@@ -96,7 +96,7 @@ func (a *API) UpdatePartner(ctx context.Context, id string, c PartnerChange) (Pa
 	}
 	if c.CleanroomID != nil && *c.CleanroomID != p.CleanroomID {
 		var org string
-		err := tx.QueryRowContext(ctx, "SELECT org_id FROM cleanrooms WHERE id = ?", *c.CleanroomID).Scan(&org)
+		err := tx.QueryRowContext(ctx, a.db.Bind("SELECT org_id FROM cleanrooms WHERE id = ?"), *c.CleanroomID).Scan(&org)
 		if errors.Is(err, sql.ErrNoRows) || err == nil && org != p.OrgID {
 			return Partner{}, &Invalid{"cleanroom_id", fmt.Sprintf("%q is not a clean room of %s", *c.CleanroomID, p.OrgID)}
 		} else if err != nil {
@@ -108,7 +108,7 @@ func (a *API) UpdatePartner(ctx context.Context, id string, c PartnerChange) (Pa
 	set(&p.Industry, c.Industry)
 	set(&p.Status, c.Status)
 	p.UpdatedAt = time.Now().UTC()
-	_, err = tx.ExecContext(ctx, "UPDATE partners SET name = ?, cleanroom_id = ?, industry = ?, status = ?, updated_at = ? WHERE id = ?",
+	_, err = tx.ExecContext(ctx, a.db.Bind("UPDATE partners SET name = ?, cleanroom_id = ?, industry = ?, status = ?, updated_at = ? WHERE id = ?"),
 		p.Name, p.CleanroomID, p.Industry, p.Status, p.UpdatedAt.Format(time.RFC3339Nano), id)
 	if err != nil {
 		return Partner{}, err

@@ -73,7 +73,7 @@ func (a *API) StartQuery(ctx context.Context, templateID string, parameters map[
 		return QueryStatus{}, err
 	}
 	id := "q-" + strings.ToLower(rand.Text()[:12])
-	_, err = a.db.ExecContext(ctx, "INSERT INTO queries VALUES (?, ?, ?, ?, ?)", id, templateID, string(text),
+	_, err = a.db.ExecContext(ctx, a.db.Bind("INSERT INTO queries VALUES (?, ?, ?, ?, ?)"), id, templateID, string(text),
 		time.Now().UnixMilli(), int64(t.ExpectedRuntimeS)*1000)
 	return QueryStatus{QueryID: id, Status: "queued"}, err
 }
@@ -116,7 +116,7 @@ func (a *API) query(ctx context.Context, id string) (query, error) {
 	q := query{id: id}
 	var text string
 	var created, runtime int64
-	err := a.db.QueryRowContext(ctx, "SELECT template_id, parameters, created_ms, runtime_ms FROM queries WHERE id = ?", id).
+	err := a.db.QueryRowContext(ctx, a.db.Bind("SELECT template_id, parameters, created_ms, runtime_ms FROM queries WHERE id = ?"), id).
 		Scan(&q.templateID, &text, &created, &runtime)
 	if errors.Is(err, sql.ErrNoRows) {
 		return q, ErrNotFound
@@ -218,7 +218,7 @@ func (q query) measure(p Partner) Row {
 
 // RecordTurn keeps what a session asked; nothing depends on it.
 func (a *API) RecordTurn(ctx context.Context, sessionID, orgID, message string) error {
-	_, err := a.db.ExecContext(ctx, "INSERT INTO turns (session_id, org_id, message, at) VALUES (?, ?, ?, ?)",
+	_, err := a.db.ExecContext(ctx, a.db.Bind("INSERT INTO turns (session_id, org_id, message, at) VALUES (?, ?, ?, ?)"),
 		sessionID, orgID, message, time.Now().UTC().Format(time.RFC3339Nano))
 	return err
 }

@@ -12,18 +12,18 @@ const schema = `
 CREATE TABLE IF NOT EXISTS organisations (id TEXT PRIMARY KEY, name TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS cleanrooms (id TEXT PRIMARY KEY, org_id TEXT NOT NULL REFERENCES organisations);
 CREATE TABLE IF NOT EXISTS partners (
-	id TEXT PRIMARY KEY, n INTEGER NOT NULL, org_id TEXT NOT NULL REFERENCES organisations, name TEXT NOT NULL,
+	id TEXT PRIMARY KEY, n {number} NOT NULL, org_id TEXT NOT NULL REFERENCES organisations, name TEXT NOT NULL,
 	cleanroom_id TEXT NOT NULL, industry TEXT NOT NULL, status TEXT NOT NULL, updated_at TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS partners_org ON partners (org_id, n);
 CREATE TABLE IF NOT EXISTS templates (
-	id TEXT PRIMARY KEY, n INTEGER NOT NULL, cleanroom_id TEXT NOT NULL, name TEXT NOT NULL, category TEXT NOT NULL, description TEXT NOT NULL,
-	parameters TEXT NOT NULL, data_types TEXT NOT NULL, complexity TEXT NOT NULL, expected_runtime_s INTEGER NOT NULL);
+	id TEXT PRIMARY KEY, n {number} NOT NULL, cleanroom_id TEXT NOT NULL, name TEXT NOT NULL, category TEXT NOT NULL, description TEXT NOT NULL,
+	parameters TEXT NOT NULL, data_types TEXT NOT NULL, complexity TEXT NOT NULL, expected_runtime_s {number} NOT NULL);
 CREATE INDEX IF NOT EXISTS templates_room ON templates (cleanroom_id, n);
 CREATE TABLE IF NOT EXISTS queries (
-	id TEXT PRIMARY KEY, template_id TEXT NOT NULL, parameters TEXT NOT NULL, created_ms INTEGER NOT NULL, runtime_ms INTEGER NOT NULL);
+	id TEXT PRIMARY KEY, template_id TEXT NOT NULL, parameters TEXT NOT NULL, created_ms {number} NOT NULL, runtime_ms {number} NOT NULL);
 CREATE TABLE IF NOT EXISTS turns (
-	id INTEGER PRIMARY KEY, session_id TEXT NOT NULL, org_id TEXT NOT NULL, message TEXT NOT NULL, at TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS sessions (token TEXT PRIMARY KEY, data BLOB NOT NULL, expires_ms INTEGER NOT NULL);
+	id {serial}, session_id TEXT NOT NULL, org_id TEXT NOT NULL, message TEXT NOT NULL, at TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS sessions (token TEXT PRIMARY KEY, data {bytes} NOT NULL, expires_ms {number} NOT NULL);
 CREATE INDEX IF NOT EXISTS sessions_expiry ON sessions (expires_ms);
 `
 
@@ -63,51 +63,65 @@ var does = map[string]string{
 }
 
 func (a *API) seed(ctx context.Context) error {
-	if _, err := a.db.ExecContext(ctx, schema); err != nil {
-		return err
-	}
 	tx, err := a.db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
 	defer tx.Rollback()
-	var n int
-	if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM templates").Scan(&n); err != nil || n > 0 {
+	if err := migrate(ctx, a.db, tx); err != nil {
 		return err
 	}
-	for _, fill := range []func(context.Context, *sql.Tx) error{seedRooms, seedPartners, seedTemplates} {
-		if err := fill(ctx, tx); err != nil {
+	var n int
+	if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM templates").Scan(&n); err != nil {
+		return err
+	}
+	if n > 0 {
+		return tx.Commit()
+	}
+	for _, fill := range []func(context.Context, filler) error{seedRooms, seedPartners, seedTemplates} {
+		if err := fill(ctx, filler{tx, a.db}); err != nil {
 			return err
 		}
 	}
 	return tx.Commit()
 }
 
+// A filler writes the first rows.
+type filler struct {
+	*sql.Tx
+	db Database
+}
+
+func (f filler) insert(ctx context.Context, statement string, values ...any) error {
+	_, err := f.ExecContext(ctx, f.db.Bind(statement), values...)
+	return err
+}
+
 // roomOrg is the organisation of a clean room, both by number: acme has cr-1 to cr-8.
 func roomOrg(room int) string { return organisations[(room-1)/(roomCount/len(organisations))] }
 
-func seedRooms(ctx context.Context, tx *sql.Tx) error {
+func seedRooms(ctx context.Context, tx filler) error {
 	for _, o := range organisations {
-		if _, err := tx.ExecContext(ctx, "INSERT INTO organisations VALUES (?, ?)", o, strings.ToUpper(o[:1])+o[1:]); err != nil {
+		if err := tx.insert(ctx, "INSERT INTO organisations VALUES (?, ?)", o, strings.ToUpper(o[:1])+o[1:]); err != nil {
 			return err
 		}
 	}
 	for i := 1; i <= roomCount; i++ {
-		if _, err := tx.ExecContext(ctx, "INSERT INTO cleanrooms VALUES (?, ?)", fmt.Sprint("cr-", i), roomOrg(i)); err != nil {
+		if err := tx.insert(ctx, "INSERT INTO cleanrooms VALUES (?, ?)", fmt.Sprint("cr-", i), roomOrg(i)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func seedPartners(ctx context.Context, tx *sql.Tx) error {
+func seedPartners(ctx context.Context, tx filler) error {
 	for i := 1; i <= partnerCount; i++ {
 		room := (i-1)%roomCount + 1
 		name := firstNames[i*7%len(firstNames)] + " " + lastNames[i*3%len(lastNames)]
 		if i > 60 {
 			name = fmt.Sprintf("%s %d", name, i)
 		}
-		_, err := tx.ExecContext(ctx, "INSERT INTO partners VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+		err := tx.insert(ctx, "INSERT INTO partners VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
 			fmt.Sprint("p-", i), i, roomOrg(room), name, fmt.Sprint("cr-", room), Industries[i%len(Industries)], statuses[i%len(statuses)], seededAt)
 		if err != nil {
 			return err
@@ -116,7 +130,7 @@ func seedPartners(ctx context.Context, tx *sql.Tx) error {
 	return nil
 }
 
-func seedTemplates(ctx context.Context, tx *sql.Tx) error {
+func seedTemplates(ctx context.Context, tx filler) error {
 	for i := 1; i <= templateCount; i++ {
 		category := Categories[i%len(Categories)]
 		parameters, err := json.Marshal([]Parameter{
@@ -132,7 +146,7 @@ func seedTemplates(ctx context.Context, tx *sql.Tx) error {
 		if err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, "INSERT INTO templates VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		err = tx.insert(ctx, "INSERT INTO templates VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 			fmt.Sprint("t-", i), i, fmt.Sprint("cr-", (i-1)%roomCount+1), tasks[i%len(tasks)]+" "+category, category, does[category],
 			string(parameters), string(types), complexity[i%len(complexity)], 2+i%7)
 		if err != nil {
