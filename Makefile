@@ -2,7 +2,7 @@
 GO ?= go
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.7.0
 
-.PHONY: help run build quick test nightly deps web web-dev web-test web-load conformance bench bench-http faults soak histories fuzz lint
+.PHONY: help run build quick test nightly deps web web-dev web-test web-load release mixed conformance bench bench-http faults soak histories fuzz lint
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 12
@@ -23,6 +23,7 @@ test: deps ## every test; installs what is missing in CI or as root on Debian
 	$(GO) test -parallel 3 -timeout 25m ./internal/mechanism
 	cd faults && $(GO) test -timeout 12m ./...
 	cd examples/service && $(GO) vet ./... && $(GO) test -race -timeout 5m ./...
+	cd deploy/check && $(GO) vet ./... && $(GO) test -timeout 10m ./...
 	$(MAKE) --no-print-directory web-test
 	node conformance/run.mjs
 	node conformance/mcp.mjs
@@ -70,6 +71,12 @@ bench-http: ## what a hit costs over HTTP, beside nginx, HAProxy, Varnish, h2o a
 bench-world: ## three regions, 5, 80 and 200 ms away: without a cache, with a gateway in the middle, with gateways in the regions
 	cd bench && $(GO) run . -only world
 
+release: ## programs, archives, packages, what is in them, checksums, in dist/; FOREBAY_SIGNING_KEY signs
+	$(GO) run ./deploy/release -out dist
+
+mixed: deps ## a rolling update from another version and back, on one Redis: OLD=commit
+	cd faults && $(GO) test -timeout 10m -v -run MixedVersions -old "$(OLD)" .
+
 # package:target of each parser. Their seeds are a part of every test run.
 FUZZ = .:FuzzKey .:FuzzPattern ./internal/codec:FuzzEnvelope ./internal/framing:FuzzScanner ./gateway:FuzzConfig \
 	./httpcache:FuzzCachedIsUncached ./httpcache:FuzzForwardedAlike ./httpcache:FuzzFields ./httpcache:FuzzCanonicalJSON ./httpcache:FuzzParts ./httpcache:FuzzGraphQL ./httpcache:FuzzOwnTags ./internal/coding:FuzzChoose ./cmd/forebay:FuzzLane ./internal/plan:FuzzPlan
@@ -87,4 +94,5 @@ lint: ## what the tools find
 	cd faults && $(GO) vet ./...
 	$(GO) mod tidy -diff
 	cd examples/service && $(GO) mod tidy -diff
+	cd deploy/check && $(GO) mod tidy -diff
 	$(GO) run $(STATICCHECK) ./...

@@ -2,19 +2,22 @@
 package deploy
 
 import (
+	"encoding/json"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/goccy/go-yaml"
+	"github.com/google/jsonschema-go/jsonschema"
 )
 
 // reads are the variables that the command reads: those its sources name, and FOREBAY_ and a flag.
 func reads(t *testing.T) map[string]bool {
 	t.Helper()
 	known := map[string]bool{}
-	for _, file := range []string{"demo.go", "listen.go", "client.go", "mcp.go"} {
+	for _, file := range []string{"demo.go", "serve.go", "listen.go", "client.go", "mcp.go"} {
 		source, err := os.ReadFile("../cmd/forebay/" + file)
 		if err != nil {
 			t.Fatal(err)
@@ -32,16 +35,37 @@ func reads(t *testing.T) map[string]bool {
 	return known
 }
 
+type service struct {
+	Name    string
+	EnvVars []struct{ Key string } `yaml:"envVars"`
+}
+
 func TestTheBlueprintSetsWhatTheCommandReads(t *testing.T) {
 	text, err := os.ReadFile("render.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
+	var anything any
+	if err := yaml.Unmarshal(text, &anything); err != nil {
+		t.Fatal(err)
+	}
+	rules, err := os.ReadFile("render.schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var schema jsonschema.Schema
+	if err := json.Unmarshal(rules, &schema); err != nil {
+		t.Fatal(err)
+	}
+	resolved, err := schema.Resolve(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := resolved.Validate(anything); err != nil {
+		t.Errorf("render.yaml is not what the specification allows: %v", err)
+	}
 	var blueprint struct {
-		Services []struct {
-			Name    string
-			EnvVars []struct{ Key string } `yaml:"envVars"`
-		}
+		Services []service
 	}
 	if err := yaml.Unmarshal(text, &blueprint); err != nil {
 		t.Fatal(err)
@@ -55,6 +79,11 @@ func TestTheBlueprintSetsWhatTheCommandReads(t *testing.T) {
 			if !known[v.Key] {
 				t.Errorf("%s sets %s, which the command does not read", s.Name, v.Key)
 			}
+		}
+	}
+	for _, name := range []string{"forebay-cache", "forebay", "forebay-gateway"} {
+		if !slices.ContainsFunc(blueprint.Services, func(s service) bool { return s.Name == name }) {
+			t.Errorf("no service %s", name)
 		}
 	}
 	for _, want := range []string{"maxmemoryPolicy: volatile-lru", "ipAllowList: []", "healthCheckPath: /health/live", "dockerfilePath: ./deploy/Dockerfile"} {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,6 +16,11 @@ import (
 type doctorCommand struct {
 	JSON  bool   `name:"json" help:"Print what was found as JSON."`
 	Redis string `placeholder:"URL" env:"REDIS_URL,FOREBAY_REDIS" help:"Shared tier to prove. Default: near tier only."`
+
+	Bundle string `placeholder:"FILE" help:"Write what a bug report needs to this archive (.tar.gz): figures, configuration and incidents of a running node, without secrets, keys and values."`
+	Config string `placeholder:"FILE" help:"The gateway's file, for the bundle."`
+	Node   string `default:"127.0.0.1:9191" env:"FOREBAY_NODE" placeholder:"ADDR" help:"Admin listener of the node that is asked for the bundle."`
+	Token  string `env:"FOREBAY_ADMIN_TOKEN" hidden:""`
 }
 
 var errUnproven = errors.New("something does not work: see the table")
@@ -42,6 +48,9 @@ func (c *doctorCommand) Run(t terminal) error {
 			}
 		}
 	}
+	if c.Bundle != "" {
+		return c.writeBundle(t, proofs, advice)
+	}
 	if c.JSON {
 		return printProofs(t, proofs, advice)
 	}
@@ -67,6 +76,21 @@ func (c *doctorCommand) Run(t terminal) error {
 	if failed {
 		return errUnproven
 	}
+	return nil
+}
+
+// writeBundle writes what was proven, and what the node says, for a bug report.
+func (c *doctorCommand) writeBundle(t terminal, proofs []admin.Proof, advice []shared.Advice) error {
+	var proven bytes.Buffer
+	failed := printProofs(terminal{t.ctx, &proven, t.err}, proofs, advice)
+	if failed != nil && !errors.Is(failed, errUnproven) {
+		return failed
+	}
+	b := makeBundle(t.ctx, node{Node: c.Node, Token: c.Token}, c.Config, []byte(withoutURLSecrets(proven.String())))
+	if err := b.write(c.Bundle); err != nil {
+		return usageError{err}
+	}
+	fmt.Fprintf(t.out, "%s: %d files. Secrets, keys, values and URLs of requests are not in it; look at it before you send it: tar xzf %s\n", c.Bundle, len(b.files), c.Bundle)
 	return nil
 }
 

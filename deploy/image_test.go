@@ -1,0 +1,102 @@
+package deploy
+
+import (
+	"bytes"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/forebay-cache/forebay/internal/redistest"
+)
+
+// nobody is the user of the image.
+const nobody = 65532
+
+// What the image holds, run as the image runs it: this very binary alone in its file system, which it cannot write to, as nobody, with
+// the variables and the health check of the Dockerfile, ended by SIGTERM.
+func TestTheImageRuns(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Fatal("only root may change the root of a process: run this test as root, or in CI")
+	}
+	root, err := os.MkdirTemp("", "forebay-image") // another user must be able to go there
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(root) })
+	build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid= -X main.release=v9.9.9", "-o", filepath.Join(root, "forebay"), "../cmd/forebay")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if err := os.Chmod(root, 0o555); err != nil {
+		t.Fatal(err)
+	}
+	port, admin := redistest.FreePort(t), redistest.FreePort(t)
+	run := func(args ...string) (*exec.Cmd, *lockedBuffer) {
+		cmd, out := exec.Command("/forebay", args...), &lockedBuffer{}
+		cmd.Stdout, cmd.Stderr, cmd.Dir = out, out, "/"
+		cmd.Env = []string{"PORT=" + strconv.Itoa(port), "FOREBAY_ADMIN=127.0.0.1:" + strconv.Itoa(admin)}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: root, Credential: &syscall.Credential{Uid: nobody, Gid: nobody}, Pdeathsig: syscall.SIGKILL}
+		return cmd, out
+	}
+	server, said := run("demo")
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { server.Process.Kill() })
+	healthy := func() bool {
+		check, _ := run("healthz", "http://127.0.0.1:"+strconv.Itoa(admin)+"/health/live")
+		return check.Run() == nil
+	}
+	for end := time.Now().Add(20 * time.Second); !healthy(); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("it is not live:\n%s", said)
+		}
+	}
+	res, err := http.Get("http://127.0.0.1:" + strconv.Itoa(port) + "/api/partners?org_id=acme")
+	if err != nil || res.StatusCode != http.StatusOK {
+		t.Errorf("%v %v\n%s", res, err, said)
+	}
+	if err == nil {
+		res.Body.Close()
+	}
+	if err := server.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Wait() }()
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Errorf("SIGTERM: %v\n%s", err, said)
+		}
+	case <-time.After(40 * time.Second):
+		t.Error("SIGTERM does not end it")
+	}
+	if healthy() {
+		t.Error("what has ended is live")
+	}
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
