@@ -28,6 +28,10 @@ func reads(t *testing.T) map[string]bool {
 			}
 		}
 		for _, m := range regexp.MustCompile("(?m)^\t([A-Z]\\w+) +\\S+ +`.*help:").FindAllStringSubmatch(string(source), -1) {
+			if named := regexp.MustCompile("name:\"([a-z-]+)\"").FindStringSubmatch(m[0]); named != nil {
+				known["FOREBAY_"+strings.ToUpper(strings.ReplaceAll(named[1], "-", "_"))] = true
+				continue
+			}
 			snake := regexp.MustCompile(`([a-z])([A-Z])`).ReplaceAllString(m[1], "${1}_$2")
 			known["FOREBAY_"+strings.ToUpper(snake)] = true
 		}
