@@ -35,6 +35,7 @@ type entry struct {
 	weight     uint32
 	fromShared bool // came from the shared tier
 	nearOnly   bool // must not go there
+	ownLife    bool // its TTL is not the class's
 	loaded     bool // by this node: it began to when it was created, less what that took
 }
 
@@ -68,7 +69,7 @@ func (e *entry) times(now int64, k Keep) {
 	if e.err != nil {
 		ttl, stale, onError = c.NotFound, 0, 0
 	}
-	e.created = now
+	e.created, e.ownLife = now, k.TTL != 0
 	e.fresh = now + int64(ttl)
 	e.stale = e.fresh + int64(stale)
 	e.dead = e.fresh + int64(max(stale, onError))

@@ -129,6 +129,9 @@ func (o Options) check() error {
 	if len(o.Node) > maxNode {
 		mistakes = append(mistakes, fmt.Errorf("Node: %d bytes; at most %d are allowed", len(o.Node), maxNode))
 	}
+	if o.Trace != nil && o.Trace.Step == nil {
+		mistakes = append(mistakes, errors.New("Trace: its Step is nil"))
+	}
 	if o.Off > AlwaysOff {
 		mistakes = append(mistakes, fmt.Errorf("Off: there is no switch %d", o.Off))
 	}

@@ -251,6 +251,31 @@ func TestSlidingIsShared(t *testing.T) {
 	})
 }
 
+// What says for itself how long it is kept is kept no longer by being read, also where another node stored it.
+func TestSlidingLeavesOwnLivesAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nodes := forebaytest.Nodes(t, 2, forebay.Options{Classes: []forebay.Class{{Name: "c", TTL: time.Minute, Sliding: time.Hour, StaleIfError: -1, RefreshAhead: -1}}})
+		var f [2]*forebay.Func[int, int]
+		for i, c := range nodes {
+			f[i] = wrap(t, c, "c", func(_ context.Context, n int) (int, error) { return n, nil },
+				forebay.KeepBy(func(context.Context, int, int) forebay.Keep { return forebay.Keep{TTL: 10 * time.Second} }))
+		}
+		f[0].Get(ctx, 1)
+		time.Sleep(6 * time.Second)
+		for _, one := range f {
+			if r := one.Do(ctx, 1); r.Status != forebay.Hit || r.TTL > 4*time.Second {
+				t.Errorf("%s from %s, %s left", r.Status, r.Tier, r.TTL)
+			}
+		}
+		time.Sleep(5 * time.Second)
+		for _, one := range f {
+			if r, ok := one.Peek(ctx, 1); ok {
+				t.Errorf("it is there after its time: %+v", r)
+			}
+		}
+	})
+}
+
 func TestMaxBytes(t *testing.T) {
 	bubble(t, forebay.Class{MaxBytes: 10_000}, func(t *testing.T, c *forebay.Cache) {
 		f := wrap(t, c, "c", func(_ context.Context, n int) ([]byte, error) { return make([]byte, n), nil })

@@ -33,7 +33,7 @@ func (t *tier) sealed(e *entry, now int64) (b []byte, err error) {
 // seal makes an entry's envelope. Its times are of the tier's clock, which is everybody's.
 func (t *tier) seal(e *entry, now int64) ([]byte, error) {
 	env := codec.Envelope{
-		Key: e.key, Class: e.space.class.Name, Stamp: e.stamp, Tags: e.tags, Took: e.took, Codec: t.codec, NotFound: e.err != nil,
+		Key: e.key, Class: e.space.class.Name, Stamp: e.stamp, Tags: e.tags, Took: e.took, Codec: t.codec, NotFound: e.err != nil, OwnLife: e.ownLife,
 		Created: t.Clock().Add(time.Duration(e.created - now)), Fresh: time.Duration(e.fresh - e.created), Stale: time.Duration(e.stale - e.created),
 		Dead: time.Duration(e.dead - e.created),
 	}
@@ -87,7 +87,7 @@ func (c *Cache) unseal(sp *space, key string, b []byte) (e *entry, v replica.Ver
 		env.Tags[i] = strings.Clone(tag) // or a tag would keep the whole envelope
 	}
 	e = &entry{
-		space: sp, key: key, fromShared: true, tags: env.Tags, stamp: shared.Stamp{Epoch: c.replica.Epoch(), ID: env.Stamp.ID}, took: env.Took,
+		space: sp, key: key, fromShared: true, tags: env.Tags, stamp: shared.Stamp{Epoch: c.replica.Epoch(), ID: env.Stamp.ID}, took: env.Took, ownLife: env.OwnLife,
 		created: now - int64(max(0, age)),
 	}
 	e.fresh, e.stale, e.dead = e.created+int64(env.Fresh), e.created+int64(env.Stale), e.created+int64(env.Dead)

@@ -4,10 +4,10 @@ import "time"
 
 // slide makes an entry that was read fresh for its class's TTL again ([Class.Sliding]): as another entry, because what was
 // served is shared with others. It has the number and the stamp of the old one, so that whatever the log says of that counts
-// for it. In the first half of its life it stays as it is: few reads write.
+// for it. In the first half of its life it stays as it is: few reads write. What says for itself how long it is kept always does.
 func (s *space) slide(e *entry) {
 	k := s.class.now()
-	if k.Sliding == 0 || e == nil || e.err != nil {
+	if k.Sliding == 0 || e == nil || e.err != nil || e.ownLife {
 		return
 	}
 	now := s.cache.now()

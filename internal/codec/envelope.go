@@ -38,6 +38,7 @@ type Envelope struct {
 	Took               time.Duration
 	Tags               []string
 	NotFound           bool
+	OwnLife            bool // Fresh is not the class's
 	Codec              ID
 	Compressed         bool
 	Payload            []byte
@@ -50,6 +51,7 @@ const (
 
 	flagNotFound   = 1 << 0
 	flagCompressed = 1 << 1
+	flagOwnLife    = 1 << 2
 )
 
 // Why an envelope was not used: a miss each, and counted.
@@ -92,6 +94,9 @@ func (e *Envelope) appendHeader(b []byte, format byte) []byte {
 	}
 	if e.Compressed {
 		flags |= flagCompressed
+	}
+	if e.OwnLife {
+		flags |= flagOwnLife
 	}
 	b = append(b, format, byte(e.Codec), flags)
 	for _, s := range []string{e.Key, e.Class, e.Stamp.Epoch} {
@@ -175,7 +180,7 @@ func (e *Envelope) readHeader(r *reader) {
 	r.byte()
 	e.Codec = ID(r.byte())
 	flags := r.byte()
-	e.NotFound, e.Compressed = flags&flagNotFound != 0, flags&flagCompressed != 0
+	e.NotFound, e.Compressed, e.OwnLife = flags&flagNotFound != 0, flags&flagCompressed != 0, flags&flagOwnLife != 0
 	e.Key, e.Class, e.Stamp.Epoch = r.string(), r.string(), r.string()
 	e.Stamp.ID = shared.ID{Ms: r.uvarint(), Seq: r.uvarint()}
 	e.Created = time.UnixMilli(r.varint())
