@@ -171,7 +171,7 @@ func TestOff(t *testing.T) {
 		if test.off {
 			want = 4
 		}
-		if n := o.loads.Load(); n != want || c.Off() != test.off {
+		if n := o.loads.Load(); n != want || c.Off() != test.off || c.Stats().Off != test.off {
 			t.Errorf("%+v: %d loads, off %t", test, n, c.Off())
 		}
 		if _, err := f.Invalidate(ctx, "a"); err != nil {

@@ -14,6 +14,7 @@ type Stats struct {
 	Shared  *SharedStats // nil: no shared tier is configured
 	Log     LogStats
 	Mode    TierMode
+	Off     bool        // every call goes to the origin: [Options.Off]
 	Nodes   []NodeStats // that share the tier, this one first
 	Uptime  time.Duration
 }
@@ -127,7 +128,7 @@ type LogStats struct {
 // Stats returns what the cache has done so far. The counters are read one after the other, while
 // requests go on.
 func (c *Cache) Stats() Stats {
-	s := Stats{Uptime: time.Since(c.opened), Log: LogStats(c.replica.Stats()), Mode: NearOnly}
+	s := Stats{Uptime: time.Since(c.opened), Log: LogStats(c.replica.Stats()), Mode: NearOnly, Off: c.off}
 	if c.shared != nil {
 		s.Shared = c.sharedStats()
 		s.Mode = c.tierMode(s.Shared)

@@ -12,6 +12,9 @@ type finder func(Cause) *finding
 
 // findShared finds what is wrong with the shared tier and the log.
 func (v *verdict) findShared(s forebay.Stats, find finder) {
+	if s.Off {
+		find(Cause{Check: "near", Warning: true, Reason: "the cache is off: every request goes to the origin, and nothing is stored", Do: "take FOREBAY_OFF out of the environment, or Options.Off out of the program, and restart it"})
+	}
 	if s.Shared == nil {
 		return
 	}
@@ -42,7 +45,7 @@ func (v *verdict) findShared(s forebay.Stats, find finder) {
 	}
 	for name, lost := range s.Shared.Lost {
 		find(Cause{Check: "function " + name, Reason: "its values do not survive the shared tier and stay near: " + lost,
-			Do: "make the type survive its codec: exported fields, no interfaces"})
+			Do: "make the type survive its codec: exported fields, no interfaces; or say with EncodeBy how it is written"})
 	}
 	for name, who := range s.Shared.Others {
 		find(Cause{Check: "function " + name, Warning: true, Reason: who + "; neither reads the other's",

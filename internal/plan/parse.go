@@ -31,8 +31,8 @@ func parseCommon(line string) (r Request, err error) {
 	if r.Time, err = time.Parse(commonTime, at); err != nil {
 		return r, fmt.Errorf("the time %q: write it as 02/Jan/2006:15:04:05 -0700", at)
 	}
-	if names := strings.Fields(before); len(names) >= 3 && names[2] != "-" {
-		r.User = names[2]
+	if names := strings.Fields(before); len(names) >= 3 && names[len(names)-1] != "-" { // a host may stand before the three
+		r.User = names[len(names)-1]
 	}
 	quoted, rest, err := cutQuoted(rest)
 	if err != nil {

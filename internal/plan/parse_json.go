@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -21,19 +22,28 @@ var (
 	userNames   = []string{"user", "remote_user", "user_id", "ClientUsername"}
 )
 
+// colours are what terminals are told.
+var colours = regexp.MustCompile(`\x1b\[[0-9;]*m`)
+
 // durationNames are with their units.
 var durationNames = []struct {
 	name string
 	unit time.Duration
 }{
 	{"took", time.Nanosecond}, {"Duration", time.Nanosecond}, {"request_time", time.Second}, {"duration", time.Second}, {"latency", time.Second},
-	{"took_ms", time.Millisecond}, {"duration_ms", time.Millisecond}, {"latency_ms", time.Millisecond}, {"elapsed", time.Second}, {"response_time", time.Second},
+	{"took_ms", time.Millisecond}, {"duration_ms", time.Millisecond}, {"latency_ms", time.Millisecond}, {"elapsed", time.Second}, {"response_time", time.Second}, {"upstream_response_time", time.Second},
 }
 
 func parseJSON(line []byte) (r Request, err error) {
 	var all map[string]any
 	if err := json.Unmarshal(line, &all); err != nil {
 		return r, fmt.Errorf("no JSON: %w", err)
+	}
+	if inner, ok := all["log"].(string); ok && all["stream"] != nil { // Docker's json-file: a line of the container's
+		if inner = strings.TrimSpace(colours.ReplaceAllString(inner, "")); inner == "" || strings.HasPrefix(inner, `{"log"`) {
+			return r, errors.New("an empty line of a container")
+		}
+		return parse([]byte(inner))
 	}
 	if nested, ok := all["request"].(map[string]any); ok { // Caddy
 		for name, v := range nested {

@@ -42,6 +42,8 @@ func TestFormats(t *testing.T) {
 		"Caddy":           `{"level":"info","ts":1796119200.25,"msg":"handled request","request":{"method":"GET","uri":"/users/7?full=1","host":"x"},"user_id":"anna","duration":0.25,"size":512,"status":200}`,
 		"Traefik":         `{"ClientUsername":"anna","DownstreamContentSize":512,"DownstreamStatus":200,"Duration":250000000,"RequestMethod":"GET","RequestPath":"/users/7?full=1","StartUTC":"2026-12-01T10:00:00Z"}`,
 		"Envoy":           `{"start_time":"2026-12-01T10:00:00.000Z","method":"GET","path":"/users/7?full=1","response_code":200,"bytes_sent":512,"duration_ms":250,"user":"anna"}`,
+		"a host before":   `api.test 10.0.0.1 - anna [01/Dec/2026:10:00:00 +0000] "GET /users/7?full=1 HTTP/1.1" 200 512 "-" "curl/8" 0.250`,
+		"Docker":          `{"log":"\u001b[0m10.0.0.1 - anna [01/Dec/2026:10:00:00 +0000] \"GET /users/7?full=1 HTTP/1.1\" 200 512 \"-\" \"curl/8\" 0.250\n","stream":"stdout","time":"2026-12-01T10:00:00Z"}`,
 		"an absolute URI": `10.0.0.1 - anna [01/Dec/2026:10:00:00 +0000] "GET http://api.test/users/7?full=1 HTTP/1.1" 200 512`,
 	} {
 		r := read(t, line+"\n")
