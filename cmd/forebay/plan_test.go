@@ -5,6 +5,10 @@ import (
 	"compress/gzip"
 	"encoding/json"
 	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -50,5 +54,40 @@ func TestPlan(t *testing.T) {
 		if code := run(t.Context(), []string{"plan", file}, &out, &errs); code != exitUsage || !strings.Contains(errs.String(), filepath.Base(file)) {
 			t.Errorf("%s: %d %s", file, code, &errs)
 		}
+	}
+}
+
+// The plan is what serve reaches: the same requests, replayed at the program, with a near tier that is too small for all.
+func TestThePlanIsWhatServeReaches(t *testing.T) {
+	body := bytes.Repeat([]byte("x"), 2000)
+	origin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write(body) }))
+	defer origin.Close()
+	gateway, _, _ := start(t, "serve", "--origin", origin.URL, "--cache", "GET /items/{id}=1h", "--near-bytes", "8MiB")
+	random := rand.New(rand.NewPCG(3, 4))
+	popular := rand.NewZipf(random, 1.1, 5, 20_000)
+	var log bytes.Buffer
+	hits := 0
+	const n = 20_000
+	for i := range n {
+		uri := fmt.Sprintf("/items/%d", popular.Uint64())
+		fmt.Fprintf(&log, "10.0.0.1 - - [01/Dec/2026:10:%02d:%02d +0000] \"GET %s HTTP/1.1\" 200 2000\n", i/1000, i/20%50, uri)
+		res, err := http.Get(gateway + uri)
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.Copy(io.Discard, res.Body)
+		res.Body.Close()
+		if strings.Contains(res.Header.Get("Cache-Status"), "hit") {
+			hits++
+		}
+	}
+	r, err := plan.Read(&log, plan.Options{NearBytes: 8 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	said, came := r.ByTTL[len(r.ByTTL)-1].HitRate, float64(hits)/n
+	t.Logf("the plan says %.1f %%, %.1f %% came", 100*said, 100*came)
+	if came < said-0.03 || came > said+0.03 {
+		t.Errorf("the plan says %.1f %%, %.1f %% came", 100*said, 100*came)
 	}
 }
