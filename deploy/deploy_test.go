@@ -112,3 +112,25 @@ func TestTheImageRunsAsNobody(t *testing.T) {
 		t.Error("the image runs as root")
 	}
 }
+
+// What every blueprint sets is what the command reads.
+func TestBlueprintsSetWhatTheCommandReads(t *testing.T) {
+	known := reads(t)
+	known["FOREBAY_LOG_FORMAT"] = known["FOREBAY_LOG_FORMAT"] || known["FOREBAY_LOG"]
+	n := 0
+	for _, file := range []string{"compose/compose.yaml", "helm/forebay/templates/deployment.yaml", "k8s/forebay.yaml", "systemd/default", "render.yaml"} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range regexp.MustCompile(`\b(?:FOREBAY_[A-Z_]+|REDIS_URL|DATABASE_URL)\b`).FindAllString(string(text), -1) {
+			n++
+			if !known[name] {
+				t.Errorf("%s names %s, which the command does not read", file, name)
+			}
+		}
+	}
+	if n < 12 {
+		t.Errorf("%d variables found", n)
+	}
+}

@@ -3,6 +3,7 @@ package docs
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -42,5 +43,30 @@ func TestGuidesQuoteWhatRuns(t *testing.T) {
 	}
 	if n < 20 {
 		t.Errorf("%d blocks found", n)
+	}
+}
+
+// The figures of the comparison are those of the measurement that is in the repository.
+func TestComparisonHasTheMeasuredFigures(t *testing.T) {
+	measured, err := os.ReadFile("performance.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile("comparison.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, costs, _ := strings.Cut(string(text), "## What each costs")
+	n := 0
+	for _, m := range regexp.MustCompile(`(?m)^\| [^|]*\| ([0-9,; ]+) \|`).FindAllStringSubmatch(costs, -1) {
+		for figure := range strings.SplitSeq(m[1], ";") {
+			n++
+			if figure = strings.ReplaceAll(strings.TrimSpace(figure), ",", ""); !strings.Contains(string(measured), "| "+figure+" |") {
+				t.Errorf("%s ns is not in performance.md: make bench has written it again", figure)
+			}
+		}
+	}
+	if n < 8 {
+		t.Errorf("%d figures found", n)
 	}
 }
