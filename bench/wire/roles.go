@@ -3,23 +3,14 @@ package main
 import (
 	"bytes"
 	"compress/gzip"
-	"context"
 	"errors"
-	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"net/http/httputil"
-	"net/url"
 	"os"
 	"strconv"
 	"strings"
-	"sync/atomic"
-	"time"
 
-	"github.com/redis/rueidis"
 	"github.com/valyala/fasthttp"
-	"golang.org/x/sync/errgroup"
 )
 
 // roleVariable makes this program one of the servers, whose address is in addrVariable, or what asks there for heads.
@@ -102,93 +93,4 @@ func gzipped(n int) int {
 	z.Write(body(n))
 	z.Close()
 	return out.Len()
-}
-
-// passOn is a reverse proxy with as many connections as it is asked on.
-func passOn(addr, origin string) error {
-	to, err := url.Parse("http://" + origin)
-	if err != nil {
-		return err
-	}
-	p := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(to) }, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
-	return http.ListenAndServe(addr, p)
-}
-
-// fromRedis is the least that a shared tier can do: a GET for each request, and what was found as the answer.
-func fromRedis(addr, redis string) error {
-	client, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{redis}, DisableCache: true, ForceSingleClient: true})
-	if err != nil {
-		return err
-	}
-	for i := range urls {
-		if err := client.Do(context.Background(), client.B().Set().Key("/1024/"+strconv.Itoa(i)).Value(string(kilobyte)).Build()).Error(); err != nil {
-			return err
-		}
-	}
-	return http.ListenAndServe(addr, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		found, err := client.Do(r.Context(), client.B().Get().Key(r.URL.Path).Build()).AsBytes()
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusBadGateway)
-			return
-		}
-		h := w.Header()
-		h["Content-Type"], h["Cache-Control"], h["Etag"] = []string{"application/json"}, []string{"public, max-age=3600"}, []string{`"abcdef0123456789"`}
-		h["Age"], h["Cache-Status"], h["Content-Length"] = []string{"12"}, []string{"x; hit; ttl=812"}, []string{"1024"}
-		w.Write(found)
-	}))
-}
-
-// askHeads asks with HEAD on 64 connections, and says how often it was answered, as wrk does.
-func askHeads(addr, span string) error {
-	length, err := time.ParseDuration(span)
-	if err != nil {
-		return err
-	}
-	var answered atomic.Int64
-	var asking errgroup.Group
-	end := time.Now().Add(length)
-	for range 64 {
-		asking.Go(func() error {
-			c, err := net.Dial("tcp", addr)
-			if err != nil {
-				return err
-			}
-			defer c.Close()
-			answer := make([]byte, 4096)
-			for i := 0; time.Now().Before(end); i++ {
-				if _, err := fmt.Fprintf(c, "HEAD /1024/%d HTTP/1.1\r\nHost: %s\r\n\r\n", i%urls, addr); err != nil {
-					return err
-				}
-				n, err := c.Read(answer) // a head comes in one piece
-				if err != nil || !bytes.HasPrefix(answer, []byte("HTTP/1.1 200")) || !bytes.HasSuffix(answer[:n], []byte("\r\n\r\n")) {
-					return fmt.Errorf("not one head: %w: %q", err, answer[:n])
-				}
-				answered.Add(1)
-			}
-			return nil
-		})
-	}
-	err = asking.Wait()
-	fmt.Printf("%d requests in %s\n", answered.Load(), span)
-	return err
-}
-
-var kilobyte = body(1024)
-
-// fromMap is the least that a cache on net/http can do: it has one answer, with the fields of a cache.
-func fromMap(w http.ResponseWriter, r *http.Request) {
-	h := w.Header()
-	h["Content-Type"], h["Cache-Control"], h["Etag"] = []string{"application/json"}, []string{"public, max-age=3600"}, []string{`"abcdef0123456789"`}
-	h["Age"], h["Cache-Status"], h["Content-Length"] = []string{"12"}, []string{"x; hit; ttl=812"}, []string{"1024"}
-	w.Write(kilobyte)
-}
-
-func fastFromMap(c *fasthttp.RequestCtx) {
-	h := &c.Response.Header
-	h.SetContentType("application/json")
-	h.Set("Cache-Control", "public, max-age=3600")
-	h.Set("Etag", `"abcdef0123456789"`)
-	h.Set("Age", "12")
-	h.Set("Cache-Status", "x; hit; ttl=812")
-	c.Response.SetBodyRaw(kilobyte)
 }

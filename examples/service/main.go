@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"sync"
 	"time"
 
 	"github.com/forebay-cache/forebay"
@@ -56,7 +57,10 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	go drainEvery(ctx, time.Second, s, cache)
+	ctx, stop := context.WithCancel(ctx)
+	var draining sync.WaitGroup
+	draining.Go(func() { drainEvery(ctx, time.Second, s, cache) })
+	defer func() { stop(); draining.Wait() }() // before the cache is closed
 
 	operations := admin.New(cache, admin.Options{})
 	defer operations.Close()
