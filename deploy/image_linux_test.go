@@ -15,11 +15,8 @@ import (
 	"github.com/forebay-cache/forebay/internal/redistest"
 )
 
-// nobody is the user of the image.
-const nobody = 65532
-
-// What the image holds, run as the image runs it: this very binary alone in its file system, which it cannot write to, as nobody, with
-// the variables and the health check of the Dockerfile, ended by SIGTERM.
+// What the image holds, run as the image runs it: this very binary alone in its file system, which is read-only, in namespaces of its own,
+// as its first process and as nobody, with few descriptors, the variables and the health check of the Dockerfile, ended by SIGTERM.
 func TestTheImageRuns(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Fatal("only root may change the root of a process: run this test as root, or in CI")
@@ -38,11 +35,12 @@ func TestTheImageRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	port, admin := redistest.FreePort(t), redistest.FreePort(t)
+	script := "mount --make-rprivate / && mount --bind $0 $0 && mount -o remount,ro,bind $0 && ulimit -n 1024 && exec chroot --userspec=65532:65532 $0 /forebay \"$@\""
 	run := func(args ...string) (*exec.Cmd, *lockedBuffer) {
-		cmd, out := exec.Command("/forebay", args...), &lockedBuffer{}
+		cmd, out := exec.Command("/bin/sh", append([]string{"-c", script, root}, args...)...), &lockedBuffer{}
 		cmd.Stdout, cmd.Stderr, cmd.Dir = out, out, "/"
-		cmd.Env = []string{"PORT=" + strconv.Itoa(port), "FOREBAY_ADMIN=127.0.0.1:" + strconv.Itoa(admin)}
-		cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: root, Credential: &syscall.Credential{Uid: nobody, Gid: nobody}, Pdeathsig: syscall.SIGKILL}
+		cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "PORT=" + strconv.Itoa(port), "FOREBAY_ADMIN=127.0.0.1:" + strconv.Itoa(admin)}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWIPC | syscall.CLONE_NEWUTS, Pdeathsig: syscall.SIGKILL}
 		return cmd, out
 	}
 	server, said := run("demo")
