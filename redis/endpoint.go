@@ -30,11 +30,15 @@ func (t *Tier) endpointOf() (endpoint, error) {
 	c := t.o.Client
 	switch {
 	case c == nil:
-		return parseURL(t.o.URL)
+		e, err := parseURL(t.o.URL)
+		if err != nil {
+			err = fmt.Errorf("the URL is not of the form redis://[user:password@]host:port[/db]: %w", err)
+		}
+		return e, err
 	case t.o.URL != "":
-		return endpoint{}, errors.New("there is a Client too: leave one of them out")
+		return endpoint{}, errors.New("Options has URL and Client: leave one of them out")
 	case len(c.InitAddress) == 0:
-		return endpoint{}, errors.New("Client.InitAddress names no server")
+		return endpoint{}, errors.New("Options.Client: InitAddress names no server")
 	}
 	e := endpoint{server: *c}
 	switch {

@@ -124,7 +124,7 @@ func (t *Tier) changed(from, to gobreaker.State) {
 func (t *Tier) parse() (endpoint, error) {
 	e, err := t.endpointOf()
 	if err != nil {
-		return e, fmt.Errorf("redis: the URL is not of the form redis://[user:password@]host:port[/db]: %w", withoutSecret(err, t.o.URL))
+		return e, fmt.Errorf("redis: %w", withoutSecret(err, t.o.URL))
 	}
 	e.logKey = t.logKey()
 	o := &e.server
