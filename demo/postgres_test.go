@@ -49,17 +49,26 @@ func TestPostgresIsMadeOnce(t *testing.T) {
 		t.FailNow()
 	}
 	name, industry := "Renamed", origin.Industries[3]
-	for range 20 {
-		all.Go(func() {
-			if _, err := apis[0].UpdatePartner(t.Context(), "p-1", origin.PartnerChange{Name: &name}); err != nil {
-				t.Error(err)
-			}
-		})
-		all.Go(func() {
-			if _, err := apis[1].UpdatePartner(t.Context(), "p-1", origin.PartnerChange{Industry: &industry}); err != nil {
-				t.Error(err)
-			}
-		})
+	// Somebody else changes the row: an update that begins meanwhile sees that change, and keeps it.
+	tx, err := apis[0].DB().BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.ExecContext(t.Context(), "UPDATE partners SET industry = $1 WHERE id = 'p-1'", industry); err != nil {
+		t.Fatal(err)
+	}
+	all.Go(func() {
+		if _, err := apis[1].UpdatePartner(t.Context(), "p-1", origin.PartnerChange{Name: &name}); err != nil {
+			t.Error(err)
+		}
+	})
+	for waiting := 0; waiting == 0; { // until it waits for the row
+		if err := apis[2].DB().QueryRowContext(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'").Scan(&waiting); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := tx.Commit(); err != nil {
+		t.Fatal(err)
 	}
 	all.Wait()
 	list, err := apis[2].Partners(t.Context(), "acme", "")

@@ -392,7 +392,7 @@ func TestRates(t *testing.T) {
 		loads.Add(1)
 		w.Header().Set("Cache-Control", "max-age=600")
 	})
-	g := serve(t, 0, "--config", config(t, "origin: "+o.URL+"\nlimits: {changes: 5}\nroutes: [{match: POST /query, ttl: 1m, body_key: {}}]\n"))
+	g := serve(t, 0, "--config", config(t, "origin: "+o.URL+"\nlimits: {changes: 5}\nroutes: [{match: POST /query, ttl: 1m, body_key: {}}, {match: GET /live/, bypass: true}]\n"))
 	for i := range 51 {
 		if a := g.get("/x", []string{"Cache-Control: no-cache", "Pragma: no-cache", "Cache-Control: max-age=0"}[i%3]); a.status != 200 {
 			t.Errorf("%d", a.status)
@@ -404,6 +404,11 @@ func TestRates(t *testing.T) {
 	for range 80 { // a query, which changes nothing
 		if a := g.raw("POST /query HTTP/1.1\r\nHost: api.test\r\nContent-Type: application/json\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"); a.status != 200 {
 			t.Fatalf("a query by POST: %d", a.status)
+		}
+	}
+	for range 80 { // passed on for one caller, and a GET all the same
+		if a := g.get("/live/"); a.status != 200 || a.shared() {
+			t.Fatalf("a GET that is passed on: %d", a.status)
 		}
 	}
 	statuses := map[int]int{}
